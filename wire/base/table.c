@@ -1,0 +1,102 @@
+#include "wire/base/table.h"
+
+#include <string.h>
+
+#include "wire/base/mem.h"
+
+#define TABLE_FIRST_BUCKETS 16u
+
+/* 64-bit finaliser of splitmix64 (Vigna, public domain), chained over 8-byte words. */
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= UINT64_C(0xbf58476d1ce4e5b9);
+    x ^= x >> 27;
+    x *= UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+static uint64_t hash_bytes(const void *key, size_t n_bytes, uint64_t seed)
+{
+    const unsigned char *p = key;
+    uint64_t h = mix(seed + n_bytes);
+    while (n_bytes > 0) {
+        uint64_t word = 0;
+        size_t n = n_bytes < sizeof(word) ? n_bytes : sizeof(word);
+        memcpy(&word, p, n);
+        h = mix(h ^ word) + seed;
+        p += n;
+        n_bytes -= n;
+    }
+    return h;
+}
+
+void table_init(struct table *table, size_t key_bytes, uint64_t seed)
+{
+    *table = (struct table){.key_bytes = key_bytes, .seed = seed};
+    list_init(&table->order);
+}
+
+void table_done(struct table *table)
+{
+    table->buckets = mem_free(table->buckets);
+    table->n_buckets = 0;
+    table->n = 0;
+    list_init(&table->order);
+}
+
+static void rehash(struct table *table)
+{
+    size_t n_buckets = table->n_buckets > 0 ? table->n_buckets * 2 : TABLE_FIRST_BUCKETS;
+    struct table_entry **buckets = mem_alloc_or_die(n_buckets, sizeof(struct table_entry *));
+    table_for_each (entry, table) {
+        struct table_entry **bucket = &buckets[entry->hash & (n_buckets - 1)];
+        entry->next = *bucket;
+        *bucket = entry;
+    }
+    mem_free(table->buckets);
+    table->buckets = buckets;
+    table->n_buckets = n_buckets;
+}
+
+void table_insert(struct table *table, struct table_entry *entry, const void *key)
+{
+    if (table->n >= table->n_buckets) {
+        rehash(table);
+    }
+    entry->key = key;
+    entry->hash = hash_bytes(key, table->key_bytes, table->seed);
+    struct table_entry **bucket = &table->buckets[entry->hash & (table->n_buckets - 1)];
+    entry->next = *bucket;
+    *bucket = entry;
+    list_push_back(&table->order, &entry->order);
+    table->n++;
+}
+
+void table_remove(struct table *table, struct table_entry *entry)
+{
+    ensure(table->n > 0);
+    struct table_entry **at = &table->buckets[entry->hash & (table->n_buckets - 1)];
+    while (*at != entry) {
+        ensure(*at != NULL);
+        at = &(*at)->next;
+    }
+    *at = entry->next;
+    entry->next = NULL;
+    list_remove(&entry->order);
+    table->n--;
+}
+
+struct table_entry *table_find(const struct table *table, const void *key)
+{
+    if (table->n_buckets == 0) {
+        return NULL;
+    }
+    uint64_t hash = hash_bytes(key, table->key_bytes, table->seed);
+    struct table_entry *entry = table->buckets[hash & (table->n_buckets - 1)];
+    while (entry != NULL &&
+           (entry->hash != hash || memcmp(entry->key, key, table->key_bytes) != 0)) {
+        entry = entry->next;
+    }
+    return entry;
+}

@@ -1,0 +1,37 @@
+/* Text from people and from the network: strict numbers, and nothing raw on a terminal. */
+#ifndef MESH_BASE_TEXT_H
+#define MESH_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/base/buf.h"
+#include "wire/base/ensure.h"
+#include "wire/base/slice.h"
+
+/* A decimal number and nothing else (no sign, no space), at most `max`.
+ * 0, -EINVAL (not a number), -ERANGE (too large). */
+int text_parse_u64(const char *s, uint64_t max, uint64_t *ret_value) MUST_CHECK;
+
+/* A number with an optional K, M, G or T (powers of 1024). 0, -EINVAL, -ERANGE. */
+int text_parse_size(const char *s, uint64_t *ret_bytes) MUST_CHECK;
+
+/* Seconds as a decimal number with an optional fraction and an optional s, m, h or d behind it,
+ * as nanoseconds. 0, -EINVAL, -ERANGE (over 100 years). */
+int text_parse_duration(const char *s, uint64_t *ret_ns) MUST_CHECK;
+
+/* Copies foreign text to `to`, NUL-terminated: valid printable UTF-8 stays, every other byte
+ * becomes \xNN; cut with "..." when it does not fit. Returns `to`. n_to >= 16. */
+const char *text_printable(struct slice s, char *to, size_t n_to);
+
+/* Whether it is valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without NUL. */
+bool text_is_utf8(struct slice s);
+
+/* The lower-case hexadecimal form, NUL-terminated; n_to >= 2 * s.n + 1. */
+void text_hex(struct slice s, char *to, size_t n_to);
+
+/* Appends the word quoted for sh(1) so that it is read back as the same bytes. */
+void text_shell_quote(struct buf *to, struct slice word);
+
+#endif
