@@ -1,0 +1,68 @@
+/* Every maximum of the protocol, with its unit and its reason. A peer that goes beyond one is told
+ * so and disconnected; nothing is allocated before its size met its limit. */
+#ifndef MESH_WIRE_LIMITS_H
+#define MESH_WIRE_LIMITS_H
+
+/* The protocol versions this build speaks. */
+#define WIRE_VERSION_MIN 1u
+#define WIRE_VERSION_MAX 1u
+
+/* --- frames ------------------------------------------------------------------------------------
+ */
+
+/* A frame before the sender is proved: a hello is some 400 bytes. */
+#define WIRE_HELLO_BYTES_MAX 2048u
+/* The body of any later frame. The largest message is a task with WIRE_ARGV_BYTES_MAX of
+ * arguments. */
+#define WIRE_BODY_BYTES_MAX (2u << 20)
+/* A batch is closed once it holds this much, so that one frame does not occupy a slow link for
+ * long: 64 KiB are half a second of 1 Mbit/s. */
+#define WIRE_BATCH_BYTES        (64u << 10)
+#define WIRE_BATCH_MESSAGES_MAX 4096u
+/* msgpack nesting: body array, message array, array of structs, struct, array of texts. */
+#define WIRE_DEPTH_MAX 8u
+/* What a decoded frame may take in memory, arrays included. */
+#define WIRE_ARENA_BYTES_MAX (16u << 20)
+/* Bytes a session holds to be sent before send says -ENOBUFS: the peer does not read. */
+#define WIRE_QUEUE_BYTES_MAX (64u << 20)
+
+/* --- text --------------------------------------------------------------------------------------
+ */
+
+#define WIRE_NAME_BYTES_MAX    64u   /* of a peer or a job */
+#define WIRE_ARCH_BYTES_MAX    16u   /* "x86_64", as uname -m says */
+#define WIRE_OS_BYTES_MAX      32u   /* "linux" */
+#define WIRE_VERSION_BYTES_MAX 32u   /* of the program, for people */
+#define WIRE_ADDRESS_BYTES_MAX 80u   /* "[fe80::1%eth0]:PORT" */
+#define WIRE_REASON_BYTES_MAX  256u  /* one line for people */
+#define WIRE_PATH_BYTES_MAX    1024u /* of a file inside a task's directory */
+
+/* --- jobs and tasks ----------------------------------------------------------------------------
+ */
+
+/* One argument: Linux' MAX_ARG_STRLEN (32 pages), its NUL included. */
+#define WIRE_ARG_BYTES_MAX (128u << 10)
+/* All arguments of a task, or the whole environment of a job, with a NUL for each. */
+#define WIRE_ARGV_BYTES_MAX (1u << 20)
+#define WIRE_ARGS_MAX       (64u << 10)
+#define WIRE_ENV_MAX        1024u
+#define WIRE_FILES_MAX      256u /* files that travel with a job */
+#define WIRE_FILTER_MAX     64u  /* --on and --except of a job */
+/* Output that travels inside a result, per stream; more goes as a blob. */
+#define WIRE_INLINE_BYTES_MAX (64u << 10)
+#define WIRE_CHUNK_BYTES_MAX  (64u << 10) /* of a blob or of streamed output in one message */
+/* Streamed output that may be unacknowledged, per stream. */
+#define WIRE_STREAM_WINDOW_BYTES (256u << 10)
+/* Tasks one submitter may have outstanding at one executor. */
+#define WIRE_CREDIT_MAX 1024u
+#define WIRE_CORES_MAX  4096u /* cores a peer may claim, and --cores */
+#define WIRE_IDS_MAX    2048u /* attempts named in one recall or inventory message */
+
+/* --- peers -------------------------------------------------------------------------------------
+ */
+
+#define WIRE_PEERS_MAX          256u   /* peers told of in one message */
+#define WIRE_PEER_ADDRESSES_MAX 8u     /* addresses told of one peer */
+#define WIRE_LIST_MAX           65536u /* rows of a table sent to a client */
+
+#endif

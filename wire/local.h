@@ -1,0 +1,24 @@
+/* Frames on the local socket: what clients and their daemon send each other, unsigned and unsealed,
+ * for the kernel's peer credentials are the authentication there. */
+#ifndef MESH_WIRE_LOCAL_H
+#define MESH_WIRE_LOCAL_H
+
+#include <stddef.h>
+
+#include "wire/base/arena.h"
+#include "wire/base/buf.h"
+#include "wire/base/ensure.h"
+#include "wire/base/errmsg.h"
+#include "wire/message.h"
+
+/* Appends one message as one frame: u32 length (big endian) and body. 0 or the buffer's error. */
+int wire_local_encode(const struct wire_message *message, struct buf *to) MUST_CHECK;
+
+/* The length in bytes of the first frame of `from`, header included, once it is whole; 0 when more
+ * is needed. -EPROTO when it claims more than WIRE_BODY_BYTES_MAX. */
+int wire_local_frame(struct slice from, size_t *ret_frame_bytes) MUST_CHECK;
+/* Decodes one whole frame that wire_local_frame() found: exactly one message. */
+int wire_local_decode(struct slice frame, struct arena *arena, struct wire_message *ret_message,
+                      struct errmsg *err) MUST_CHECK;
+
+#endif

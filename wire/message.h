@@ -1,0 +1,596 @@
+/* The typed messages of mesh: what peers say to each other, and what clients and their daemon say
+ * over the local socket. Plain structures; wire/message_codec.h turns them into bytes and back.
+ *
+ * Ownership: a message borrows. Every slice and array in it points into memory that somebody else
+ * owns: after decoding, into the frame's body and the arena that was given; in an effect of the
+ * core, into the effects' arena. Who keeps a message copies what it needs.
+ *
+ * Zero is "none" everywhere: an all-zero key or hash, an empty slice, an enum's first value. */
+#ifndef MESH_WIRE_MESSAGE_H
+#define MESH_WIRE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/base/slice.h"
+#include "wire/limits.h"
+
+#define WIRE_KEY_BYTES  32
+#define WIRE_HASH_BYTES 32
+
+struct wire_key {
+    uint8_t b[WIRE_KEY_BYTES]; /* Ed25519 public key: who a peer is */
+};
+
+struct wire_hash {
+    uint8_t b[WIRE_HASH_BYTES]; /* BLAKE2b-256: the name of a blob */
+};
+
+/* Names one placement of one task for ever, together with its owner's key. */
+struct wire_attempt_id {
+    uint64_t job;
+    uint32_t task;        /* from 1, in order of submission */
+    uint32_t incarnation; /* the owner's, when it placed the attempt */
+    uint32_t number;      /* from 1; only grows for one task */
+};
+
+/* --- enumerations ------------------------------------------------------------------------------
+ * Each is one X-macro, so that log, JSON and documents use one set of names. Values are the wire's
+ * and never change. A value from a newer peer that is not in the list is taken as the first. */
+
+/* Why a session ends; the `reason` of a goodbye. */
+#define WIRE_REASONS(X)                                                                            \
+    X(NONE, 0, "none")                                                                             \
+    X(LEAVING, 1, "leaving")         /* the daemon stops */                                        \
+    X(REPLACED, 2, "replaced")       /* a newer session with the same peer stands */               \
+    X(PROTOCOL, 3, "protocol error") /* a rule of the protocol was broken */                       \
+    X(VERSION, 4, "no common version")                                                             \
+    X(SIGNATURE, 5, "bad signature")                                                               \
+    X(SEAL, 6, "bad seal")     /* decryption failed, or the mesh secrets differ */                 \
+    X(MESH, 7, "another mesh") /* the mesh tags differ */                                          \
+    X(SELF, 8, "own identity") /* one's own key at the other end */                                \
+    X(LIMIT, 9, "limit exceeded")                                                                  \
+    X(CLONED, 10, "cloned identity") /* two live daemons with one key */                           \
+    X(BANNED, 11, "banned")                                                                        \
+    X(SILENT, 12, "silent too long")                                                               \
+    X(OFF_LINK, 13, "not on this link")                                                            \
+    X(TIMEOUT, 14, "handshake timed out")
+
+/* How an attempt ended. */
+#define WIRE_ENDS(X)                                                                               \
+    X(NONE, 0, "none")                                                                             \
+    X(EXITED, 1, "exited")       /* by itself; `status` is the exit status */                      \
+    X(SIGNALED, 2, "signaled")   /* by a signal nobody of ours sent; `status` is its number */     \
+    X(TIMEOUT, 3, "timeout")     /* killed: ran longer than the job's timeout */                   \
+    X(CANCELLED, 4, "cancelled") /* killed: its owner said so */                                   \
+    X(LEASE, 5, "lease expired") /* killed: its owner was not heard from */                        \
+    X(OUTPUT_LIMIT, 6, "too much output")                                                          \
+    X(CELL_DIED, 7, "cell died")      /* the executor's sandbox failed under it */                 \
+    X(NO_DISK, 8, "disk full")        /* the executor could not keep its output */                 \
+    X(LOST, 9, "lost")                /* its peer was lost; only ever in a `done` */               \
+    X(NOT_STARTED, 10, "not started") /* no peer could start it; only ever in a `done` */
+
+/* Why an executor gives an attempt back without having run it to an end. */
+#define WIRE_REFUSALS(X)                                                                           \
+    X(NONE, 0, "none")                                                                             \
+    X(RECALLED, 1, "recalled") /* as the owner asked */                                            \
+    X(NO_CREDIT, 2, "over credit")                                                                 \
+    X(DRAINING, 3, "draining")                                                                     \
+    X(UNKNOWN_JOB, 4, "unknown job")                                                               \
+    X(NOT_FOUND, 5, "command not found")          /* exit status 127 */                            \
+    X(NOT_EXECUTABLE, 6, "not executable")        /* exit status 126 */                            \
+    X(NO_INTERPRETER, 7, "interpreter not found") /* 126 */                                        \
+    X(WRONG_ARCH, 8, "wrong architecture")        /* 126 */                                        \
+    X(NO_CELL, 9, "no cell")                      /* the sandbox could not be set up */            \
+    X(NO_MEMORY, 10, "out of memory")                                                              \
+    X(NO_DISK, 11, "disk full")                                                                    \
+    X(NO_SANDBOX, 12, "runs no strangers' tasks") /* no sandbox there */                           \
+    X(NO_BLOB, 13, "file not received")                                                            \
+    X(TOO_LARGE, 14, "arguments too large")                                                        \
+    X(BUSY, 15, "busy")
+
+/* What a peer is to us. */
+#define WIRE_PEER_STATES(X)                                                                        \
+    X(NONE, 0, "none")                                                                             \
+    X(UP, 1, "up")                                                                                 \
+    X(SUSPECT, 2, "suspect")                                                                       \
+    X(DOWN, 3, "down")                                                                             \
+    X(REFUSED, 4, "refused")                                                                       \
+    X(CONFLICT, 5, "conflict")
+
+/* Where an attempt stands at its executor; used in inventories. */
+#define WIRE_HELD(X)                                                                               \
+    X(NONE, 0, "none")                                                                             \
+    X(QUEUED, 1, "queued")                                                                         \
+    X(RUNNING, 2, "running")                                                                       \
+    X(ENDED, 3, "ended") /* result not acknowledged yet */
+
+/* Why a daemon refuses what a client asked. */
+#define WIRE_ERRORS(X)                                                                             \
+    X(NONE, 0, "none")                                                                             \
+    X(INVALID, 1, "invalid")         /* the request makes no sense */                              \
+    X(DENIED, 2, "denied")           /* not this user's */                                         \
+    X(UNKNOWN, 3, "unknown")         /* no such job, no such peer */                               \
+    X(UNAVAILABLE, 4, "unavailable") /* not now: too few peers, disk full */                       \
+    X(LIMIT, 5, "limit exceeded")                                                                  \
+    X(NOT_FOUND, 6, "command not found")                                                           \
+    X(NOT_EXECUTABLE, 7, "not executable")
+
+#define WIRE_ENUM_REASON(name, value, text)  WIRE_REASON_##name = value,
+#define WIRE_ENUM_END(name, value, text)     WIRE_END_##name = value,
+#define WIRE_ENUM_REFUSAL(name, value, text) WIRE_REFUSAL_##name = value,
+#define WIRE_ENUM_PEER(name, value, text)    WIRE_PEER_##name = value,
+#define WIRE_ENUM_HELD(name, value, text)    WIRE_HELD_##name = value,
+#define WIRE_ENUM_ERROR(name, value, text)   WIRE_ERROR_##name = value,
+enum wire_reason { WIRE_REASONS(WIRE_ENUM_REASON) };
+enum wire_end { WIRE_ENDS(WIRE_ENUM_END) };
+enum wire_refusal { WIRE_REFUSALS(WIRE_ENUM_REFUSAL) };
+enum wire_peer_state { WIRE_PEER_STATES(WIRE_ENUM_PEER) };
+enum wire_held { WIRE_HELD(WIRE_ENUM_HELD) };
+enum wire_error { WIRE_ERRORS(WIRE_ENUM_ERROR) };
+
+/* The text of a value; "unknown" for one that is not in the list. */
+const char *wire_reason_text(uint32_t reason);
+const char *wire_end_text(uint32_t end);
+const char *wire_refusal_text(uint32_t refusal);
+const char *wire_peer_state_text(uint32_t state);
+const char *wire_held_text(uint32_t held);
+const char *wire_error_text(uint32_t error);
+
+enum wire_stream { WIRE_STREAM_NONE = 0, WIRE_STREAM_OUT = 1, WIRE_STREAM_ERR = 2 };
+
+/* --- parts -------------------------------------------------------------------------------------
+ */
+
+struct wire_slices { /* an array of texts or byte strings */
+    const struct slice *items;
+    uint32_t n;
+};
+
+/* A file that travels with a job and stands in each task's directory. */
+struct wire_file {
+    struct slice path; /* relative, no "..", WIRE_PATH_BYTES_MAX */
+    uint32_t mode;     /* permission bits, 0777 at most */
+    struct wire_hash hash;
+    uint64_t bytes;
+};
+
+struct wire_files {
+    const struct wire_file *items;
+    uint32_t n;
+};
+
+/* One captured stream. */
+struct wire_output {
+    uint64_t bytes;        /* all of it */
+    struct slice inlined;  /* all of it when bytes <= WIRE_INLINE_BYTES_MAX, else empty */
+    struct wire_hash hash; /* of the blob when it is not inlined */
+};
+
+/* What is known of an attempt that ended. Times are of the executor's clock. */
+struct wire_result {
+    uint32_t end;     /* enum wire_end */
+    uint32_t status;  /* exit status or signal number */
+    uint64_t wall_us; /* from start to end of the program */
+    uint64_t user_us;
+    uint64_t sys_us;
+    uint64_t peak_kib; /* largest resident set */
+    struct wire_output out;
+    struct wire_output err;
+    struct slice detail; /* one line for people, or empty; WIRE_REASON_BYTES_MAX */
+};
+
+/* What the executors of a job must know of it; sent to each once, before its first task. */
+struct wire_job_spec {
+    struct slice exec; /* what to execute: with a slash, relative to the task's directory or under
+                        * /usr, /bin, /lib; else looked up along PATH. Empty: argv[0] */
+    struct wire_files files;
+    struct wire_slices env;    /* "NAME=VALUE" */
+    struct slice arch;         /* empty: any */
+    uint32_t cores;            /* a task's; at least 1 */
+    uint64_t mem_bytes;        /* a task's need; 0: not said */
+    uint64_t timeout_ms;       /* 0: none */
+    uint64_t lease_ms;         /* at least 1,000 */
+    uint64_t output_bytes_max; /* per stream */
+    bool is_streamed;          /* output travels as it comes; results then carry no output */
+    uint32_t nice;             /* 0..19 */
+    uint32_t priority;         /* larger goes first among one submitter's jobs */
+};
+
+/* --- peer to peer ------------------------------------------------------------------------------
+ */
+
+struct wire_goodbye {  /* the last message of a session */
+    uint32_t reason;   /* enum wire_reason */
+    struct slice text; /* for people, may be empty */
+};
+
+struct wire_beat {        /* sent each interval; any valid frame counts as one */
+    uint64_t token;       /* the receiver sends it back in a beat_ack: round trip and challenge */
+    uint32_t interval_ms; /* when to expect the next */
+    uint32_t cores;       /* offered */
+    uint32_t free;        /* of these idle */
+    uint32_t n_queued;    /* attempts accepted and not begun, of all submitters */
+    uint32_t n_running;
+};
+
+struct wire_beat_ack {
+    uint64_t token;
+};
+
+struct wire_peer_entry { /* a peer the sender has a proved session with */
+    struct wire_key key;
+    struct slice name;
+    struct wire_slices addresses; /* "HOST:PORT", at most WIRE_PEER_ADDRESSES_MAX */
+};
+
+struct wire_peers {
+    const struct wire_peer_entry *items;
+    uint32_t n;
+};
+
+struct wire_want {    /* submitter to executor: what waits for it */
+    uint32_t n_tasks; /* waiting tasks it could be sent; 0: none, credit may be withdrawn */
+    uint32_t cores;   /* cores those tasks would occupy */
+};
+
+struct wire_credit {  /* executor to submitter: replaces the credit given before */
+    uint32_t n_tasks; /* attempts that may be outstanding: sent, and neither ended nor refused */
+    uint32_t cores;   /* the part of it that runs at once */
+};
+
+struct wire_job {
+    uint64_t job;
+    struct wire_job_spec spec;
+};
+
+struct wire_job_end { /* no more tasks of this job come; cells and files may go */
+    uint64_t job;
+};
+
+struct wire_task { /* places an attempt */
+    struct wire_attempt_id id;
+    struct wire_slices argv; /* at least one */
+    bool has_input;          /* standard input is the blob below; else it is empty */
+    struct wire_hash input;
+    uint64_t input_bytes;
+};
+
+struct wire_cancel { /* kill it, or forget it if it has not begun; its result follows */
+    struct wire_attempt_id id;
+};
+
+struct wire_started {
+    struct wire_attempt_id id;
+};
+
+struct wire_stream_data { /* output of a streamed attempt */
+    struct wire_attempt_id id;
+    uint32_t stream; /* enum wire_stream */
+    uint64_t offset; /* of the first byte */
+    struct slice bytes;
+};
+
+struct wire_stream_ack { /* consumed up to here; opens the window */
+    struct wire_attempt_id id;
+    uint32_t stream;
+    uint64_t offset;
+};
+
+struct wire_attempt_result {
+    struct wire_attempt_id id;
+    struct wire_result result;
+};
+
+struct wire_result_ack { /* the owner has it for good: the executor may forget it */
+    struct wire_attempt_id id;
+};
+
+struct wire_refuse { /* the executor gives an attempt back */
+    struct wire_attempt_id id;
+    uint32_t refusal;  /* enum wire_refusal */
+    struct slice text; /* one line for people, or empty */
+};
+
+struct wire_attempt_ids {
+    const struct wire_attempt_id *items;
+    uint32_t n;
+};
+
+struct wire_recall { /* give these back if they have not begun; a refuse answers for each that had
+                      * not; for one that had begun nothing is sent */
+    struct wire_attempt_ids ids;
+};
+
+struct wire_held_attempt {
+    struct wire_attempt_id id;
+    uint32_t held; /* enum wire_held */
+};
+
+struct wire_inventory { /* executor to owner, after each new session: all it holds for it */
+    const struct wire_held_attempt *items;
+    uint32_t n;
+    bool is_last; /* false: another part follows */
+};
+
+struct wire_keep { /* the owner's answer to an inventory: what may go on */
+    struct wire_attempt_ids ids;
+};
+
+struct wire_drop { /* and what may not: kill and forget, no result is sent */
+    struct wire_attempt_ids ids;
+};
+
+struct wire_blob_want { /* send me this blob from here on */
+    struct wire_hash hash;
+    uint64_t offset;
+};
+
+struct wire_blob_data { /* low priority, paced */
+    struct wire_hash hash;
+    uint64_t offset;
+    uint64_t total; /* bytes of the whole blob */
+    struct slice bytes;
+};
+
+struct wire_blob_refuse { /* it is not there, or not for you */
+    struct wire_hash hash;
+};
+
+/* --- client and daemon -------------------------------------------------------------------------
+ */
+
+struct wire_client_hello { /* first message of a client */
+    uint32_t protocol;     /* WIRE_VERSION_MAX of the client */
+    struct slice version;
+};
+
+struct wire_daemon_hello { /* first message of the daemon */
+    uint32_t protocol;
+    struct slice version;
+    struct wire_key key;
+    struct slice name;
+    uint32_t cores;
+};
+
+struct wire_submit { /* a new job; one descriptor travels along for each of spec.files, whose hash
+                      * and bytes the daemon fills in. Answered by accepted or error */
+    struct wire_job_spec spec;
+    struct slice name; /* --name, or empty */
+    uint32_t jobs_max; /* -j: tasks at once over the whole mesh; 0: no limit */
+    uint32_t runs_max; /* --retries: runs of a failing task; 0: no limit */
+    bool is_once;      /* --once */
+    bool is_detached;
+    bool may_speculate;
+    uint32_t require_peers;    /* refuse when fewer other peers are up */
+    struct wire_slices on;     /* --on: only these (name, id or prefix of one) */
+    struct wire_slices except; /* --except */
+};
+
+struct wire_accepted {
+    uint64_t job;
+    uint64_t tasks_max; /* see task_credit */
+};
+
+struct wire_add_task { /* client: the next task of the job; one descriptor when has_input */
+    uint64_t job;
+    uint32_t task; /* 1, 2, 3, ... */
+    struct wire_slices argv;
+    bool has_input;
+    struct wire_hash input; /* filled in by the daemon */
+    uint64_t input_bytes;
+};
+
+struct wire_submit_end { /* client: no more tasks */
+    uint64_t job;
+    uint32_t n_tasks; /* added in all */
+};
+
+struct wire_task_credit { /* daemon: the job may have this many tasks added in all by now */
+    uint64_t job;
+    uint64_t tasks_max;
+};
+
+struct wire_client_stream { /* daemon: output of a streamed task, as it comes */
+    uint64_t job;
+    uint32_t task;
+    uint32_t stream;
+    uint64_t offset;
+    struct slice bytes;
+};
+
+struct wire_client_stream_ack { /* client: written out up to here */
+    uint64_t job;
+    uint32_t task;
+    uint32_t stream;
+    uint64_t offset;
+};
+
+struct wire_done { /* daemon: a task's one result. A descriptor travels along for each stream whose
+                    * output is not inlined: out's first */
+    uint64_t job;
+    uint32_t task;
+    uint32_t attempt;     /* the one that counted; 0 when none ran */
+    uint32_t n_runs;      /* times its program ran to an end, or was started and lost */
+    struct wire_key peer; /* where; zero when nowhere */
+    struct slice peer_name;
+    uint32_t refusal; /* enum wire_refusal, when result.end is NOT_STARTED */
+    struct wire_result result;
+};
+
+struct wire_done_ack { /* client: this many of the job's results are dealt with, in all */
+    uint64_t job;
+    uint64_t n_done;
+};
+
+struct wire_job_done { /* daemon: every task has its result; the job is forgotten unless detached */
+    uint64_t job;
+    uint32_t n_tasks;
+    uint32_t n_succeeded;
+    uint32_t n_failed;
+    uint32_t n_lost; /* of the failed: without a result of their own */
+};
+
+struct wire_notice { /* daemon: one line for the user, for instance that a task starts again */
+    uint64_t job;
+    struct slice text;
+};
+
+struct wire_job_cancel {
+    uint64_t job;
+};
+
+struct wire_peers_query {
+    bool is_watch; /* send a new list at each change, at most 4 a second */
+};
+
+struct wire_peer_row {
+    struct wire_key key;
+    struct slice name;
+    struct slice arch;
+    struct slice os;
+    struct slice version;
+    struct slice address;
+    uint32_t cores;
+    uint32_t free;
+    uint32_t state; /* enum wire_peer_state */
+    bool is_local;
+    bool has_rtt;
+    uint64_t rtt_us;
+    struct slice detail; /* why it is refused or in conflict */
+};
+
+struct wire_peers_list { /* the local peer first */
+    const struct wire_peer_row *items;
+    uint32_t n;
+};
+
+struct wire_stats_query {
+    uint32_t unused;
+};
+
+struct wire_stats_row { /* what one peer did for the asked daemon's jobs, since that daemon started
+                         */
+    struct wire_key key;
+    struct slice name;
+    bool is_local;
+    uint64_t n_tasks;  /* results that counted */
+    uint64_t n_failed; /* of these failed */
+    uint64_t n_lost;   /* attempts lost with the peer */
+    uint64_t wall_us;  /* summed over n_tasks */
+    uint64_t cpu_us;   /* user and system, the same */
+};
+
+struct wire_stats_list {
+    const struct wire_stats_row *items;
+    uint32_t n;
+    uint64_t uptime_us;
+    uint32_t n_running; /* of the asked daemon's tasks, anywhere */
+    uint32_t cores;     /* of all peers that are up */
+};
+
+struct wire_jobs_query {
+    uint32_t unused;
+};
+
+struct wire_job_row {
+    uint64_t job;
+    struct slice name;
+    uint32_t uid;
+    bool is_detached;
+    bool is_complete; /* all tasks are added */
+    uint32_t n_tasks;
+    uint32_t n_waiting;
+    uint32_t n_placed; /* at executors, begun or not */
+    uint32_t n_succeeded;
+    uint32_t n_failed;
+    uint64_t age_us;
+};
+
+struct wire_jobs_list {
+    const struct wire_job_row *items;
+    uint32_t n;
+};
+
+struct wire_set_cores { /* cores this peer offers from now on; 0 drains it. Answered by ok or error
+                         */
+    uint32_t cores;
+};
+
+struct wire_ok {
+    uint32_t unused;
+};
+
+struct wire_error_reply {
+    uint32_t error; /* enum wire_error */
+    struct slice text;
+};
+
+/* --- all of them -------------------------------------------------------------------------------
+ */
+
+/* X(NAME, number on the wire, struct, member of the union). Numbers never change; a new message
+ * takes a new one. 1..63 between peers, 64..127 between client and daemon. */
+#define WIRE_MESSAGES(X)                                                                           \
+    X(GOODBYE, 1, wire_goodbye, goodbye)                                                           \
+    X(BEAT, 2, wire_beat, beat)                                                                    \
+    X(BEAT_ACK, 3, wire_beat_ack, beat_ack)                                                        \
+    X(PEERS, 4, wire_peers, peers)                                                                 \
+    X(WANT, 5, wire_want, want)                                                                    \
+    X(CREDIT, 6, wire_credit, credit)                                                              \
+    X(JOB, 7, wire_job, job)                                                                       \
+    X(JOB_END, 8, wire_job_end, job_end)                                                           \
+    X(TASK, 9, wire_task, task)                                                                    \
+    X(CANCEL, 10, wire_cancel, cancel)                                                             \
+    X(STARTED, 11, wire_started, started)                                                          \
+    X(STREAM, 12, wire_stream_data, stream)                                                        \
+    X(STREAM_ACK, 13, wire_stream_ack, stream_ack)                                                 \
+    X(RESULT, 14, wire_attempt_result, result)                                                     \
+    X(RESULT_ACK, 15, wire_result_ack, result_ack)                                                 \
+    X(REFUSE, 16, wire_refuse, refuse)                                                             \
+    X(RECALL, 17, wire_recall, recall)                                                             \
+    X(INVENTORY, 18, wire_inventory, inventory)                                                    \
+    X(KEEP, 19, wire_keep, keep)                                                                   \
+    X(DROP, 20, wire_drop, drop)                                                                   \
+    X(BLOB_WANT, 21, wire_blob_want, blob_want)                                                    \
+    X(BLOB_DATA, 22, wire_blob_data, blob_data)                                                    \
+    X(BLOB_REFUSE, 23, wire_blob_refuse, blob_refuse)                                              \
+    X(CLIENT_HELLO, 64, wire_client_hello, client_hello)                                           \
+    X(DAEMON_HELLO, 65, wire_daemon_hello, daemon_hello)                                           \
+    X(SUBMIT, 66, wire_submit, submit)                                                             \
+    X(ACCEPTED, 67, wire_accepted, accepted)                                                       \
+    X(ADD_TASK, 68, wire_add_task, add_task)                                                       \
+    X(SUBMIT_END, 69, wire_submit_end, submit_end)                                                 \
+    X(TASK_CREDIT, 70, wire_task_credit, task_credit)                                              \
+    X(CLIENT_STREAM, 71, wire_client_stream, client_stream)                                        \
+    X(CLIENT_STREAM_ACK, 72, wire_client_stream_ack, client_stream_ack)                            \
+    X(DONE, 73, wire_done, done)                                                                   \
+    X(DONE_ACK, 74, wire_done_ack, done_ack)                                                       \
+    X(JOB_DONE, 75, wire_job_done, job_done)                                                       \
+    X(NOTICE, 76, wire_notice, notice)                                                             \
+    X(JOB_CANCEL, 77, wire_job_cancel, job_cancel)                                                 \
+    X(PEERS_QUERY, 78, wire_peers_query, peers_query)                                              \
+    X(PEERS_LIST, 79, wire_peers_list, peers_list)                                                 \
+    X(STATS_QUERY, 80, wire_stats_query, stats_query)                                              \
+    X(STATS_LIST, 81, wire_stats_list, stats_list)                                                 \
+    X(JOBS_QUERY, 82, wire_jobs_query, jobs_query)                                                 \
+    X(JOBS_LIST, 83, wire_jobs_list, jobs_list)                                                    \
+    X(SET_CORES, 84, wire_set_cores, set_cores)                                                    \
+    X(OK, 85, wire_ok, ok)                                                                         \
+    X(ERROR, 86, wire_error_reply, error)
+
+#define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
+enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };
+
+#define WIRE_UNION_MEMBER(name, number, type, member) struct type member;
+struct wire_message {
+    enum wire_message_type type;
+    union {
+        WIRE_MESSAGES(WIRE_UNION_MEMBER)
+    };
+};
+
+/* "beat", "task", ...; "unknown" for a number that is none. */
+const char *wire_message_name(uint32_t type);
+
+#endif
