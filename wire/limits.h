@@ -46,7 +46,7 @@
 #define WIRE_ARGV_BYTES_MAX (1u << 20)
 #define WIRE_ARGS_MAX       (64u << 10)
 #define WIRE_ENV_MAX        1024u
-#define WIRE_FILES_MAX      256u /* files that travel with a job */
+#define WIRE_FILES_MAX      128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
 #define WIRE_FILTER_MAX     64u  /* --on and --except of a job */
 /* Output that travels inside a result, per stream; more goes as a blob. */
 #define WIRE_INLINE_BYTES_MAX (64u << 10)

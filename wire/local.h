@@ -1,5 +1,9 @@
 /* Frames on the local socket: what clients and their daemon send each other, unsigned and unsealed,
- * for the kernel's peer credentials are the authentication there. */
+ * for the kernel's peer credentials are the authentication there.
+ *
+ * Descriptors travel as SCM_RIGHTS with the first byte of the frame of the message they belong to,
+ * in one sendmsg(); the receiver queues them in order of arrival, and each message takes as many
+ * from the queue as wire_local_n_fds() says of it. */
 #ifndef MESH_WIRE_LOCAL_H
 #define MESH_WIRE_LOCAL_H
 
@@ -20,5 +24,9 @@ int wire_local_frame(struct slice from, size_t *ret_frame_bytes) MUST_CHECK;
 /* Decodes one whole frame that wire_local_frame() found: exactly one message. */
 int wire_local_decode(struct slice frame, struct arena *arena, struct wire_message *ret_message,
                       struct errmsg *err) MUST_CHECK;
+
+/* How many descriptors travel with this message: a submit has one for each of its files, an
+ * add_task one when it has_input, a done one for each stream that is not inlined; others none. */
+unsigned wire_local_n_fds(const struct wire_message *message);
 
 #endif

@@ -1,0 +1,63 @@
+/* Every decision of a peer: who is alive, which job's task runs where, what is kept and what is
+ * dropped. A pure state machine: one event in, a batch of effects out.
+ *
+ * It never reads a clock, opens a file, draws a random number from outside its seed, starts a
+ * thread or calls back. The same config and the same events give the same effects on every
+ * machine. Two shells drive it: the daemon over libuv, and the simulator.
+ *
+ * A core has the two roles every peer has. As submitter it owns jobs (job.h, task.h, place.h); as
+ * executor it runs attempts (exec.h). To itself it talks through the same messages as to others. */
+#ifndef MESH_CORE_CORE_H
+#define MESH_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mesh/core/effect.h"
+#include "mesh/core/event.h"
+#include "wire/base/ensure.h"
+#include "wire/base/errmsg.h"
+
+struct core;
+
+struct core_config {
+    struct wire_key key;
+    uint64_t epoch;       /* random, of this life of the daemon */
+    uint32_t incarnation; /* raised at each start */
+    uint64_t seed;        /* for hash tables, jitter and tie-breaks */
+    uint64_t now_ns;
+    const char *name, *arch, *os, *program, *address; /* copied; address: own, for tables */
+    uint32_t cores;           /* offered: --cores or the effective processors */
+    uint32_t cores_effective; /* what a later detection is compared with */
+    bool are_cores_fixed;     /* --cores: detection does not change them */
+    uint64_t mem_bytes;       /* what tasks may use together; 0: unknown */
+    uint64_t dead_after_ns;   /* --dead-after; 3 s */
+    bool has_sandbox;         /* false: strangers' tasks are refused */
+    uint64_t exit_idle_ns;    /* end this long after the last client and job; 0: never */
+};
+
+/* Aborts when memory is short. */
+struct core *core_new(const struct core_config *config) MUST_CHECK;
+/* NULL is allowed. Returns NULL. */
+struct core *core_free(struct core *core);
+
+/* Takes one event in; `effects` is cleared first and then holds what is to be done. Events come
+ * with times that never go back. */
+void core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
+
+/* When to call with a TICK at the latest, UINT64_MAX for never. */
+uint64_t core_next_deadline(const struct core *core);
+
+/* Walks everything and aborts where an invariant (mesh/core/README.md, by number) does not hold. */
+void core_check(const struct core *core);
+
+/* What is held: for leak checks in tests and the simulator. */
+struct core_counts {
+    uint32_t n_peers, n_peers_up, n_links, n_dials, n_clients;
+    uint32_t n_jobs, n_tasks, n_attempts;                          /* as submitter */
+    uint32_t n_held_queued, n_held_running, n_held_ended, n_cells; /* as executor */
+    uint32_t cores_used, n_blob_refs;
+};
+struct core_counts core_counts(const struct core *core);
+
+#endif

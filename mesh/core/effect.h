@@ -1,0 +1,137 @@
+/* Everything the core can ask for. The shell (or the simulator) carries the effects of a step out
+ * in their order, after the step; none of them calls back into the core.
+ *
+ * All pointers of an effect point into the batch's arena and are valid until the batch is cleared,
+ * which core_step() does at its start. */
+#ifndef MESH_CORE_EFFECT_H
+#define MESH_CORE_EFFECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/base/arena.h"
+#include "wire/message.h"
+
+#define CORE_EFFECTS(X)                                                                            \
+    X(SEND, "send")                   /* a message to a peer */                                    \
+    X(CLOSE_LINK, "close link")       /* say goodbye and close; LINK_DOWN(BY_US) follows */        \
+    X(DIAL, "dial")                   /* LINK_UP or DIAL_FAILED follows */                         \
+    X(CANCEL_DIAL, "cancel dial")     /* nothing follows */                                        \
+    X(CLIENT_SEND, "client send")     /* a message to a client */                                  \
+    X(CLIENT_CLOSE, "client close")   /* after what was sent; CLIENT_DOWN does not follow */       \
+    X(START, "start")                 /* run an attempt in a cell; ATTEMPT_* follow */             \
+    X(KILL, "kill")                   /* end it; ATTEMPT_ENDED follows with this end */            \
+    X(STREAM_WINDOW, "stream window") /* a streamed attempt may send up to here + window */        \
+    X(RENEW, "renew")                 /* the leases of an owner's running attempts */              \
+    X(CELL_CLOSE, "cell close")       /* nothing runs in it; nothing follows */                    \
+    X(BLOB_FETCH, "blob fetch")       /* ask a peer for a blob; BLOB_STORED or _FAILED follows */  \
+    X(BLOB_SERVE, "blob serve")       /* send a blob to a peer that may have it */                 \
+    X(BLOB_RELEASE, "blob release")   /* the core needs it no more: it may be evicted */           \
+    X(REMEMBER, "remember")           /* keep a proved peer's address for later lives */           \
+    X(ADVERTISE, "advertise")         /* put the offered cores into the announcement */            \
+    X(LOG, "log")                     /* a line for the daemon's log */                            \
+    X(EXIT, "exit")                   /* all is said and done: end the daemon */
+
+#define CORE_ENUM_EFFECT(name, text) CORE_EFFECT_##name,
+enum core_effect_type { CORE_EFFECTS(CORE_ENUM_EFFECT) };
+
+enum core_log_level { CORE_LOG_ERROR, CORE_LOG_WARN, CORE_LOG_INFO, CORE_LOG_DEBUG };
+
+struct core_effect {
+    enum core_effect_type type;
+    union {
+        struct {
+            uint64_t link;
+            struct wire_message message;
+        } send;
+        struct {
+            uint64_t link;
+            enum wire_reason reason;
+            struct slice text;
+        } close_link;
+        struct {
+            uint64_t dial;        /* never used before */
+            struct slice address; /* "HOST:PORT", numeric; a static peer's may be a name */
+            bool must_be_on_link; /* use and require TTL 255 */
+            uint64_t timeout_ns;  /* for connect and handshake together */
+        } dial;
+        struct {
+            uint64_t dial;
+        } cancel_dial;
+        struct {
+            uint64_t client;
+            struct wire_message message; /* a done's blobs: attach a descriptor for each */
+        } client_send;
+        struct {
+            uint64_t client;
+        } client_close;
+        struct {
+            struct wire_key owner;
+            bool is_own;   /* the owner is this very peer: may run without a sandbox */
+            uint64_t cell; /* a number chosen by the core; a new one makes a new cell */
+            struct wire_attempt_id id;
+            uint64_t job;
+            const struct wire_job_spec *spec; /* its files are stored */
+            struct wire_slices argv;
+            bool has_input; /* stored */
+            struct wire_hash input;
+        } start;
+        struct {
+            struct wire_key owner;
+            struct wire_attempt_id id;
+            enum wire_end end; /* TIMEOUT, CANCELLED or LEASE: what ATTEMPT_ENDED shall say */
+        } kill;
+        struct {
+            struct wire_key owner;
+            struct wire_stream_ack ack;
+        } stream_window;
+        struct {
+            struct wire_key owner;
+        } renew;
+        struct {
+            uint64_t cell;
+        } cell_close;
+        struct {
+            uint64_t link;
+            struct wire_hash hash;
+            uint64_t bytes; /* as announced; more is refused */
+        } blob_fetch;
+        struct {
+            uint64_t link;
+            struct wire_hash hash;
+            uint64_t offset;
+        } blob_serve;
+        struct {
+            struct wire_hash hash;
+        } blob_release;
+        struct {
+            struct wire_key key;
+            struct slice address;
+            struct slice name;
+        } remember;
+        struct {
+            uint32_t cores;
+        } advertise;
+        struct {
+            enum core_log_level level;
+            struct slice text;
+        } log;
+        struct {
+            int status; /* of the process */
+        } exit;
+    };
+};
+
+/* A batch: what one step asks for. Owned by the caller of core_step(), reused from step to step. */
+struct core_effects {
+    struct core_effect *items; /* owned */
+    size_t n;
+    size_t cap;
+    struct arena arena;
+};
+
+void core_effects_init(struct core_effects *effects);
+void core_effects_done(struct core_effects *effects);
+
+#endif
