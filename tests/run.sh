@@ -1,0 +1,116 @@
+# Sourced by tests/run and tests/matrix: building, running and counting. No fixed path outside the
+# tree, no port: two runs of one clone do not meet.
+
+passed=0 failed=0 skipped=0
+
+say() {
+    printf '== %s\n' "$*"
+}
+
+# The last line and the exit status of the whole run.
+finish() {
+    [ "$failed" -eq 0 ]
+    local status=$?
+    echo "$passed passed, $failed failed, $skipped skipped"
+    exit $status
+}
+
+# Nothing more can be run: that is one failure.
+finish_broken() {
+    echo "== stopped: $*"
+    failed=$((failed + 1))
+    finish
+}
+
+# run_one NAME COMMAND...: one test, passed if the command ends with 0; its output is shown if not.
+run_one() {
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        echo "ok   $name"
+        passed=$((passed + 1))
+    else
+        printf '%s\n' "$output"
+        echo "FAIL $name"
+        failed=$((failed + 1))
+    fi
+}
+
+# Sets $build: the folder NAME, or, where another run of this clone holds that, one of our own that
+# goes when we do.
+take_build() {
+    mkdir -p "$1"
+    exec 8>"$1/.in-use"
+    if flock -n 8; then
+        build=$1
+    else
+        build=$1-$$
+        trap 'rm -rf "$root/$build"' EXIT
+    fi
+}
+
+# configure_and_build FOLDER MESON-OPTION...: prints nothing but what went wrong.
+configure_and_build() {
+    local folder=$1 log
+    shift
+    mkdir -p "$folder"
+    log=$folder/build.log
+    if [ -f "$folder/build.ninja" ]; then
+        meson configure "$folder" "$@" >"$log" 2>&1
+    else
+        meson setup "$folder" "$root" "$@" >"$log" 2>&1
+    fi || {
+        cat "$log"
+        return 1
+    }
+    ninja -C "$folder" >"$log" 2>&1 || {
+        grep -v '^\[' "$log" | tail -60
+        return 1
+    }
+}
+
+# run_suite FOLDER SUITE [MESON-TEST-OPTION...]: adds its test cases to the counts.
+run_suite() {
+    local folder=$1 suite=$2 log status counts p f s
+    shift 2
+    log=$folder/meson-logs/$suite.txt
+    mkdir -p "$folder/meson-logs"
+    rm -f "$folder/meson-logs/testlog.junit.xml"
+    meson test -C "$folder" --no-rebuild --suite "$suite" --print-errorlogs "$@" >"$log" 2>&1
+    status=$?
+    grep -vE '^(ninja: |Full log|Ok:|Expected Fail:|Fail:|Unexpected Pass:|Skipped:|Timeout:|$)' "$log"
+    if [ ! -f "$folder/meson-logs/testlog.junit.xml" ]; then
+        grep -q 'No suitable tests\|No tests defined' "$log" && return
+        failed=$((failed + 1))
+        return
+    fi
+    cp "$folder/meson-logs/testlog.junit.xml" "$folder/meson-logs/$suite.junit.xml"
+    show_figures "$folder/meson-logs/testlog.txt"
+    counts=$(count_cases "$folder/meson-logs/$suite.junit.xml")
+    read -r p f s <<<"$counts"
+    # A binary that died before it could report has a status, if no case.
+    [ "$status" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+    echo "$suite: $p passed, $f failed, $s skipped"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# Lines that tests print as `# figure: ...` are meant for the reader.
+show_figures() {
+    awk '/figure: / { sub(/^.*figure: /, ""); print "  " $0 }
+         /^# skipped: / { sub(/^# /, ""); print "  " $0 }' "$1" | awk '!seen[$0]++'
+}
+
+# "PASSED FAILED SKIPPED", summed over the <testsuite> lines of a JUnit file.
+count_cases() {
+    awk '
+    function attribute(name,    v) {
+        if (!match($0, " " name "=\"[0-9]+\"")) return 0
+        v = substr($0, RSTART, RLENGTH); gsub(/[^0-9]/, "", v); return v + 0
+    }
+    { gsub(/></, ">\n<") }
+    { n = split($0, part, "\n"); for (i = 1; i <= n; i++) { $0 = part[i]
+        if ($0 ~ /^ *<testsuite /) {
+            t += attribute("tests"); f += attribute("failures") + attribute("errors"); s += attribute("skipped")
+        } } }
+    END { printf "%d %d %d\n", t - f - s, f, s }' "$1"
+}
