@@ -19,7 +19,7 @@
 
 /* Appends one message. 0, -ENOBUFS or -ENOMEM (the buffer's). Aborts on a message that decode would
  * refuse: whoever builds one from foreign values checks them first (wire_message_check). On an
- * error the buffer holds what it held before. */
+ * error the buffer holds what it held before and may be appended to further. */
 int wire_message_encode(const struct wire_message *message, struct buf *to) MUST_CHECK;
 
 /* 0, or -EINVAL and, in err, which field breaks which limit. */

@@ -1,0 +1,502 @@
+/* One table per structure of message.h, in the header's order; the order and the kinds are the
+ * wire's and never change. A field that a later version adds goes to the end of its structure, with
+ * that version as its `since`.
+ *
+ * The macros hold each member's type against its kind while compiling; a test holds that no member
+ * was forgotten. */
+#include "wire/message_layout.h"
+
+#include <assert.h>
+
+/* 0, or no compilation when the member is of another type. */
+#define TYPED(s, m, type)                                                                          \
+    (0 * sizeof(struct {                                                                           \
+         static_assert(__builtin_types_compatible_p(__typeof__(((struct s *)0)->m), type),         \
+                       "the member's type is not its field's kind");                               \
+         char unused;                                                                              \
+     }))
+
+#define FIELD(s, m, type, k)                                                                       \
+    .name = #m, .kind = WIRE_KIND_##k, .since = 1,                                                 \
+    .offset = offsetof(struct s, m) + TYPED(s, m, type)
+
+#define RANGE(s, m, least, most)                                                                   \
+    {                                                                                              \
+        FIELD(s, m, uint32_t, U32), .min = (least), .max = (most)                                  \
+    }
+#define RANGE64(s, m, least, most)                                                                 \
+    {                                                                                              \
+        FIELD(s, m, uint64_t, U64), .min = (least), .max = (most)                                  \
+    }
+#define U32(s, m) RANGE(s, m, 0, UINT32_MAX)
+#define U64(s, m) RANGE64(s, m, 0, UINT64_MAX)
+#define BOOL(s, m)                                                                                 \
+    {                                                                                              \
+        FIELD(s, m, bool, BOOL), .max = 1                                                          \
+    }
+/* The last value is the list's length less one; message.c holds that no list has a gap. */
+#define LIST_ONE(name, value, text) +1
+#define ENUM(s, m, list, text_of)                                                                  \
+    {                                                                                              \
+        FIELD(s, m, uint32_t, ENUM), .max = (0 list(LIST_ONE)) - 1, .text = (text_of)              \
+    }
+#define STREAM(s, m)                                                                               \
+    {                                                                                              \
+        FIELD(s, m, uint32_t, ENUM), .max = WIRE_STREAM_ERR                                        \
+    }
+#define KEY(s, m)                                                                                  \
+    {                                                                                              \
+        FIELD(s, m, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES                               \
+    }
+#define HASH(s, m)                                                                                 \
+    {                                                                                              \
+        FIELD(s, m, struct wire_hash, FIXED), .max = WIRE_FIXED_BYTES                              \
+    }
+#define SLICE(s, m, k, most)                                                                       \
+    {                                                                                              \
+        FIELD(s, m, struct slice, k), .max = (most)                                                \
+    }
+#define TEXT(s, m, most)  SLICE(s, m, TEXT, most)
+#define WORD(s, m, most)  SLICE(s, m, WORD, most)
+#define BYTES(s, m, most) SLICE(s, m, BYTES, most)
+#define SLICES(s, m, k, least, most, bytes_most)                                                   \
+    {                                                                                              \
+        FIELD(s, m, struct wire_slices, k), .min = (least), .max = (most),                         \
+                                            .item_bytes_max = (bytes_most)                         \
+    }
+#define TEXTS(s, m, most, bytes_most) SLICES(s, m, TEXTS, 0, most, bytes_most)
+/* A word's limit counts the NUL that the kernel wants behind it. */
+#define WORDS(s, m, least, most) SLICES(s, m, WORDS, least, most, WIRE_ARG_BYTES_MAX - 1)
+#define STRUCT(s, m, inner)                                                                        \
+    {                                                                                              \
+        FIELD(s, m, struct inner, STRUCT), .layout = &layout_##inner                               \
+    }
+/* `prefix` is empty or the member that holds items and n, with its dot. */
+#define ITEMS(s, label, prefix, inner, most)                                                       \
+    {                                                                                              \
+        .name = (label), .kind = WIRE_KIND_ITEMS, .since = 1,                                      \
+        .offset = offsetof(struct s, prefix items) + TYPED(s, prefix items, const struct inner *), \
+        .offset_n = offsetof(struct s, prefix n) + TYPED(s, prefix n, uint32_t), .max = (most),    \
+        .layout = &layout_##inner                                                                  \
+    }
+
+#define LAYOUT_RULED(s, label, rule_of)                                                            \
+    static const struct wire_layout layout_##s = {.name = (label),                                 \
+                                                  .fields = fields_##s,                            \
+                                                  .n_fields = ARRAY_LEN(fields_##s),               \
+                                                  .bytes = sizeof(struct s),                       \
+                                                  .rule = (rule_of)}
+#define LAYOUT(s, label) LAYOUT_RULED(s, label, NULL)
+/* A message that says all by its type. */
+#define LAYOUT_EMPTY(s, label)                                                                     \
+    static const struct wire_layout layout_##s = {.name = (label), .bytes = sizeof(struct s)}
+
+/* --- parts -------------------------------------------------------------------------------------
+ */
+
+static const struct wire_field fields_wire_attempt_id[] = {
+    U64(wire_attempt_id, job),
+    RANGE(wire_attempt_id, task, 1, UINT32_MAX),
+    U32(wire_attempt_id, incarnation),
+    RANGE(wire_attempt_id, number, 1, UINT32_MAX),
+};
+LAYOUT(wire_attempt_id, "attempt");
+
+static const struct wire_field fields_wire_file[] = {
+    WORD(wire_file, path, WIRE_PATH_BYTES_MAX),
+    RANGE(wire_file, mode, 0, 0777),
+    HASH(wire_file, hash),
+    U64(wire_file, bytes),
+};
+LAYOUT_RULED(wire_file, "file", wire_rule_file);
+
+static const struct wire_field fields_wire_output[] = {
+    U64(wire_output, bytes),
+    BYTES(wire_output, inlined, WIRE_INLINE_BYTES_MAX),
+    HASH(wire_output, hash),
+};
+LAYOUT_RULED(wire_output, "output", wire_rule_output);
+
+static const struct wire_field fields_wire_result[] = {
+    ENUM(wire_result, end, WIRE_ENDS, wire_end_text),
+    U32(wire_result, status),
+    U64(wire_result, wall_us),
+    U64(wire_result, user_us),
+    U64(wire_result, sys_us),
+    U64(wire_result, peak_kib),
+    STRUCT(wire_result, out, wire_output),
+    STRUCT(wire_result, err, wire_output),
+    TEXT(wire_result, detail, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_result, "result");
+
+static const struct wire_field fields_wire_job_spec[] = {
+    WORD(wire_job_spec, exec, WIRE_PATH_BYTES_MAX),
+    ITEMS(wire_job_spec, "files", files., wire_file, WIRE_FILES_MAX),
+    WORDS(wire_job_spec, env, 0, WIRE_ENV_MAX),
+    TEXT(wire_job_spec, arch, WIRE_ARCH_BYTES_MAX),
+    RANGE(wire_job_spec, cores, 1, WIRE_CORES_MAX),
+    U64(wire_job_spec, mem_bytes),
+    U64(wire_job_spec, timeout_ms),
+    RANGE64(wire_job_spec, lease_ms, 1000, UINT64_MAX),
+    U64(wire_job_spec, output_bytes_max),
+    BOOL(wire_job_spec, is_streamed),
+    RANGE(wire_job_spec, nice, 0, 19),
+    U32(wire_job_spec, priority),
+};
+LAYOUT_RULED(wire_job_spec, "spec", wire_rule_job_spec);
+
+/* --- peer to peer ------------------------------------------------------------------------------
+ */
+
+static const struct wire_field fields_wire_goodbye[] = {
+    ENUM(wire_goodbye, reason, WIRE_REASONS, wire_reason_text),
+    TEXT(wire_goodbye, text, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_goodbye, "goodbye");
+
+static const struct wire_field fields_wire_beat[] = {
+    U64(wire_beat, token),
+    U32(wire_beat, interval_ms),
+    RANGE(wire_beat, cores, 0, WIRE_CORES_MAX),
+    RANGE(wire_beat, free, 0, WIRE_CORES_MAX),
+    U32(wire_beat, n_queued),
+    U32(wire_beat, n_running),
+};
+LAYOUT(wire_beat, "beat");
+
+static const struct wire_field fields_wire_beat_ack[] = {U64(wire_beat_ack, token)};
+LAYOUT(wire_beat_ack, "beat_ack");
+
+static const struct wire_field fields_wire_peer_entry[] = {
+    KEY(wire_peer_entry, key),
+    TEXT(wire_peer_entry, name, WIRE_NAME_BYTES_MAX),
+    TEXTS(wire_peer_entry, addresses, WIRE_PEER_ADDRESSES_MAX, WIRE_ADDRESS_BYTES_MAX),
+};
+LAYOUT(wire_peer_entry, "peer");
+
+static const struct wire_field fields_wire_peers[] = {
+    ITEMS(wire_peers, "peers", , wire_peer_entry, WIRE_PEERS_MAX),
+};
+LAYOUT(wire_peers, "peers");
+
+static const struct wire_field fields_wire_want[] = {
+    U32(wire_want, n_tasks),
+    U32(wire_want, cores),
+};
+LAYOUT(wire_want, "want");
+
+static const struct wire_field fields_wire_credit[] = {
+    RANGE(wire_credit, n_tasks, 0, WIRE_CREDIT_MAX),
+    RANGE(wire_credit, cores, 0, WIRE_CORES_MAX),
+};
+LAYOUT(wire_credit, "credit");
+
+static const struct wire_field fields_wire_job[] = {
+    U64(wire_job, job),
+    STRUCT(wire_job, spec, wire_job_spec),
+};
+LAYOUT(wire_job, "job");
+
+static const struct wire_field fields_wire_job_end[] = {U64(wire_job_end, job)};
+LAYOUT(wire_job_end, "job_end");
+
+static const struct wire_field fields_wire_task[] = {
+    STRUCT(wire_task, id, wire_attempt_id),
+    WORDS(wire_task, argv, 1, WIRE_ARGS_MAX),
+    BOOL(wire_task, has_input),
+    HASH(wire_task, input),
+    U64(wire_task, input_bytes),
+};
+LAYOUT_RULED(wire_task, "task", wire_rule_task);
+
+static const struct wire_field fields_wire_cancel[] = {STRUCT(wire_cancel, id, wire_attempt_id)};
+LAYOUT(wire_cancel, "cancel");
+
+static const struct wire_field fields_wire_started[] = {STRUCT(wire_started, id, wire_attempt_id)};
+LAYOUT(wire_started, "started");
+
+static const struct wire_field fields_wire_stream_data[] = {
+    STRUCT(wire_stream_data, id, wire_attempt_id),
+    STREAM(wire_stream_data, stream),
+    U64(wire_stream_data, offset),
+    BYTES(wire_stream_data, bytes, WIRE_CHUNK_BYTES_MAX),
+};
+LAYOUT_RULED(wire_stream_data, "stream", wire_rule_stream_data);
+
+static const struct wire_field fields_wire_stream_ack[] = {
+    STRUCT(wire_stream_ack, id, wire_attempt_id),
+    STREAM(wire_stream_ack, stream),
+    U64(wire_stream_ack, offset),
+};
+LAYOUT(wire_stream_ack, "stream_ack");
+
+static const struct wire_field fields_wire_attempt_result[] = {
+    STRUCT(wire_attempt_result, id, wire_attempt_id),
+    STRUCT(wire_attempt_result, result, wire_result),
+};
+LAYOUT(wire_attempt_result, "result");
+
+static const struct wire_field fields_wire_result_ack[] = {
+    STRUCT(wire_result_ack, id, wire_attempt_id),
+};
+LAYOUT(wire_result_ack, "result_ack");
+
+static const struct wire_field fields_wire_refuse[] = {
+    STRUCT(wire_refuse, id, wire_attempt_id),
+    ENUM(wire_refuse, refusal, WIRE_REFUSALS, wire_refusal_text),
+    TEXT(wire_refuse, text, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_refuse, "refuse");
+
+static const struct wire_field fields_wire_recall[] = {
+    ITEMS(wire_recall, "ids", ids., wire_attempt_id, WIRE_IDS_MAX),
+};
+LAYOUT(wire_recall, "recall");
+
+static const struct wire_field fields_wire_held_attempt[] = {
+    STRUCT(wire_held_attempt, id, wire_attempt_id),
+    ENUM(wire_held_attempt, held, WIRE_HELD, wire_held_text),
+};
+LAYOUT(wire_held_attempt, "held attempt");
+
+static const struct wire_field fields_wire_inventory[] = {
+    ITEMS(wire_inventory, "attempts", , wire_held_attempt, WIRE_IDS_MAX),
+    BOOL(wire_inventory, is_last),
+};
+LAYOUT(wire_inventory, "inventory");
+
+static const struct wire_field fields_wire_keep[] = {
+    ITEMS(wire_keep, "ids", ids., wire_attempt_id, WIRE_IDS_MAX),
+};
+LAYOUT(wire_keep, "keep");
+
+static const struct wire_field fields_wire_drop[] = {
+    ITEMS(wire_drop, "ids", ids., wire_attempt_id, WIRE_IDS_MAX),
+};
+LAYOUT(wire_drop, "drop");
+
+static const struct wire_field fields_wire_blob_want[] = {
+    HASH(wire_blob_want, hash),
+    U64(wire_blob_want, offset),
+};
+LAYOUT(wire_blob_want, "blob_want");
+
+static const struct wire_field fields_wire_blob_data[] = {
+    HASH(wire_blob_data, hash),
+    U64(wire_blob_data, offset),
+    U64(wire_blob_data, total),
+    BYTES(wire_blob_data, bytes, WIRE_CHUNK_BYTES_MAX),
+};
+LAYOUT_RULED(wire_blob_data, "blob_data", wire_rule_blob_data);
+
+static const struct wire_field fields_wire_blob_refuse[] = {HASH(wire_blob_refuse, hash)};
+LAYOUT(wire_blob_refuse, "blob_refuse");
+
+/* --- client and daemon -------------------------------------------------------------------------
+ */
+
+static const struct wire_field fields_wire_client_hello[] = {
+    U32(wire_client_hello, protocol),
+    TEXT(wire_client_hello, version, WIRE_VERSION_BYTES_MAX),
+};
+LAYOUT(wire_client_hello, "client_hello");
+
+static const struct wire_field fields_wire_daemon_hello[] = {
+    U32(wire_daemon_hello, protocol),
+    TEXT(wire_daemon_hello, version, WIRE_VERSION_BYTES_MAX),
+    KEY(wire_daemon_hello, key),
+    TEXT(wire_daemon_hello, name, WIRE_NAME_BYTES_MAX),
+    RANGE(wire_daemon_hello, cores, 0, WIRE_CORES_MAX),
+};
+LAYOUT(wire_daemon_hello, "daemon_hello");
+
+static const struct wire_field fields_wire_submit[] = {
+    STRUCT(wire_submit, spec, wire_job_spec),
+    TEXT(wire_submit, name, WIRE_NAME_BYTES_MAX),
+    U32(wire_submit, jobs_max),
+    U32(wire_submit, runs_max),
+    BOOL(wire_submit, is_once),
+    BOOL(wire_submit, is_detached),
+    BOOL(wire_submit, may_speculate),
+    U32(wire_submit, require_peers),
+    TEXTS(wire_submit, on, WIRE_FILTER_MAX, WIRE_NAME_BYTES_MAX),
+    TEXTS(wire_submit, except, WIRE_FILTER_MAX, WIRE_NAME_BYTES_MAX),
+};
+LAYOUT(wire_submit, "submit");
+
+static const struct wire_field fields_wire_accepted[] = {
+    U64(wire_accepted, job),
+    U64(wire_accepted, tasks_max),
+};
+LAYOUT(wire_accepted, "accepted");
+
+static const struct wire_field fields_wire_add_task[] = {
+    U64(wire_add_task, job),
+    RANGE(wire_add_task, task, 1, UINT32_MAX),
+    WORDS(wire_add_task, argv, 1, WIRE_ARGS_MAX),
+    BOOL(wire_add_task, has_input),
+    HASH(wire_add_task, input),
+    U64(wire_add_task, input_bytes),
+};
+LAYOUT_RULED(wire_add_task, "add_task", wire_rule_add_task);
+
+static const struct wire_field fields_wire_submit_end[] = {
+    U64(wire_submit_end, job),
+    U32(wire_submit_end, n_tasks),
+};
+LAYOUT(wire_submit_end, "submit_end");
+
+static const struct wire_field fields_wire_task_credit[] = {
+    U64(wire_task_credit, job),
+    U64(wire_task_credit, tasks_max),
+};
+LAYOUT(wire_task_credit, "task_credit");
+
+static const struct wire_field fields_wire_client_stream[] = {
+    U64(wire_client_stream, job),
+    RANGE(wire_client_stream, task, 1, UINT32_MAX),
+    STREAM(wire_client_stream, stream),
+    U64(wire_client_stream, offset),
+    BYTES(wire_client_stream, bytes, WIRE_CHUNK_BYTES_MAX),
+};
+LAYOUT_RULED(wire_client_stream, "client_stream", wire_rule_client_stream);
+
+static const struct wire_field fields_wire_client_stream_ack[] = {
+    U64(wire_client_stream_ack, job),
+    RANGE(wire_client_stream_ack, task, 1, UINT32_MAX),
+    STREAM(wire_client_stream_ack, stream),
+    U64(wire_client_stream_ack, offset),
+};
+LAYOUT(wire_client_stream_ack, "client_stream_ack");
+
+static const struct wire_field fields_wire_done[] = {
+    U64(wire_done, job),
+    RANGE(wire_done, task, 1, UINT32_MAX),
+    U32(wire_done, attempt),
+    U32(wire_done, n_runs),
+    KEY(wire_done, peer),
+    TEXT(wire_done, peer_name, WIRE_NAME_BYTES_MAX),
+    ENUM(wire_done, refusal, WIRE_REFUSALS, wire_refusal_text),
+    STRUCT(wire_done, result, wire_result),
+};
+LAYOUT(wire_done, "done");
+
+static const struct wire_field fields_wire_done_ack[] = {
+    U64(wire_done_ack, job),
+    U64(wire_done_ack, n_done),
+};
+LAYOUT(wire_done_ack, "done_ack");
+
+static const struct wire_field fields_wire_job_done[] = {
+    U64(wire_job_done, job),      U32(wire_job_done, n_tasks), U32(wire_job_done, n_succeeded),
+    U32(wire_job_done, n_failed), U32(wire_job_done, n_lost),
+};
+LAYOUT(wire_job_done, "job_done");
+
+static const struct wire_field fields_wire_notice[] = {
+    U64(wire_notice, job),
+    TEXT(wire_notice, text, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_notice, "notice");
+
+static const struct wire_field fields_wire_job_cancel[] = {U64(wire_job_cancel, job)};
+LAYOUT(wire_job_cancel, "job_cancel");
+
+static const struct wire_field fields_wire_peers_query[] = {BOOL(wire_peers_query, is_watch)};
+LAYOUT(wire_peers_query, "peers_query");
+
+static const struct wire_field fields_wire_peer_row[] = {
+    KEY(wire_peer_row, key),
+    TEXT(wire_peer_row, name, WIRE_NAME_BYTES_MAX),
+    TEXT(wire_peer_row, arch, WIRE_ARCH_BYTES_MAX),
+    TEXT(wire_peer_row, os, WIRE_OS_BYTES_MAX),
+    TEXT(wire_peer_row, version, WIRE_VERSION_BYTES_MAX),
+    TEXT(wire_peer_row, address, WIRE_ADDRESS_BYTES_MAX),
+    RANGE(wire_peer_row, cores, 0, WIRE_CORES_MAX),
+    RANGE(wire_peer_row, free, 0, WIRE_CORES_MAX),
+    ENUM(wire_peer_row, state, WIRE_PEER_STATES, wire_peer_state_text),
+    BOOL(wire_peer_row, is_local),
+    BOOL(wire_peer_row, has_rtt),
+    U64(wire_peer_row, rtt_us),
+    TEXT(wire_peer_row, detail, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_peer_row, "peer");
+
+static const struct wire_field fields_wire_peers_list[] = {
+    ITEMS(wire_peers_list, "peers", , wire_peer_row, WIRE_LIST_MAX),
+};
+LAYOUT(wire_peers_list, "peers_list");
+
+LAYOUT_EMPTY(wire_stats_query, "stats_query");
+
+static const struct wire_field fields_wire_stats_row[] = {
+    KEY(wire_stats_row, key),       TEXT(wire_stats_row, name, WIRE_NAME_BYTES_MAX),
+    BOOL(wire_stats_row, is_local), U64(wire_stats_row, n_tasks),
+    U64(wire_stats_row, n_failed),  U64(wire_stats_row, n_lost),
+    U64(wire_stats_row, wall_us),   U64(wire_stats_row, cpu_us),
+};
+LAYOUT(wire_stats_row, "row");
+
+static const struct wire_field fields_wire_stats_list[] = {
+    ITEMS(wire_stats_list, "rows", , wire_stats_row, WIRE_LIST_MAX),
+    U64(wire_stats_list, uptime_us),
+    U32(wire_stats_list, n_running),
+    U32(wire_stats_list, cores),
+};
+LAYOUT(wire_stats_list, "stats_list");
+
+LAYOUT_EMPTY(wire_jobs_query, "jobs_query");
+
+static const struct wire_field fields_wire_job_row[] = {
+    U64(wire_job_row, job),          TEXT(wire_job_row, name, WIRE_NAME_BYTES_MAX),
+    U32(wire_job_row, uid),          BOOL(wire_job_row, is_detached),
+    BOOL(wire_job_row, is_complete), U32(wire_job_row, n_tasks),
+    U32(wire_job_row, n_waiting),    U32(wire_job_row, n_placed),
+    U32(wire_job_row, n_succeeded),  U32(wire_job_row, n_failed),
+    U64(wire_job_row, age_us),
+};
+LAYOUT(wire_job_row, "job");
+
+static const struct wire_field fields_wire_jobs_list[] = {
+    ITEMS(wire_jobs_list, "jobs", , wire_job_row, WIRE_LIST_MAX),
+};
+LAYOUT(wire_jobs_list, "jobs_list");
+
+static const struct wire_field fields_wire_set_cores[] = {
+    RANGE(wire_set_cores, cores, 0, WIRE_CORES_MAX),
+};
+LAYOUT(wire_set_cores, "set_cores");
+
+LAYOUT_EMPTY(wire_ok, "ok");
+
+static const struct wire_field fields_wire_error_reply[] = {
+    ENUM(wire_error_reply, error, WIRE_ERRORS, wire_error_text),
+    TEXT(wire_error_reply, text, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_error_reply, "error");
+
+/* --- by number ---------------------------------------------------------------------------------
+ */
+
+#define BY_NUMBER(name, number, type, member) [number] = &layout_##type,
+static const struct wire_layout *const layouts[] = {WIRE_MESSAGES(BY_NUMBER)};
+
+#define AT_ONE_PLACE(name, number, type, member)                                                   \
+    static_assert(offsetof(struct wire_message, member) == offsetof(struct wire_message, goodbye), \
+                  "every message begins where goodbye does");
+WIRE_MESSAGES(AT_ONE_PLACE)
+
+const struct wire_layout *wire_layout_of(uint32_t type)
+{
+    return type < ARRAY_LEN(layouts) ? layouts[type] : NULL;
+}
+
+uint32_t wire_layout_n_mandatory(const struct wire_layout *layout)
+{
+    uint32_t n = layout->n_fields;
+    while (n > 0 && layout->fields[n - 1].since > 1) {
+        n--;
+    }
+    return n;
+}

@@ -1,0 +1,113 @@
+/* The rules about messages that a single field's kind and limits cannot express. */
+#include "wire/message_layout.h"
+
+static bool is_zero(const struct wire_hash *hash)
+{
+    static const struct wire_hash none;
+    return memcmp(hash->b, none.b, sizeof(none.b)) == 0;
+}
+
+/* Whether a component of the path is "..". */
+static bool has_parent(struct slice path)
+{
+    for (size_t i = 0; i < path.n;) {
+        const uint8_t *slash = memchr(path.p + i, '/', path.n - i);
+        size_t n = slash != NULL ? (size_t)(slash - path.p) - i : path.n - i;
+        if (n == 2 && path.p[i] == '.' && path.p[i + 1] == '.') {
+            return true;
+        }
+        i += n + 1;
+    }
+    return false;
+}
+
+const char *wire_rule_file(const void *object)
+{
+    const struct wire_file *file = object;
+    if (file->path.n == 0) {
+        return "path: empty";
+    }
+    if (file->path.p[0] == '/') {
+        return "path: absolute";
+    }
+    return has_parent(file->path) ? "path: leads out through \"..\"" : NULL;
+}
+
+/* Inlined whole, a blob, or (streamed) neither: never a part, never both. */
+const char *wire_rule_output(const void *object)
+{
+    const struct wire_output *output = object;
+    if (output->inlined.n > 0 && output->inlined.n != output->bytes) {
+        return "inlined: not all of it";
+    }
+    if (!is_zero(&output->hash) && output->bytes <= WIRE_INLINE_BYTES_MAX) {
+        return "hash: of a blob that is small enough to be inlined";
+    }
+    return NULL;
+}
+
+/* Counting a NUL for each, as the kernel does. */
+static bool fits_argv(const struct wire_slices *words)
+{
+    size_t n_bytes = 0;
+    for (uint32_t i = 0; i < words->n && n_bytes <= WIRE_ARGV_BYTES_MAX; i++) {
+        n_bytes += words->items[i].n + 1;
+    }
+    return n_bytes <= WIRE_ARGV_BYTES_MAX;
+}
+
+const char *wire_rule_job_spec(const void *object)
+{
+    const struct wire_job_spec *spec = object;
+    for (uint32_t i = 0; i < spec->env.n; i++) {
+        struct slice s = spec->env.items[i];
+        if (s.n < 2 || s.p[0] == '=' || memchr(s.p, '=', s.n) == NULL) {
+            return "env: not NAME=VALUE";
+        }
+    }
+    if (!fits_argv(&spec->env)) {
+        return "env: too long in all";
+    }
+    if (spec->exec.n > 0 && spec->exec.p[0] != '/' && has_parent(spec->exec)) {
+        return "exec: leads out through \"..\"";
+    }
+    return NULL;
+}
+
+const char *wire_rule_task(const void *object)
+{
+    const struct wire_task *task = object;
+    return fits_argv(&task->argv) ? NULL : "argv: too long in all";
+}
+
+const char *wire_rule_add_task(const void *object)
+{
+    const struct wire_add_task *task = object;
+    return fits_argv(&task->argv) ? NULL : "argv: too long in all";
+}
+
+static const char *stream_fault(uint64_t offset, struct slice bytes)
+{
+    return bytes.n > UINT64_MAX - offset ? "offset: beyond any stream's end" : NULL;
+}
+
+const char *wire_rule_stream_data(const void *object)
+{
+    const struct wire_stream_data *data = object;
+    return stream_fault(data->offset, data->bytes);
+}
+
+const char *wire_rule_client_stream(const void *object)
+{
+    const struct wire_client_stream *data = object;
+    return stream_fault(data->offset, data->bytes);
+}
+
+const char *wire_rule_blob_data(const void *object)
+{
+    const struct wire_blob_data *data = object;
+    if (data->offset > data->total || data->bytes.n > data->total - data->offset) {
+        return "offset: beyond the blob's end";
+    }
+    return NULL;
+}
