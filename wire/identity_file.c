@@ -103,7 +103,7 @@ static int read_key(int dir_fd, struct key_file *file, struct errmsg *err)
     if (r < 0) {
         return r;
     }
-    size_t n;
+    size_t n = 0;
     r = read_text(fd, file, &n);
     if (r < 0) {
         errmsg_set(err, "the key file cannot be read: %s", strerror(-r));
