@@ -1,0 +1,260 @@
+#include "tests/lab/host.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/lab/namespaces.h"
+#include "tests/lab/process.h"
+#include "tests/lib/runner.h"
+#include "wire/base/text.h"
+
+#define SEED_DEFAULT 1
+/* Between two looks at a condition: short beside what is measured, long beside what a look costs.
+ */
+#define LOOK_MS 4
+
+/* The folders that hosts must still see although they may lie below /tmp: those of the build and of
+ * the sources, which meson names, and this binary's own. */
+static void name_kept_folders(void)
+{
+    if (getenv("MESH_LAB_KEEP") != NULL) {
+        return;
+    }
+    char path[LAB_PATH_BYTES_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (n > 0) {
+        path[n] = '\0';
+        char *slash = strrchr(path, '/');
+        *slash = '\0';
+        setenv("MESH_LAB_KEEP", path, 1);
+    }
+}
+
+static int try_everything(struct errmsg *err)
+{
+    int error = namespaces_enter(err);
+    if (error != 0) {
+        return error;
+    }
+    struct namespaces_host host;
+    return namespaces_make_host("probe", 1, &host, err);
+}
+
+bool lab_is_possible(struct errmsg *err)
+{
+    name_kept_folders();
+    int report[2];
+    if (pipe(report) < 0) {
+        errmsg_set(err, "cannot make a pipe: %s", strerror(errno));
+        return false;
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct errmsg text;
+        memset(&text, 0, sizeof(text));
+        int error = try_everything(&text);
+        IGNORE(write(report[1], &text, sizeof(text)));
+        _exit(error == 0 ? 0 : 1);
+    }
+    close(report[1]);
+    struct errmsg text;
+    memset(&text, 0, sizeof(text));
+    IGNORE(read(report[0], &text, sizeof(text)));
+    close(report[0]);
+    int status = 1;
+    if (pid > 0) {
+        waitpid(pid, &status, 0);
+    }
+    if (status != 0) {
+        errmsg_set(err, "%s", text.text[0] != '\0' ? text.text : "no process could be made");
+    }
+    return status == 0;
+}
+
+int lab_run_suite(Suite *suite)
+{
+    struct errmsg err;
+    if (lab_is_possible(&err)) {
+        return run_suite(suite);
+    }
+    printf("# skipped: no lab on this machine: %s\n1..0 # SKIP no lab on this machine: %s\n",
+           err.text, err.text);
+    SRunner *runner = srunner_create(suite);
+    srunner_free(runner); /* and the suite */
+    return EXIT_SUCCESS;
+}
+
+struct lab *lab_new(void)
+{
+    name_kept_folders();
+    struct lab *lab = calloc(1, sizeof(*lab));
+    ck_assert_ptr_nonnull(lab);
+    const char *seed = getenv("MESH_LAB_SEED");
+    lab->seed = SEED_DEFAULT;
+    if (seed != NULL && text_parse_u64(seed, UINT64_MAX, &lab->seed) != 0) {
+        ck_abort_msg("MESH_LAB_SEED=%s is no number", seed);
+    }
+    struct errmsg err;
+    if (namespaces_enter(&err) != 0) {
+        ck_abort_msg("lab: %s", err.text);
+    }
+    ck_assert_int_eq(switch_new(lab->seed, &lab->sw), 0);
+    return lab;
+}
+
+struct lab_host *lab_host(struct lab *lab, const char *name)
+{
+    ck_assert_uint_lt(lab->n_hosts, LAB_HOSTS_MAX);
+    struct lab_host *host = calloc(1, sizeof(*host));
+    ck_assert_ptr_nonnull(host);
+    host->lab = lab;
+    list_init(&host->processes);
+    host->number = lab->n_hosts + 1;
+    snprintf(host->name, sizeof(host->name), "%s", name);
+    snprintf(host->address, sizeof(host->address), "10.99.0.%u", host->number);
+    struct namespaces_host made;
+    struct errmsg err;
+    if (namespaces_make_host(host->name, host->number, &made, &err) != 0) {
+        ck_abort_msg("lab: %s", err.text);
+    }
+    host->init = made.init;
+    host->init_fd = made.init_fd;
+    host->control = made.control;
+    ck_assert_int_eq(switch_add(lab->sw, made.tap_fd, &host->port), 0);
+    close(made.tap_fd);
+    lab->hosts[lab->n_hosts++] = host;
+    return host;
+}
+
+const char *lab_share(const struct lab *lab)
+{
+    return NAMESPACES_SHARE;
+}
+
+void lab_power_off(struct lab_host *host)
+{
+    if (host->init < 0) {
+        return;
+    }
+    kill(host->init, SIGKILL);
+    /* The kernel lets go of process 1 only after all others of its pid namespace were waited for,
+     * and those are children of ours. */
+    list_for_each (node, &host->processes) {
+        struct lab_process *process = LIST_ENTRY(node, struct lab_process, node);
+        int status;
+        IGNORE(lab_wait(process, 5000, &status));
+    }
+    while (waitpid(host->init, NULL, 0) < 0 && errno == EINTR) {
+    }
+    host->init = -1;
+    close(host->control);
+    close(host->init_fd);
+    /* The kernel may have taken the interface away already, and the switch noticed. */
+    IGNORE(switch_remove(host->lab->sw, host->port));
+}
+
+void lab_free(struct lab *lab)
+{
+    for (unsigned i = 0; i < lab->n_hosts; i++) {
+        lab_power_off(lab->hosts[i]);
+    }
+    lab->sw = switch_free(lab->sw);
+    for (unsigned i = 0; i < lab->n_hosts; i++) {
+        lab_forget_processes(lab->hosts[i]);
+        free(lab->hosts[i]);
+    }
+    free(lab);
+}
+
+/* --- the cable ------------------------------------------------------------------------------ */
+
+void lab_fault(struct lab_host *host, enum switch_direction direction, struct switch_fault fault)
+{
+    ck_assert_int_eq(switch_set_fault(host->lab->sw, host->port, direction, &fault), 0);
+}
+
+static void fault_both(struct lab_host *host, struct switch_fault fault)
+{
+    lab_fault(host, SWITCH_FROM_HOST, fault);
+    lab_fault(host, SWITCH_TO_HOST, fault);
+}
+
+void lab_cut(struct lab_host *host)
+{
+    fault_both(host, (struct switch_fault){.is_cut = true});
+}
+
+void lab_unplug(struct lab_host *host)
+{
+    lab_cut(host);
+    ck_assert_int_eq(switch_set_carrier(host->lab->sw, host->port, false), 0);
+}
+
+void lab_plug(struct lab_host *host)
+{
+    fault_both(host, (struct switch_fault){.is_cut = false});
+    ck_assert_int_eq(switch_set_carrier(host->lab->sw, host->port, true), 0);
+}
+
+void lab_loss(struct lab_host *host, unsigned percent)
+{
+    fault_both(host, (struct switch_fault){.drop_ppm = percent * (SWITCH_PPM / 100)});
+}
+
+void lab_delay(struct lab_host *host, unsigned delay_ms, unsigned jitter_ms)
+{
+    fault_both(host, (struct switch_fault){.delay_ns = delay_ms * UINT64_C(1000000),
+                                           .jitter_ns = jitter_ms * UINT64_C(1000000)});
+}
+
+void lab_partition(struct lab_host *host, unsigned group)
+{
+    ck_assert_int_eq(switch_set_group(host->lab->sw, host->port, group), 0);
+}
+
+struct switch_counters lab_counters(struct lab_host *host, enum switch_direction direction)
+{
+    struct switch_counters counters;
+    memset(&counters, 0, sizeof(counters));
+    ck_assert_int_eq(switch_get_counters(host->lab->sw, host->port, direction, &counters), 0);
+    return counters;
+}
+
+/* --- time ----------------------------------------------------------------------------------- */
+
+uint64_t lab_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+void lab_let_pass(unsigned ms)
+{
+    uint64_t end_ns = lab_now_ns() + ms * UINT64_C(1000000);
+    for (uint64_t now = lab_now_ns(); now < end_ns; now = lab_now_ns()) {
+        poll(NULL, 0, (int)((end_ns - now + 999999) / 1000000));
+    }
+}
+
+bool lab_until(bool (*condition)(void *context), void *context, unsigned deadline_ms)
+{
+    uint64_t end_ns = lab_now_ns() + deadline_ms * UINT64_C(1000000);
+    for (;;) {
+        if (condition(context)) {
+            return true;
+        }
+        if (lab_now_ns() >= end_ns) {
+            return false;
+        }
+        lab_let_pass(LOOK_MS);
+    }
+}

@@ -1,0 +1,468 @@
+/* The happy path: poll() says that a TAP is readable, a frame is read, its sender's address learnt,
+ * and it is written to the port where its receiver was last heard, or to all others. A frame that
+ * is delayed waits in a heap by its due time, and poll() ends when the first is due.
+ *
+ * The caller talks to the process in requests and replies over a socket pair; when that closes,
+ * the process ends. */
+#include "tests/lab/switch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/lab/fdpass.h"
+#include "wire/base/heap.h"
+
+/* Frames read from one port before the others get their turn. */
+#define BURST_MAX 64
+/* An Ethernet header: two addresses and a type. */
+#define HEADER_BYTES  14
+#define ADDRESS_BYTES 6
+
+enum request_type {
+    REQUEST_ADD,
+    REQUEST_REMOVE,
+    REQUEST_FAULT,
+    REQUEST_GROUP,
+    REQUEST_CARRIER,
+    REQUEST_COUNTERS,
+};
+
+struct request {
+    enum request_type type;
+    unsigned port;
+    enum switch_direction direction;
+    struct switch_fault fault;
+    unsigned group;
+    bool is_on;
+};
+
+struct reply {
+    int error;
+    unsigned port;
+    struct switch_counters counters;
+};
+
+struct switch_process {
+    pid_t pid;
+    int control; /* owned */
+};
+
+/* --- inside the process ------------------------------------------------------------------- */
+
+struct frame {
+    struct heap_entry due;
+    struct frame *next_free;
+    unsigned port; /* where it goes */
+    size_t n;
+    uint8_t bytes[SWITCH_FRAME_BYTES];
+};
+
+struct port {
+    int fd; /* owned; -1: nothing is plugged in */
+    unsigned group;
+    bool has_address;
+    uint8_t address[ADDRESS_BYTES];
+    struct switch_fault fault[SWITCH_N_DIRECTIONS];
+    struct switch_counters counters[SWITCH_N_DIRECTIONS];
+};
+
+struct state {
+    struct port ports[SWITCH_PORTS_MAX];
+    struct heap delayed; /* of struct frame */
+    struct frame *first_free;
+    unsigned n_frames; /* that were ever allocated */
+    uint64_t random;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* SplitMix64: small, and any seed will do. */
+static uint64_t draw(struct state *st)
+{
+    uint64_t z = (st->random += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static bool happens(struct state *st, uint32_t ppm)
+{
+    return ppm > 0 && draw(st) % SWITCH_PPM < ppm;
+}
+
+/* Whether the frame survives this end of its way, and by how much it is late afterwards. */
+static bool survives(struct state *st, struct port *port, enum switch_direction direction, size_t n,
+                     uint64_t *late_ns)
+{
+    const struct switch_fault *fault = &port->fault[direction];
+    struct switch_counters *counters = &port->counters[direction];
+    counters->n_frames++;
+    counters->n_bytes += n;
+    if (fault->is_cut || happens(st, fault->drop_ppm)) {
+        counters->n_dropped++;
+        return false;
+    }
+    *late_ns += fault->delay_ns;
+    if (fault->jitter_ns > 0) {
+        *late_ns += draw(st) % fault->jitter_ns;
+    }
+    return true;
+}
+
+static void put_out(struct port *port, const uint8_t *bytes, size_t n)
+{
+    if (port->fd >= 0 && write(port->fd, bytes, n) < 0) {
+        /* The interface is down, or its queue is full: a wire loses such a frame, too. */
+        port->counters[SWITCH_TO_HOST].n_dropped++;
+    }
+}
+
+static struct frame *take_frame(struct state *st)
+{
+    struct frame *frame = st->first_free;
+    if (frame != NULL) {
+        st->first_free = frame->next_free;
+        return frame;
+    }
+    if (st->n_frames == SWITCH_FRAMES_MAX) {
+        return NULL;
+    }
+    frame = calloc(1, sizeof(*frame));
+    st->n_frames += frame != NULL;
+    return frame;
+}
+
+static void send_later(struct state *st, unsigned i_port, const uint8_t *bytes, size_t n,
+                       uint64_t at_ns)
+{
+    struct frame *frame = take_frame(st);
+    if (frame == NULL) {
+        st->ports[i_port].counters[SWITCH_TO_HOST].n_dropped++;
+        return;
+    }
+    frame->port = i_port;
+    frame->n = n;
+    memcpy(frame->bytes, bytes, n);
+    heap_set(&st->delayed, &frame->due, at_ns);
+}
+
+static void deliver(struct state *st, unsigned i_port, const uint8_t *bytes, size_t n,
+                    uint64_t late_ns)
+{
+    struct port *port = &st->ports[i_port];
+    if (!survives(st, port, SWITCH_TO_HOST, n, &late_ns)) {
+        return;
+    }
+    unsigned n_copies = happens(st, port->fault[SWITCH_TO_HOST].duplicate_ppm) ? 2 : 1;
+    for (unsigned i = 0; i < n_copies; i++) {
+        if (late_ns == 0) {
+            put_out(port, bytes, n);
+        } else {
+            send_later(st, i_port, bytes, n, now_ns() + late_ns);
+        }
+    }
+}
+
+/* The port where this address was last heard; SWITCH_PORTS_MAX for all. */
+static unsigned find_receiver(const struct state *st, const uint8_t *address)
+{
+    if ((address[0] & 1) != 0) { /* a group address */
+        return SWITCH_PORTS_MAX;
+    }
+    for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
+        const struct port *port = &st->ports[i];
+        if (port->fd >= 0 && port->has_address &&
+            memcmp(port->address, address, ADDRESS_BYTES) == 0) {
+            return i;
+        }
+    }
+    return SWITCH_PORTS_MAX;
+}
+
+static void forward(struct state *st, unsigned i_from, const uint8_t *bytes, size_t n)
+{
+    struct port *from = &st->ports[i_from];
+    uint64_t late_ns = 0;
+    if (!survives(st, from, SWITCH_FROM_HOST, n, &late_ns)) {
+        return;
+    }
+    memcpy(from->address, bytes + ADDRESS_BYTES, ADDRESS_BYTES);
+    from->has_address = true;
+    unsigned i_to = find_receiver(st, bytes);
+    unsigned n_copies = happens(st, from->fault[SWITCH_FROM_HOST].duplicate_ppm) ? 2 : 1;
+    for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
+        if (i == i_from || st->ports[i].fd < 0 || st->ports[i].group != from->group ||
+            (i_to != SWITCH_PORTS_MAX && i != i_to)) {
+            continue;
+        }
+        for (unsigned i_copy = 0; i_copy < n_copies; i_copy++) {
+            deliver(st, i, bytes, n, late_ns);
+        }
+    }
+}
+
+static void read_port(struct state *st, unsigned i_port)
+{
+    uint8_t bytes[SWITCH_FRAME_BYTES];
+    for (int i = 0; i < BURST_MAX; i++) {
+        ssize_t n = read(st->ports[i_port].fd, bytes, sizeof(bytes));
+        if (n < HEADER_BYTES) {
+            return; /* EAGAIN: that was all; EIO: the interface is down */
+        }
+        forward(st, i_port, bytes, (size_t)n);
+    }
+}
+
+static void send_due(struct state *st)
+{
+    while (heap_first_ns(&st->delayed) <= now_ns()) {
+        struct frame *frame = CONTAINER_OF(heap_first(&st->delayed), struct frame, due);
+        heap_remove(&st->delayed, &frame->due);
+        put_out(&st->ports[frame->port], frame->bytes, frame->n);
+        frame->next_free = st->first_free;
+        st->first_free = frame;
+    }
+}
+
+static int add_port(struct state *st, int fd, unsigned *ret_port)
+{
+    if (fd < 0) {
+        return -EBADF;
+    }
+    for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
+        if (st->ports[i].fd < 0) {
+            memset(&st->ports[i], 0, sizeof(st->ports[i]));
+            st->ports[i].fd = fd;
+            *ret_port = i;
+            return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+        }
+    }
+    close(fd);
+    return -ENOSPC;
+}
+
+static int set_carrier(struct port *port, bool is_on)
+{
+    int value = is_on;
+    return ioctl(port->fd, TUNSETCARRIER, &value) < 0 ? -errno : 0;
+}
+
+static void carry_out(struct state *st, const struct request *request, int fd, struct reply *reply)
+{
+    if (request->type == REQUEST_ADD) {
+        reply->error = add_port(st, fd, &reply->port);
+        return;
+    }
+    struct port *port = &st->ports[request->port];
+    if (port->fd < 0) {
+        reply->error = -ENODEV;
+        return;
+    }
+    switch (request->type) {
+    case REQUEST_ADD:
+        break;
+    case REQUEST_REMOVE:
+        close(port->fd);
+        port->fd = -1;
+        break;
+    case REQUEST_FAULT:
+        port->fault[request->direction] = request->fault;
+        break;
+    case REQUEST_GROUP:
+        port->group = request->group;
+        break;
+    case REQUEST_CARRIER:
+        reply->error = set_carrier(port, request->is_on);
+        break;
+    case REQUEST_COUNTERS:
+        reply->counters = port->counters[request->direction];
+        break;
+    }
+}
+
+/* Until the next delayed frame is due, rounded up; NULL for no end. */
+static const struct timespec *time_left(const struct state *st, struct timespec *left)
+{
+    uint64_t due_ns = heap_first_ns(&st->delayed);
+    if (due_ns == HEAP_NONE) {
+        return NULL;
+    }
+    uint64_t now = now_ns();
+    uint64_t left_ns = due_ns > now ? due_ns - now : 0;
+    left->tv_sec = (time_t)(left_ns / UINT64_C(1000000000));
+    left->tv_nsec = (long)(left_ns % UINT64_C(1000000000));
+    return left;
+}
+
+static _Noreturn void run_switch(int control, uint64_t seed)
+{
+    struct state *st = calloc(1, sizeof(*st));
+    ensure(st != NULL);
+    for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
+        st->ports[i].fd = -1;
+    }
+    heap_init(&st->delayed);
+    st->random = seed;
+    for (;;) {
+        struct pollfd fds[SWITCH_PORTS_MAX + 1];
+        for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
+            fds[i] = (struct pollfd){.fd = st->ports[i].fd, .events = POLLIN};
+        }
+        fds[SWITCH_PORTS_MAX] = (struct pollfd){.fd = control, .events = POLLIN};
+        struct timespec left;
+        if (ppoll(fds, SWITCH_PORTS_MAX + 1, time_left(st, &left), NULL) < 0 && errno != EINTR) {
+            _exit(1);
+        }
+        send_due(st);
+        for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
+            if ((fds[i].revents & POLLIN) != 0) {
+                read_port(st, i);
+            } else if (fds[i].revents != 0) {
+                close(st->ports[i].fd); /* the host is gone, and its interface with it */
+                st->ports[i].fd = -1;
+            }
+        }
+        if (fds[SWITCH_PORTS_MAX].revents != 0) {
+            struct request request;
+            struct reply reply;
+            int fd = -1;
+            memset(&reply, 0, sizeof(reply));
+            if (fdpass_receive(control, &request, sizeof(request), &fd) != 0) {
+                _exit(0); /* whoever made the switch is gone */
+            }
+            carry_out(st, &request, fd, &reply);
+            if (fdpass_send(control, &reply, sizeof(reply), -1) != 0) {
+                _exit(0);
+            }
+        }
+    }
+}
+
+/* --- the caller's side --------------------------------------------------------------------- */
+
+int switch_new(uint64_t seed, struct switch_process **ret_sw)
+{
+    struct switch_process *sw = calloc(1, sizeof(*sw));
+    int pair[2];
+    if (sw == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        free(sw);
+        return -errno;
+    }
+    pid_t parent = getpid();
+    sw->pid = fork();
+    if (sw->pid < 0) {
+        int error = -errno;
+        close(pair[0]);
+        close(pair[1]);
+        free(sw);
+        return error;
+    }
+    if (sw->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(0);
+        }
+        /* Nothing else of the parent's may be kept open here: others wait for its end. */
+        int control = dup2(pair[1], 3);
+        close_range(4, ~0U, 0);
+        run_switch(control, seed);
+    }
+    close(pair[1]);
+    sw->control = pair[0];
+    *ret_sw = sw;
+    return 0;
+}
+
+struct switch_process *switch_free(struct switch_process *sw)
+{
+    if (sw != NULL) {
+        close(sw->control);
+        kill(sw->pid, SIGKILL);
+        while (waitpid(sw->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+        free(sw);
+    }
+    return NULL;
+}
+
+static int ask(struct switch_process *sw, const struct request *request, int fd,
+               struct reply *ret_reply)
+{
+    if (request->type != REQUEST_ADD && request->port >= SWITCH_PORTS_MAX) {
+        return -ENODEV;
+    }
+    int error = fdpass_send(sw->control, request, sizeof(*request), fd);
+    if (error == 0) {
+        error = fdpass_receive(sw->control, ret_reply, sizeof(*ret_reply), NULL);
+    }
+    return error != 0 ? error : ret_reply->error;
+}
+
+int switch_add(struct switch_process *sw, int tap_fd, unsigned *ret_port)
+{
+    struct request request = {.type = REQUEST_ADD};
+    struct reply reply;
+    int error = ask(sw, &request, tap_fd, &reply);
+    if (error == 0) {
+        *ret_port = reply.port;
+    }
+    return error;
+}
+
+int switch_remove(struct switch_process *sw, unsigned port)
+{
+    struct request request = {.type = REQUEST_REMOVE, .port = port};
+    struct reply reply;
+    return ask(sw, &request, -1, &reply);
+}
+
+int switch_set_fault(struct switch_process *sw, unsigned port, enum switch_direction direction,
+                     const struct switch_fault *fault)
+{
+    struct request request = {
+        .type = REQUEST_FAULT, .port = port, .direction = direction, .fault = *fault};
+    struct reply reply;
+    return ask(sw, &request, -1, &reply);
+}
+
+int switch_set_group(struct switch_process *sw, unsigned port, unsigned group)
+{
+    struct request request = {.type = REQUEST_GROUP, .port = port, .group = group};
+    struct reply reply;
+    return ask(sw, &request, -1, &reply);
+}
+
+int switch_set_carrier(struct switch_process *sw, unsigned port, bool is_on)
+{
+    struct request request = {.type = REQUEST_CARRIER, .port = port, .is_on = is_on};
+    struct reply reply;
+    return ask(sw, &request, -1, &reply);
+}
+
+int switch_get_counters(struct switch_process *sw, unsigned port, enum switch_direction direction,
+                        struct switch_counters *ret_counters)
+{
+    struct request request = {.type = REQUEST_COUNTERS, .port = port, .direction = direction};
+    struct reply reply;
+    int error = ask(sw, &request, -1, &reply);
+    if (error == 0) {
+        *ret_counters = reply.counters;
+    }
+    return error;
+}
