@@ -1,0 +1,245 @@
+#include "discovery/avahi_poll_uv.h"
+
+#include <avahi-common/timeval.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "wire/base/mem.h"
+
+struct avahi_poll_uv {
+    AvahiPoll api; /* its userdata is this */
+    uv_loop_t *loop;
+    unsigned n_open; /* watches and timeouts that libuv holds, and 1 until close was called */
+    void (*on_closed)(void *user);
+    void *user;
+};
+
+struct AvahiWatch {
+    uv_poll_t handle;
+    struct avahi_poll_uv *poll;
+    int fd;                   /* Avahi's */
+    int dup_fd;               /* ours, polled */
+    AvahiWatchEvent happened; /* during the callback */
+    AvahiWatchCallback callback;
+    void *userdata;
+    bool is_dead; /* freed by Avahi; waits for libuv */
+};
+
+struct AvahiTimeout {
+    uv_timer_t handle;
+    struct avahi_poll_uv *poll;
+    AvahiTimeoutCallback callback;
+    void *userdata;
+    bool is_dead;
+};
+
+static void unref(struct avahi_poll_uv *poll)
+{
+    ensure(poll->n_open > 0);
+    if (--poll->n_open > 0) {
+        return;
+    }
+    void (*on_closed)(void *user) = poll->on_closed;
+    void *user = poll->user;
+    mem_free(poll);
+    if (on_closed != NULL) {
+        on_closed(user);
+    }
+}
+
+/* --- watches --- */
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    AvahiWatch *w = handle->data;
+    if (w->is_dead) {
+        return;
+    }
+    int happened = 0;
+    if (status < 0) {
+        happened = POLLERR | POLLHUP;
+    } else {
+        happened |= (events & UV_READABLE) != 0 ? POLLIN : 0;
+        happened |= (events & UV_WRITABLE) != 0 ? POLLOUT : 0;
+        happened |= (events & UV_DISCONNECT) != 0 ? POLLHUP : 0;
+    }
+    w->happened = (AvahiWatchEvent)happened;
+    /* May free w; its memory stays until libuv's close callback. */
+    w->callback(w, w->fd, w->happened, w->userdata);
+    w->happened = (AvahiWatchEvent)0;
+}
+
+static void watch_arm(AvahiWatch *w, AvahiWatchEvent event)
+{
+    int events = 0;
+    events |= (event & AVAHI_WATCH_IN) != 0 ? UV_READABLE : 0;
+    events |= (event & AVAHI_WATCH_OUT) != 0 ? UV_WRITABLE : 0;
+    events |= (event & AVAHI_WATCH_HUP) != 0 ? UV_DISCONNECT : 0;
+    int r = events != 0 ? uv_poll_start(&w->handle, events, on_poll) : uv_poll_stop(&w->handle);
+    ensure(r == 0);
+}
+
+static AvahiWatch *watch_new(const AvahiPoll *api, int fd, AvahiWatchEvent event,
+                             AvahiWatchCallback callback, void *userdata)
+{
+    struct avahi_poll_uv *poll = api->userdata;
+    AvahiWatch *w = mem_alloc(1, sizeof(*w));
+    if (w == NULL) {
+        return NULL;
+    }
+    *w = (AvahiWatch){.poll = poll, .fd = fd, .callback = callback, .userdata = userdata};
+    w->dup_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (w->dup_fd < 0) {
+        return mem_free(w);
+    }
+    if (uv_poll_init(poll->loop, &w->handle, w->dup_fd) != 0) {
+        IGNORE(close(w->dup_fd)); /* a duplicate: nothing is lost */
+        return mem_free(w);
+    }
+    w->handle.data = w;
+    poll->n_open++;
+    watch_arm(w, event);
+    return w;
+}
+
+static void watch_update(AvahiWatch *w, AvahiWatchEvent event)
+{
+    ensure(!w->is_dead);
+    watch_arm(w, event);
+}
+
+static AvahiWatchEvent watch_get_events(AvahiWatch *w)
+{
+    return w->happened;
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    AvahiWatch *w = handle->data;
+    struct avahi_poll_uv *poll = w->poll;
+    mem_free(w);
+    unref(poll);
+}
+
+static void watch_free(AvahiWatch *w)
+{
+    ensure(!w->is_dead);
+    w->is_dead = true;
+    /* libuv forgets the descriptor here; it may be closed at once. */
+    IGNORE(uv_poll_stop(&w->handle)); /* always 0 */
+    uv_close((uv_handle_t *)&w->handle, on_watch_closed);
+    IGNORE(close(w->dup_fd)); /* a duplicate: nothing is lost */
+}
+
+/* --- timeouts --- */
+
+static void on_timer(uv_timer_t *handle)
+{
+    AvahiTimeout *t = handle->data;
+    if (!t->is_dead) {
+        t->callback(t, t->userdata); /* may free t */
+    }
+}
+
+static void timeout_update(AvahiTimeout *t, const struct timeval *tv)
+{
+    ensure(!t->is_dead);
+    if (tv == NULL) {
+        IGNORE(uv_timer_stop(&t->handle)); /* always 0 */
+        return;
+    }
+    /* How long ago it was due; above 0 when overdue. Rounded up, so that it is not early. */
+    AvahiUsec age_us = avahi_age(tv);
+    uint64_t wait_ms = age_us >= 0 ? 0 : (uint64_t)(-age_us + 999) / 1000;
+    uv_update_time(t->poll->loop);
+    int r = uv_timer_start(&t->handle, on_timer, wait_ms, 0);
+    ensure(r == 0);
+}
+
+static AvahiTimeout *timeout_new(const AvahiPoll *api, const struct timeval *tv,
+                                 AvahiTimeoutCallback callback, void *userdata)
+{
+    struct avahi_poll_uv *poll = api->userdata;
+    AvahiTimeout *t = mem_alloc(1, sizeof(*t));
+    if (t == NULL) {
+        return NULL;
+    }
+    *t = (AvahiTimeout){.poll = poll, .callback = callback, .userdata = userdata};
+    int r = uv_timer_init(poll->loop, &t->handle);
+    ensure(r == 0);
+    t->handle.data = t;
+    poll->n_open++;
+    timeout_update(t, tv);
+    return t;
+}
+
+static void on_timeout_closed(uv_handle_t *handle)
+{
+    AvahiTimeout *t = handle->data;
+    struct avahi_poll_uv *poll = t->poll;
+    mem_free(t);
+    unref(poll);
+}
+
+static void timeout_free(AvahiTimeout *t)
+{
+    ensure(!t->is_dead);
+    t->is_dead = true;
+    uv_close((uv_handle_t *)&t->handle, on_timeout_closed);
+}
+
+/* --- the adapter --- */
+
+struct avahi_poll_uv *avahi_poll_uv_new(uv_loop_t *loop)
+{
+    struct avahi_poll_uv *poll = mem_alloc(1, sizeof(*poll));
+    if (poll == NULL) {
+        return NULL;
+    }
+    *poll = (struct avahi_poll_uv){
+        .api = {.userdata = poll,
+                .watch_new = watch_new,
+                .watch_update = watch_update,
+                .watch_get_events = watch_get_events,
+                .watch_free = watch_free,
+                .timeout_new = timeout_new,
+                .timeout_update = timeout_update,
+                .timeout_free = timeout_free},
+        .loop = loop,
+        .n_open = 1,
+    };
+    return poll;
+}
+
+const AvahiPoll *avahi_poll_uv_api(struct avahi_poll_uv *poll)
+{
+    return &poll->api;
+}
+
+struct closing {
+    uv_idle_t handle;
+    struct avahi_poll_uv *poll;
+};
+
+static void on_closing_closed(uv_handle_t *handle)
+{
+    struct closing *closing = handle->data;
+    struct avahi_poll_uv *poll = closing->poll;
+    mem_free(closing);
+    unref(poll);
+}
+
+void avahi_poll_uv_close(struct avahi_poll_uv *poll, void (*on_closed)(void *user), void *user)
+{
+    poll->on_closed = on_closed;
+    poll->user = user;
+    /* A handle of its own, so that on_closed runs from the loop even where nothing is open. */
+    struct closing *closing = mem_alloc_or_die(1, sizeof(*closing));
+    closing->poll = poll;
+    int r = uv_idle_init(poll->loop, &closing->handle);
+    ensure(r == 0);
+    closing->handle.data = closing;
+    uv_close((uv_handle_t *)&closing->handle, on_closing_closed);
+}

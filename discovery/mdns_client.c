@@ -1,0 +1,449 @@
+/* mDNS through the machine's avahi-daemon (avahi-client over D-Bus).
+ *
+ * The happy path: the client connects, the daemon runs, our service is announced through it on the
+ * interfaces in use, and what it finds is resolved with resolvers that stay open.
+ *
+ * When it fails: a daemon that ends or restarts disconnects the client, which takes all its objects
+ * along; a new client is made every half second. (AVAHI_CLIENT_NO_FAIL waits for a missing daemon,
+ * but does not survive a restart of the D-Bus daemon, so the timer does the waiting.) After some
+ * seconds without one, discovery is told, and embeds a responder in auto mode. A name that collides
+ * takes Avahi's alternative: identity does not depend on it. */
+#include <errno.h>
+
+#include "discovery/discovery_internal.h"
+
+#ifdef HAVE_AVAHI_CLIENT
+
+#include <avahi-client/client.h>
+#include <avahi-client/lookup.h>
+#include <avahi-client/publish.h>
+#include <avahi-common/alternative.h>
+#include <avahi-common/error.h>
+#include <avahi-common/malloc.h>
+#include <string.h>
+
+#include "discovery/avahi_poll_uv.h"
+#include "wire/base/mem.h"
+
+const bool mdns_client_is_built = true;
+
+#define RETRY_MS      500
+#define GIVE_UP_MS    3000
+#define WATCHDOG_MS   10000
+#define RESOLVERS_MAX 900 /* the daemon allows 1,024 objects a client */
+
+struct mdns_client {
+    struct disc *disc;
+    AvahiClient *avahi; /* NULL between two attempts */
+    AvahiEntryGroup *group;
+    AvahiServiceBrowser *browser;
+    struct list resolvers;
+    size_t n_resolvers;
+    struct disc_timer *retry;    /* to connect anew */
+    struct disc_timer *watchdog; /* to announce anew */
+    char instance[DISC_INSTANCE_BYTES_MAX + 1];
+    uint64_t lost_ms;   /* since when there is no daemon; 0 while there is */
+    bool is_connecting; /* inside avahi_client_new(), which may not be freed yet */
+    bool is_broken;     /* and must be freed once it returned */
+};
+
+struct resolver {
+    struct list in_client;
+    struct mdns_client *client;
+    struct disc_report_id id;
+    AvahiServiceResolver *avahi;
+};
+
+static void free_resolver(struct resolver *resolver)
+{
+    IGNORE(avahi_service_resolver_free(resolver->avahi)); /* the daemon may be gone */
+    list_remove(&resolver->in_client);
+    resolver->client->n_resolvers--;
+    mem_free(resolver);
+}
+
+/* Frees all that hangs on the connection, and it. */
+static void disconnect(struct mdns_client *c)
+{
+    list_for_each_safe (it, &c->resolvers) {
+        free_resolver(LIST_ENTRY(it, struct resolver, in_client));
+    }
+    if (c->avahi != NULL) {
+        avahi_client_free(c->avahi); /* with group and browser */
+    }
+    c->avahi = NULL;
+    c->group = NULL;
+    c->browser = NULL;
+    disc_timer_stop(c->watchdog);
+}
+
+static void reconnect_later(struct mdns_client *c)
+{
+    if (c->is_connecting) {
+        c->is_broken = true;
+        return;
+    }
+    disconnect(c);
+    disc_unreport_all(c->disc);
+    uint64_t now_ms = uv_now(c->disc->loop);
+    if (c->lost_ms == 0) {
+        c->lost_ms = now_ms > 0 ? now_ms : 1;
+    }
+    disc_timer_start(c->retry, RETRY_MS);
+}
+
+/* --- announcing --- */
+
+static AvahiStringList *own_txt(const struct disc *disc)
+{
+    char strings[TXT_FORMAT_STRINGS][TXT_STRING_BYTES_MAX + 1];
+    disc_txt_format(&disc->txt, strings);
+    AvahiStringList *list = NULL;
+    for (size_t i = TXT_FORMAT_STRINGS; i-- > 0;) {
+        list = avahi_string_list_add(list, strings[i]);
+    }
+    return list;
+}
+
+/* Adds the service on each interface in use, or updates its TXT record there. */
+static int for_each_interface(struct mdns_client *c, bool is_update)
+{
+    AvahiStringList *txt = own_txt(c->disc);
+    size_t n;
+    const struct interface_address *own = interfaces_addresses(c->disc->interfaces, &n);
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        bool is_first = true;
+        for (size_t j = 0; j < i; j++) {
+            is_first = is_first && own[j].ifindex != own[i].ifindex;
+        }
+        if (!is_first) {
+            continue;
+        }
+        if (is_update) {
+            r = avahi_entry_group_update_service_txt_strlst(
+                c->group, own[i].ifindex, AVAHI_PROTO_UNSPEC, (AvahiPublishFlags)0, c->instance,
+                DISC_SERVICE_TYPE, NULL, txt);
+        } else {
+            r = avahi_entry_group_add_service_strlst(
+                c->group, own[i].ifindex, AVAHI_PROTO_UNSPEC, (AvahiPublishFlags)0, c->instance,
+                DISC_SERVICE_TYPE, NULL, NULL, c->disc->port, txt);
+        }
+    }
+    avahi_string_list_free(txt);
+    return r;
+}
+
+static void take_alternative(struct mdns_client *c)
+{
+    char *other = avahi_alternative_service_name(c->instance);
+    if (other != NULL && strlen(other) <= DISC_INSTANCE_BYTES_MAX) {
+        memcpy(c->instance, other, strlen(other) + 1);
+        disc_log(c->disc, DISC_LOG_INFO, "the service name is taken; announcing as '%s'", other);
+    }
+    avahi_free(other);
+}
+
+static void announce_anew(struct mdns_client *c)
+{
+    IGNORE(avahi_entry_group_reset(c->group)); /* adding tells */
+    int r = for_each_interface(c, false);
+    if (r == AVAHI_ERR_COLLISION) {
+        /* A service of this very daemon has the name. */
+        take_alternative(c);
+        IGNORE(avahi_entry_group_reset(c->group));
+        r = for_each_interface(c, false);
+    }
+    if (r >= 0 && !avahi_entry_group_is_empty(c->group)) {
+        r = avahi_entry_group_commit(c->group);
+    }
+    if (r < 0) {
+        disc_log(c->disc, DISC_LOG_WARN, "avahi-daemon does not announce this peer: %s%s",
+                 avahi_strerror(r),
+                 r == AVAHI_ERR_NOT_PERMITTED
+                     ? "; see disable-user-service-publishing in avahi-daemon.conf"
+                     : "");
+    }
+    /* A group that an unsteady interface keeps from being established is set up anew. */
+    disc_timer_start(c->watchdog, WATCHDOG_MS);
+}
+
+static void on_watchdog(void *user)
+{
+    struct mdns_client *c = user;
+    if (c->group != NULL &&
+        avahi_entry_group_get_state(c->group) != AVAHI_ENTRY_GROUP_ESTABLISHED) {
+        announce_anew(c);
+    }
+}
+
+static void on_group(AvahiEntryGroup *group, AvahiEntryGroupState state, void *user)
+{
+    struct mdns_client *c = user;
+    switch (state) {
+    case AVAHI_ENTRY_GROUP_COLLISION:
+        take_alternative(c);
+        c->group = group; /* may be called before new() returned */
+        announce_anew(c);
+        break;
+    case AVAHI_ENTRY_GROUP_ESTABLISHED:
+        disc_timer_stop(c->watchdog);
+        break;
+    case AVAHI_ENTRY_GROUP_FAILURE:
+    case AVAHI_ENTRY_GROUP_UNCOMMITED:
+    case AVAHI_ENTRY_GROUP_REGISTERING:
+        break;
+    }
+}
+
+void mdns_client_announce(struct mdns_client *c, bool are_interfaces_new)
+{
+    if (c->group == NULL) {
+        return; /* announced, with what is known then, once the daemon runs */
+    }
+    if (are_interfaces_new || for_each_interface(c, true) < 0) {
+        announce_anew(c);
+    }
+}
+
+/* --- the others --- */
+
+static void on_resolved(AvahiServiceResolver *avahi, AvahiIfIndex ifindex, AvahiProtocol protocol,
+                        AvahiResolverEvent event, const char *name, const char *type,
+                        const char *domain, const char *host, const AvahiAddress *a, uint16_t port,
+                        AvahiStringList *txt, AvahiLookupResultFlags flags, void *user)
+{
+    struct resolver *resolver = user;
+    struct disc *disc = resolver->client->disc;
+    if (event == AVAHI_RESOLVER_FAILURE || a == NULL) {
+        disc_unreport(disc, &resolver->id); /* stays open: it may be found again */
+        return;
+    }
+    struct slice strings[TXT_STRINGS_MAX];
+    size_t n = 0;
+    for (AvahiStringList *s = txt; s != NULL && n < TXT_STRINGS_MAX;
+         s = avahi_string_list_get_next(s)) {
+        strings[n++] = slice_of(avahi_string_list_get_text(s), avahi_string_list_get_size(s));
+    }
+    struct sockaddr_storage address;
+    disc_sockaddr(a, ifindex, port, &address);
+    disc_report(disc, &resolver->id, &address, strings, n);
+}
+
+static struct resolver *find_resolver(struct mdns_client *c, const struct disc_report_id *id)
+{
+    list_for_each (it, &c->resolvers) {
+        struct resolver *resolver = LIST_ENTRY(it, struct resolver, in_client);
+        if (resolver->id.ifindex == id->ifindex && resolver->id.protocol == id->protocol &&
+            strcmp(resolver->id.instance, id->instance) == 0) {
+            return resolver;
+        }
+    }
+    return NULL;
+}
+
+static void resolve(struct mdns_client *c, const struct disc_report_id *id, const char *domain)
+{
+    if (find_resolver(c, id) != NULL || c->n_resolvers >= RESOLVERS_MAX) {
+        return;
+    }
+    struct resolver *resolver = mem_alloc(1, sizeof(*resolver));
+    if (resolver == NULL) {
+        return;
+    }
+    *resolver = (struct resolver){.client = c, .id = *id};
+    list_push_back(&c->resolvers, &resolver->in_client);
+    c->n_resolvers++;
+    resolver->avahi = avahi_service_resolver_new(c->avahi, id->ifindex, id->protocol, id->instance,
+                                                 DISC_SERVICE_TYPE, domain, id->protocol,
+                                                 (AvahiLookupFlags)0, on_resolved, resolver);
+    if (resolver->avahi == NULL) {
+        list_remove(&resolver->in_client);
+        c->n_resolvers--;
+        mem_free(resolver);
+    }
+}
+
+static void on_browse(AvahiServiceBrowser *browser, AvahiIfIndex ifindex, AvahiProtocol protocol,
+                      AvahiBrowserEvent event, const char *name, const char *type,
+                      const char *domain, AvahiLookupResultFlags flags, void *user)
+{
+    struct mdns_client *c = user;
+    if ((event != AVAHI_BROWSER_NEW && event != AVAHI_BROWSER_REMOVE) || name == NULL ||
+        strlen(name) > DISC_INSTANCE_BYTES_MAX) {
+        return;
+    }
+    struct disc_report_id id = {.ifindex = ifindex, .protocol = protocol};
+    memcpy(id.instance, name, strlen(name) + 1);
+    if (event == AVAHI_BROWSER_NEW) {
+        resolve(c, &id, domain);
+        return;
+    }
+    struct resolver *resolver = find_resolver(c, &id);
+    if (resolver != NULL) {
+        free_resolver(resolver);
+    }
+    disc_unreport(c->disc, &id);
+}
+
+/* --- life --- */
+
+static void on_running(struct mdns_client *c)
+{
+    if (c->lost_ms != 0) {
+        disc_log(c->disc, DISC_LOG_INFO, "avahi-daemon is back");
+    }
+    c->lost_ms = 0;
+    if (c->browser == NULL) {
+        c->browser =
+            avahi_service_browser_new(c->avahi, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC,
+                                      DISC_SERVICE_TYPE, NULL, (AvahiLookupFlags)0, on_browse, c);
+    }
+    if (c->group == NULL) {
+        c->group = avahi_entry_group_new(c->avahi, on_group, c);
+    }
+    if (c->browser == NULL || c->group == NULL) {
+        disc_log(c->disc, DISC_LOG_WARN, "avahi-daemon refuses our requests: %s; trying again",
+                 avahi_strerror(avahi_client_errno(c->avahi)));
+        reconnect_later(c);
+        return;
+    }
+    announce_anew(c);
+}
+
+static void on_client(AvahiClient *avahi, AvahiClientState state, void *user)
+{
+    struct mdns_client *c = user;
+    c->avahi = avahi; /* the first call comes from inside avahi_client_new() */
+    switch (state) {
+    case AVAHI_CLIENT_S_RUNNING:
+        on_running(c);
+        break;
+    case AVAHI_CLIENT_FAILURE:
+        if (c->lost_ms == 0) {
+            disc_log(c->disc, DISC_LOG_INFO, "avahi-daemon: %s",
+                     avahi_strerror(avahi_client_errno(avahi)));
+        }
+        reconnect_later(c);
+        break;
+    case AVAHI_CLIENT_CONNECTING:
+        /* The bus is up, the daemon is not: waits for it; the timer looks how long. */
+        if (c->lost_ms == 0) {
+            uint64_t now_ms = uv_now(c->disc->loop);
+            c->lost_ms = now_ms > 0 ? now_ms : 1;
+        }
+        disc_timer_start(c->retry, GIVE_UP_MS);
+        break;
+    case AVAHI_CLIENT_S_COLLISION:
+    case AVAHI_CLIENT_S_REGISTERING:
+        /* The host's name changes: what was announced under the old one goes. */
+        if (c->group != NULL) {
+            IGNORE(avahi_entry_group_reset(c->group)); /* RUNNING announces anew */
+        }
+        break;
+    }
+}
+
+/* Whether there is a client now, which may still wait for the daemon. */
+static bool connect_now(struct mdns_client *c)
+{
+    int error = 0;
+    c->is_connecting = true;
+    c->is_broken = false;
+    AvahiClient *avahi = avahi_client_new(avahi_poll_uv_api(c->disc->poll), AVAHI_CLIENT_NO_FAIL,
+                                          on_client, c, &error);
+    c->is_connecting = false;
+    if (avahi == NULL) {
+        disc_log(c->disc, DISC_LOG_DEBUG, "avahi-daemon: %s", avahi_strerror(error));
+        c->avahi = NULL; /* whatever the callback was shown is freed */
+        c->group = NULL;
+        c->browser = NULL;
+        return false;
+    }
+    if (c->is_broken) {
+        disconnect(c);
+        return false;
+    }
+    return true;
+}
+
+static void on_retry(void *user)
+{
+    struct mdns_client *c = user;
+    uint64_t now_ms = uv_now(c->disc->loop);
+    if (c->lost_ms != 0 && now_ms - c->lost_ms >= GIVE_UP_MS) {
+        bool is_auto = c->disc->mode == DISC_MODE_AUTO;
+        if (is_auto) {
+            disc_client_gone(c->disc); /* frees c where a responder can be embedded */
+            return;
+        }
+    }
+    if (c->avahi == NULL && !connect_now(c)) {
+        disc_timer_start(c->retry, RETRY_MS);
+    }
+}
+
+bool mdns_client_is_running(const struct mdns_client *c)
+{
+    return c->avahi != NULL && c->lost_ms == 0;
+}
+
+struct mdns_client *mdns_client_new(struct disc *disc)
+{
+    struct mdns_client *c = mem_alloc(1, sizeof(*c));
+    if (c == NULL) {
+        return NULL;
+    }
+    c->disc = disc;
+    list_init(&c->resolvers);
+    disc_instance_name(disc, c->instance);
+    c->retry = disc_timer_new(disc, on_retry, c);
+    c->watchdog = disc_timer_new(disc, on_watchdog, c);
+    if (c->retry == NULL || c->watchdog == NULL) {
+        return mdns_client_free(c);
+    }
+    if (!connect_now(c)) {
+        uint64_t now_ms = uv_now(disc->loop);
+        c->lost_ms = now_ms > 0 ? now_ms : 1;
+        disc_timer_start(c->retry, RETRY_MS);
+    }
+    return c;
+}
+
+struct mdns_client *mdns_client_free(struct mdns_client *c)
+{
+    if (c == NULL) {
+        return NULL;
+    }
+    if (c->watchdog != NULL) {
+        disconnect(c);
+    }
+    c->retry = disc_timer_free(c->retry);
+    c->watchdog = disc_timer_free(c->watchdog);
+    return mem_free(c);
+}
+
+#else
+
+const bool mdns_client_is_built = false;
+
+struct mdns_client *mdns_client_new(struct disc *disc)
+{
+    return NULL;
+}
+
+bool mdns_client_is_running(const struct mdns_client *c)
+{
+    return false;
+}
+
+void mdns_client_announce(struct mdns_client *c, bool are_interfaces_new)
+{
+}
+
+struct mdns_client *mdns_client_free(struct mdns_client *c)
+{
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,468 @@
+/* The mDNS responder inside this process (avahi-core), for hosts without an avahi-daemon.
+ *
+ * The happy path: a server without records of its own; for each interface in use the records of our
+ * service, added one by one without probing, which is sound because their names hold our key's id;
+ * a browser for the others, and for each service it finds a resolver that stays open, so that
+ * changed addresses and TXT records are seen.
+ *
+ * When it fails: no usable network makes avahi_server_new() fail, which is tried again every few
+ * seconds. A group that does not get established in time, and one that collided, is set up anew; a
+ * collision is reported as a cloned identity. */
+#include <errno.h>
+
+#include "discovery/discovery_internal.h"
+
+#ifdef HAVE_AVAHI_CORE
+
+#include <avahi-common/domain.h>
+#include <avahi-common/error.h>
+#include <avahi-common/malloc.h>
+#include <avahi-core/core.h>
+#include <avahi-core/log.h>
+#include <avahi-core/lookup.h>
+#include <avahi-core/publish.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "discovery/avahi_poll_uv.h"
+#include "wire/base/mem.h"
+
+const bool mdns_embedded_is_built = true;
+
+#define DOMAIN "local"
+#define RECORD_TTL                                                                                 \
+    120 /* seconds, of every record: what a crashed peer leaves behind lasts so long */
+#define RETRY_MS      5000
+#define WATCHDOG_MS   10000
+#define RESOLVERS_MAX 2048
+#define NAME_BYTES    AVAHI_DOMAIN_NAME_MAX
+
+struct mdns_embedded {
+    struct disc *disc;
+    AvahiServer *server; /* NULL while there is no network */
+    AvahiSEntryGroup *group;
+    AvahiSServiceBrowser *browser;
+    struct disc_timer *retry; /* to make the server, or the group, anew */
+    struct list resolvers;
+    size_t n_resolvers;
+};
+
+struct resolver {
+    struct list in_embedded;
+    struct mdns_embedded *embedded;
+    struct disc_report_id id;
+    AvahiSServiceResolver *avahi;
+};
+
+static void free_resolver(struct resolver *resolver)
+{
+    avahi_s_service_resolver_free(resolver->avahi);
+    list_remove(&resolver->in_embedded);
+    resolver->embedded->n_resolvers--;
+    mem_free(resolver);
+}
+
+/* --- our records --- */
+
+static int add_record(struct mdns_embedded *m, int ifindex, AvahiPublishFlags flags,
+                      AvahiRecord *record)
+{
+    int r = avahi_server_add(m->server, m->group, ifindex, AVAHI_PROTO_UNSPEC, flags, record);
+    avahi_record_unref(record);
+    return r;
+}
+
+static int add_ptr(struct mdns_embedded *m, int ifindex, const char *from, const char *to)
+{
+    AvahiRecord *record =
+        avahi_record_new_full(from, AVAHI_DNS_CLASS_IN, AVAHI_DNS_TYPE_PTR, RECORD_TTL);
+    if (record == NULL) {
+        return AVAHI_ERR_NO_MEMORY;
+    }
+    record->data.ptr.name = avahi_strdup(to);
+    return add_record(m, ifindex, (AvahiPublishFlags)0, record);
+}
+
+static int add_srv(struct mdns_embedded *m, int ifindex, const char *name, const char *host)
+{
+    AvahiRecord *record =
+        avahi_record_new_full(name, AVAHI_DNS_CLASS_IN, AVAHI_DNS_TYPE_SRV, RECORD_TTL);
+    if (record == NULL) {
+        return AVAHI_ERR_NO_MEMORY;
+    }
+    record->data.srv.port = m->disc->port;
+    record->data.srv.name = avahi_strdup(host);
+    return add_record(m, ifindex, AVAHI_PUBLISH_UNIQUE | AVAHI_PUBLISH_NO_PROBE, record);
+}
+
+static AvahiStringList *own_txt(const struct disc *disc)
+{
+    char strings[TXT_FORMAT_STRINGS][TXT_STRING_BYTES_MAX + 1];
+    disc_txt_format(&disc->txt, strings);
+    AvahiStringList *list = NULL;
+    for (size_t i = TXT_FORMAT_STRINGS; i-- > 0;) {
+        list = avahi_string_list_add(list, strings[i]);
+    }
+    return list;
+}
+
+static int add_txt(struct mdns_embedded *m, int ifindex, const char *name, bool is_update)
+{
+    AvahiRecord *record =
+        avahi_record_new_full(name, AVAHI_DNS_CLASS_IN, AVAHI_DNS_TYPE_TXT, RECORD_TTL);
+    if (record == NULL) {
+        return AVAHI_ERR_NO_MEMORY;
+    }
+    record->data.txt.string_list = own_txt(m->disc);
+    AvahiPublishFlags flags = AVAHI_PUBLISH_UNIQUE | AVAHI_PUBLISH_NO_PROBE;
+    return add_record(m, ifindex, is_update ? flags | AVAHI_PUBLISH_UPDATE : flags, record);
+}
+
+static int add_address(struct mdns_embedded *m, const struct interface_address *own,
+                       const char *host)
+{
+    AvahiAddress address = {0};
+    if (own->address.ss_family == AF_INET) {
+        address.proto = AVAHI_PROTO_INET;
+        address.data.ipv4.address = ((const struct sockaddr_in *)&own->address)->sin_addr.s_addr;
+    } else {
+        address.proto = AVAHI_PROTO_INET6;
+        memcpy(address.data.ipv6.address, &((const struct sockaddr_in6 *)&own->address)->sin6_addr,
+               sizeof(address.data.ipv6.address));
+    }
+    return avahi_server_add_address(m->server, m->group, own->ifindex, AVAHI_PROTO_UNSPEC,
+                                    AVAHI_PUBLISH_NO_REVERSE | AVAHI_PUBLISH_NO_PROBE, host,
+                                    &address);
+}
+
+struct own_names {
+    char type[NAME_BYTES];    /* _meshd._tcp.local */
+    char service[NAME_BYTES]; /* "hal k3vq-7d2m._meshd._tcp.local", escaped */
+    char host[NAME_BYTES];    /* meshd-k3vq-7d2m.local */
+};
+
+static int own_names(const struct disc *disc, struct own_names *ret_names)
+{
+    char instance[DISC_INSTANCE_BYTES_MAX + 1];
+    disc_instance_name(disc, instance);
+    IGNORE(snprintf(ret_names->type, NAME_BYTES, DISC_SERVICE_TYPE "." DOMAIN));      /* fits */
+    IGNORE(snprintf(ret_names->host, NAME_BYTES, "meshd-%s." DOMAIN, disc->id_text)); /* fits */
+    return avahi_service_name_join(ret_names->service, NAME_BYTES, instance, DISC_SERVICE_TYPE,
+                                   DOMAIN);
+}
+
+/* The records of one interface but its addresses. */
+static int add_service(struct mdns_embedded *m, int ifindex, const struct own_names *names)
+{
+    int r = add_ptr(m, ifindex, names->type, names->service);
+    if (r >= 0) {
+        r = add_ptr(m, ifindex, "_services._dns-sd._udp." DOMAIN, names->type);
+    }
+    if (r >= 0) {
+        r = add_srv(m, ifindex, names->service, names->host);
+    }
+    if (r >= 0) {
+        r = add_txt(m, ifindex, names->service, false);
+    }
+    return r;
+}
+
+static int fill_group(struct mdns_embedded *m)
+{
+    struct own_names names;
+    int r = own_names(m->disc, &names);
+    size_t n;
+    const struct interface_address *own = interfaces_addresses(m->disc->interfaces, &n);
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        bool is_first = true;
+        for (size_t j = 0; j < i; j++) {
+            is_first = is_first && own[j].ifindex != own[i].ifindex;
+        }
+        if (is_first) {
+            r = add_service(m, own[i].ifindex, &names);
+        }
+        if (r >= 0) {
+            r = add_address(m, &own[i], names.host);
+        }
+    }
+    if (r >= 0 && n > 0) {
+        r = avahi_s_entry_group_commit(m->group);
+    }
+    return r;
+}
+
+static void announce_anew(struct mdns_embedded *m)
+{
+    avahi_s_entry_group_reset(m->group);
+    int r = fill_group(m);
+    if (r < 0) {
+        disc_log(m->disc, DISC_LOG_WARN, "cannot announce this peer: %s; trying again",
+                 avahi_strerror(r));
+        disc_timer_start(m->retry, RETRY_MS);
+        return;
+    }
+    /* A group that an unsteady interface keeps from being established is set up anew. */
+    disc_timer_start(m->retry, WATCHDOG_MS);
+}
+
+static void on_group(AvahiServer *server, AvahiSEntryGroup *group, AvahiEntryGroupState state,
+                     void *user)
+{
+    struct mdns_embedded *m = user;
+    switch (state) {
+    case AVAHI_ENTRY_GROUP_ESTABLISHED:
+        disc_timer_stop(m->retry);
+        break;
+    case AVAHI_ENTRY_GROUP_COLLISION:
+        disc_cloned(m->disc, "another host answers for this peer's names");
+        disc_timer_start(m->retry, RETRY_MS);
+        break;
+    case AVAHI_ENTRY_GROUP_FAILURE:
+        disc_log(m->disc, DISC_LOG_WARN, "announcing failed: %s; trying again",
+                 avahi_strerror(avahi_server_errno(server)));
+        disc_timer_start(m->retry, RETRY_MS);
+        break;
+    case AVAHI_ENTRY_GROUP_UNCOMMITED:
+    case AVAHI_ENTRY_GROUP_REGISTERING:
+        break;
+    }
+}
+
+void mdns_embedded_announce(struct mdns_embedded *m, bool are_interfaces_new)
+{
+    if (m->server == NULL) {
+        return; /* the retry timer makes one, with what is known then */
+    }
+    if (are_interfaces_new ||
+        avahi_s_entry_group_get_state(m->group) != AVAHI_ENTRY_GROUP_ESTABLISHED) {
+        announce_anew(m);
+        return;
+    }
+    struct own_names names;
+    int r = own_names(m->disc, &names);
+    size_t n;
+    const struct interface_address *own = interfaces_addresses(m->disc->interfaces, &n);
+    int last = -1;
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        if (own[i].ifindex != last) {
+            last = own[i].ifindex;
+            r = add_txt(m, last, names.service, true);
+        }
+    }
+    if (r < 0) {
+        announce_anew(m);
+    }
+}
+
+/* --- the others --- */
+
+static void on_resolved(AvahiSServiceResolver *avahi, AvahiIfIndex ifindex, AvahiProtocol protocol,
+                        AvahiResolverEvent event, const char *name, const char *type,
+                        const char *domain, const char *host, const AvahiAddress *a, uint16_t port,
+                        AvahiStringList *txt, AvahiLookupResultFlags flags, void *user)
+{
+    struct resolver *resolver = user;
+    struct disc *disc = resolver->embedded->disc;
+    if (event == AVAHI_RESOLVER_FAILURE || a == NULL) {
+        disc_unreport(disc, &resolver->id); /* stays open: it may be found again */
+        return;
+    }
+    struct slice strings[TXT_STRINGS_MAX];
+    size_t n = 0;
+    for (AvahiStringList *s = txt; s != NULL && n < TXT_STRINGS_MAX;
+         s = avahi_string_list_get_next(s)) {
+        strings[n++] = slice_of(avahi_string_list_get_text(s), avahi_string_list_get_size(s));
+    }
+    struct sockaddr_storage address;
+    disc_sockaddr(a, ifindex, port, &address);
+    disc_report(disc, &resolver->id, &address, strings, n);
+}
+
+static struct resolver *find_resolver(struct mdns_embedded *m, const struct disc_report_id *id)
+{
+    list_for_each (it, &m->resolvers) {
+        struct resolver *resolver = LIST_ENTRY(it, struct resolver, in_embedded);
+        if (resolver->id.ifindex == id->ifindex && resolver->id.protocol == id->protocol &&
+            strcmp(resolver->id.instance, id->instance) == 0) {
+            return resolver;
+        }
+    }
+    return NULL;
+}
+
+static void resolve(struct mdns_embedded *m, const struct disc_report_id *id, const char *domain)
+{
+    if (find_resolver(m, id) != NULL || m->n_resolvers >= RESOLVERS_MAX) {
+        return;
+    }
+    struct resolver *resolver = mem_alloc(1, sizeof(*resolver));
+    if (resolver == NULL) {
+        return;
+    }
+    *resolver = (struct resolver){.embedded = m, .id = *id};
+    list_push_back(&m->resolvers, &resolver->in_embedded);
+    m->n_resolvers++;
+    resolver->avahi = avahi_s_service_resolver_new(
+        m->server, id->ifindex, id->protocol, id->instance, DISC_SERVICE_TYPE, domain, id->protocol,
+        (AvahiLookupFlags)0, on_resolved, resolver);
+    if (resolver->avahi == NULL) {
+        list_remove(&resolver->in_embedded);
+        m->n_resolvers--;
+        mem_free(resolver);
+    }
+}
+
+static void on_browse(AvahiSServiceBrowser *browser, AvahiIfIndex ifindex, AvahiProtocol protocol,
+                      AvahiBrowserEvent event, const char *name, const char *type,
+                      const char *domain, AvahiLookupResultFlags flags, void *user)
+{
+    struct mdns_embedded *m = user;
+    if ((event != AVAHI_BROWSER_NEW && event != AVAHI_BROWSER_REMOVE) || name == NULL ||
+        strlen(name) > DISC_INSTANCE_BYTES_MAX) {
+        return;
+    }
+    struct disc_report_id id = {.ifindex = ifindex, .protocol = protocol};
+    memcpy(id.instance, name, strlen(name) + 1);
+    if (event == AVAHI_BROWSER_NEW) {
+        resolve(m, &id, domain);
+        return;
+    }
+    struct resolver *resolver = find_resolver(m, &id);
+    if (resolver != NULL) {
+        free_resolver(resolver);
+    }
+    disc_unreport(m->disc, &id);
+}
+
+/* --- life --- */
+
+static void on_server(AvahiServer *server, AvahiServerState state, void *user)
+{
+    struct mdns_embedded *m = user;
+    switch (state) {
+    case AVAHI_SERVER_COLLISION:
+        disc_cloned(m->disc, "another host answers to this peer's host name");
+        break;
+    case AVAHI_SERVER_FAILURE:
+        disc_log(m->disc, DISC_LOG_WARN, "mDNS failed: %s",
+                 server != NULL ? avahi_strerror(avahi_server_errno(server)) : "at the start");
+        break;
+    case AVAHI_SERVER_INVALID:
+    case AVAHI_SERVER_REGISTERING:
+    case AVAHI_SERVER_RUNNING:
+        break;
+    }
+}
+
+/* Avahi's own lines (a second responder on this host, an interface without a route, ...) tell our
+ * users nothing they can act on. */
+static void drop_line(AvahiLogLevel level, const char *text)
+{
+}
+
+static int make_server(struct mdns_embedded *m)
+{
+    AvahiServerConfig config;
+    avahi_server_config_init(&config);
+    char host[DISC_INSTANCE_BYTES_MAX + 1];
+    IGNORE(snprintf(host, sizeof(host), "meshd-%s", m->disc->id_text)); /* fits */
+    config.host_name = avahi_strdup(host);
+    config.publish_hinfo = 0;
+    config.publish_addresses = 0;
+    config.publish_workstation = 0;
+    config.publish_domain = 0;
+    config.use_iff_running = 1;
+    config.n_cache_entries_max = 4096;
+    int error = 0;
+    m->server = avahi_server_new(avahi_poll_uv_api(m->disc->poll), &config, on_server, m, &error);
+    avahi_server_config_free(&config);
+    if (m->server == NULL) {
+        return error;
+    }
+    m->group = avahi_s_entry_group_new(m->server, on_group, m);
+    m->browser =
+        avahi_s_service_browser_new(m->server, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC,
+                                    DISC_SERVICE_TYPE, DOMAIN, (AvahiLookupFlags)0, on_browse, m);
+    if (m->group == NULL || m->browser == NULL) {
+        error = avahi_server_errno(m->server);
+        avahi_server_free(m->server); /* with the group and the browser */
+        m->server = NULL;
+        m->group = NULL;
+        m->browser = NULL;
+        return error;
+    }
+    announce_anew(m);
+    return 0;
+}
+
+static void on_retry(void *user)
+{
+    struct mdns_embedded *m = user;
+    if (m->server != NULL) {
+        announce_anew(m);
+        return;
+    }
+    int r = make_server(m);
+    if (r < 0) {
+        disc_log(m->disc, DISC_LOG_DEBUG, "no mDNS yet: %s", avahi_strerror(r));
+        disc_timer_start(m->retry, RETRY_MS);
+    }
+}
+
+struct mdns_embedded *mdns_embedded_new(struct disc *disc)
+{
+    avahi_set_log_function(drop_line);
+    struct mdns_embedded *m = mem_alloc(1, sizeof(*m));
+    if (m == NULL) {
+        return NULL;
+    }
+    m->disc = disc;
+    list_init(&m->resolvers);
+    m->retry = disc_timer_new(disc, on_retry, m);
+    if (m->retry == NULL) {
+        return mem_free(m);
+    }
+    int r = make_server(m);
+    if (r < 0) {
+        disc_log(disc, DISC_LOG_WARN, "no mDNS yet: %s; trying again every %u s", avahi_strerror(r),
+                 RETRY_MS / 1000);
+        disc_timer_start(m->retry, RETRY_MS);
+    }
+    return m;
+}
+
+struct mdns_embedded *mdns_embedded_free(struct mdns_embedded *m)
+{
+    if (m == NULL) {
+        return NULL;
+    }
+    list_for_each_safe (it, &m->resolvers) {
+        free_resolver(LIST_ENTRY(it, struct resolver, in_embedded));
+    }
+    if (m->server != NULL) {
+        avahi_server_free(m->server); /* sends the goodbye; frees group and browser */
+    }
+    m->retry = disc_timer_free(m->retry);
+    return mem_free(m);
+}
+
+#else
+
+const bool mdns_embedded_is_built = false;
+
+struct mdns_embedded *mdns_embedded_new(struct disc *disc)
+{
+    return NULL;
+}
+
+void mdns_embedded_announce(struct mdns_embedded *m, bool are_interfaces_new)
+{
+}
+
+struct mdns_embedded *mdns_embedded_free(struct mdns_embedded *m)
+{
+    return NULL;
+}
+
+#endif
