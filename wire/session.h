@@ -4,8 +4,12 @@
  * and the network and gives it 32-byte randoms at birth. wire/README.md specifies every byte.
  *
  * Life: new -> (feed, drain)* until wire_session_state() is UP; the peer's key and hello are known
- * and proved from then on, and no message is delivered before. A session that failed delivers
- * nothing more; drain still gives what should be said to the peer (the goodbye), then close. */
+ * and proved from then on, and no message is delivered, or sent, before. A session that failed
+ * delivers nothing more; drain still gives what should be said to the peer (the goodbye), then
+ * close.
+ *
+ * Signatures of frames are checked in wire_session_next(), on the caller's time;
+ * wire_frame_verify() is all of that work and could be done elsewhere. */
 #ifndef MESH_WIRE_SESSION_H
 #define MESH_WIRE_SESSION_H
 
@@ -63,8 +67,9 @@ struct wire_session *wire_session_new(const struct wire_session_config *config) 
 struct wire_session *wire_session_free(struct wire_session *session);
 
 /* Takes bytes from the network, at most WIRE_BODY_BYTES_MAX at a time. 0; -EPROTO: the session is
- * FAILED and *reterr_reason and err say why; -ENOMEM: the same. Decoded messages wait for
- * wire_session_next(); feed again only after next returned 0. */
+ * FAILED and *reterr_reason and err, which may be NULL, say why; -ENOMEM: the same, with the reason
+ * LIMIT. Messages wait for wire_session_next(); feed again only after next returned 0. Bytes that
+ * come in CLOSING or ENDED are dropped. */
 int wire_session_feed(struct wire_session *session, struct slice bytes,
                       enum wire_reason *reterr_reason, struct errmsg *err) MUST_CHECK;
 
@@ -74,27 +79,33 @@ int wire_session_feed(struct wire_session *session, struct slice bytes,
 int wire_session_next(struct wire_session *session, struct wire_message *ret_message,
                       enum wire_reason *reterr_reason, struct errmsg *err) MUST_CHECK;
 
-/* Queues a message (copied). Legal in HANDSHAKE too: it leaves with or after the proof. In any
- * other state but UP it is dropped silently: the peer is gone. Bulk (blob data) leaves only when
- * nothing else waits. 0 or -ENOBUFS (WIRE_QUEUE_BYTES_MAX: the peer does not read) or -ENOMEM. */
+/* Queues a message (copied), any but a goodbye. Legal in HANDSHAKE too: it leaves right behind the
+ * proof of whichever side proves itself last, and never to a peer that is not proved. In any other
+ * state but UP it is dropped silently: the peer is gone. Bulk (blob data) leaves only when nothing
+ * else waits. 0 or -ENOBUFS (WIRE_QUEUE_BYTES_MAX: the peer does not read) or -ENOMEM. */
 int wire_session_send(struct wire_session *session, const struct wire_message *message,
                       bool is_bulk) MUST_CHECK;
 
 /* Appends the next frame to `to`: all that is queued up to WIRE_BATCH_BYTES, under one signature;
- * nothing when nothing is to be sent. Call when the network takes more. Returns 0 or the buffer's
- * error. */
+ * nothing when nothing is to be sent. Frames of the handshake that are due go in front of it, in
+ * the same call. Call when the network takes more. Returns 0 or the buffer's error; the frame is
+ * then still to be drained. */
 int wire_session_drain(struct wire_session *session, struct buf *to) MUST_CHECK;
 /* Whether drain would append anything. */
 bool wire_session_has_output(const struct wire_session *session);
 /* Bytes of messages queued and not drained: bulk is paced by it. */
 size_t wire_session_queued_bytes(const struct wire_session *session);
 
-/* Queues the goodbye as the last message, sealed with FINAL once the keys stand; before that
- * (HANDSHAKE) it is one clear refusal frame. State CLOSING. No effect when already not UP. */
+/* Queues the goodbye as the last message, sealed with FINAL once our proof was given; before that
+ * it is one clear refusal frame. What is queued leaves before it when the session is UP, but for
+ * bulk, which is dropped. State CLOSING. No effect unless HANDSHAKE or UP. `text` is cut to
+ * WIRE_REASON_BYTES_MAX, and left out when it is no UTF-8. */
 void wire_session_close(struct wire_session *session, enum wire_reason reason, struct slice text);
 
 enum wire_session_state wire_session_state(const struct wire_session *session);
-/* Why it FAILED or ENDED; NONE otherwise. */
+/* Why it FAILED or ENDED; NONE otherwise. Nobody vouches for the reason of a session that failed
+ * because the peer refused it in clear (the text then says "unproved"): show it, decide nothing by
+ * it. */
 enum wire_reason wire_session_reason(const struct wire_session *session);
 /* The peer's hello: NULL before one with a valid signature came; proved only from UP on. */
 const struct wire_hello *wire_session_peer(const struct wire_session *session);

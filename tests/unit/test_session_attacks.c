@@ -461,6 +461,67 @@ static void evil_handshake(void)
     buf_done(&out);
 }
 
+/* A's hello, and then a proof that seals this signature. */
+static int evil_proof(const uint8_t signature[static WIRE_SIGNATURE_BYTES], bool is_final)
+{
+    uint8_t sealed[WIRE_SIGNATURE_BYTES + WIRE_SEAL_BYTES], prefix[4];
+    wire_seal_push(&evil.secrets->send, slice_of(signature, WIRE_SIGNATURE_BYTES), is_final,
+                   sealed);
+    struct buf frame;
+    buf_init(&frame, 256);
+    wire_put_u32(prefix, 5 + WIRE_STREAM_HEADER_BYTES + sizeof(sealed));
+    buf_append(&frame, prefix, sizeof(prefix));
+    buf_append(&frame, "mesh\3", 5);
+    buf_append(&frame, evil.header, sizeof(evil.header));
+    buf_append(&frame, sealed, sizeof(sealed));
+    int r = pair_hear(&pair, B, buf_slice(&frame));
+    buf_done(&frame);
+    return r;
+}
+
+START_TEST(a_proof_by_another_key_or_for_another_end_is_refused)
+{
+    static const struct {
+        int signer;
+        uint8_t role;
+        bool is_final;
+        int result;
+        enum wire_reason reason;
+    } cases[] = {
+        {A, WIRE_ROLE_INITIATOR, false, 0, WIRE_REASON_NONE},
+        {B, WIRE_ROLE_INITIATOR, false, -EPROTO, WIRE_REASON_SIGNATURE},
+        {A, WIRE_ROLE_RESPONDER, false, -EPROTO, WIRE_REASON_SIGNATURE},
+        {A, WIRE_ROLE_INITIATOR, true, -EPROTO, WIRE_REASON_SEAL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf out;
+        enum wire_reason reason;
+        buf_init(&out, 8192);
+        restart();
+        ck_assert_int_eq(wire_handshake_init(&evil, &pair.config[A], &out), 0);
+        ck_assert_int_eq(pair_hear(&pair, B, buf_slice(&out)), 0);
+        pair_drain(&pair, B);
+        struct slice hello = nth_frame(buf_slice(&pair.pipe[B]), 0);
+        hello = slice_of(hello.p + 4, hello.n - 4);
+        ck_assert_int_eq(wire_handshake_frame(&evil, hello, &out, &reason, NULL), 0);
+
+        uint8_t text[sizeof("mesh proof") + 1 + 32] = "mesh proof", digest[32], signature[64];
+        text[sizeof("mesh proof")] = cases[i].role;
+        memcpy(text + sizeof("mesh proof") + 1, evil.session_id, 32);
+        ck_assert_int_eq(crypto_generichash(digest, 32, text, sizeof(text), NULL, 0), 0);
+        wire_identity_sign(pair.identity[cases[i].signer], slice_of(digest, 32), signature);
+        ck_assert_int_eq(evil_proof(signature, cases[i].is_final), cases[i].result);
+        if (cases[i].result < 0) {
+            pair_failed(&pair, B, cases[i].reason);
+        } else {
+            ck_assert_int_eq(pair_state(&pair, B), WIRE_SESSION_UP);
+        }
+        wire_handshake_done(&evil);
+        buf_done(&out);
+    }
+}
+END_TEST
+
 /* Sends one frame with this body, signed by `signer`. */
 static int evil_frame(struct slice body, const struct wire_identity *signer, bool is_final)
 {
@@ -619,6 +680,7 @@ int main(void)
     suite_add_tcase(suite, strangers);
     TCase *bad = tcase_create("bad_peer");
     tcase_add_checked_fixture(bad, set_up, tear_down);
+    tcase_add_test(bad, a_proof_by_another_key_or_for_another_end_is_refused);
     tcase_add_test(bad, a_bad_signature_under_a_good_seal_ends_the_session);
     tcase_add_test(bad, a_body_that_breaks_a_rule_ends_the_session);
     tcase_add_test(bad, too_many_messages_in_a_frame_are_refused);
