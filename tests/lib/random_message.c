@@ -1,0 +1,265 @@
+#include "tests/lib/random_message.h"
+
+#include "wire/base/ensure.h"
+#include "wire/message_codec.h"
+#include "wire/message_layout.h"
+
+#define ROWS_MAX 512u
+
+struct maker {
+    uint64_t *seed;
+    enum random_size size;
+    struct arena *arena;
+};
+
+uint64_t random_u64(uint64_t *seed)
+{
+    uint64_t v = *seed += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
+    v = (v ^ v >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    v = (v ^ v >> 27) * UINT64_C(0x94d049bb133111eb);
+    return v ^ v >> 31;
+}
+
+uint64_t random_below(uint64_t *seed, uint64_t n)
+{
+    return random_u64(seed) % n;
+}
+
+static const uint32_t types[] = {
+#define NUMBER(name, number, type, member) number,
+    WIRE_MESSAGES(NUMBER)};
+
+uint32_t random_type(size_t i)
+{
+    ensure(i < ARRAY_LEN(types));
+    return types[i];
+}
+
+size_t random_n_types(void)
+{
+    return ARRAY_LEN(types);
+}
+
+/* A number of a random width, so that every form msgpack has comes up. */
+static uint64_t make_number(struct maker *m, uint64_t min, uint64_t max)
+{
+    if (m->size == RANDOM_EMPTY || min == max) {
+        return min;
+    }
+    if (m->size == RANDOM_LARGEST) {
+        return max;
+    }
+    uint64_t v = random_u64(m->seed) >> random_below(m->seed, 64);
+    return max - min == UINT64_MAX ? v : min + v % (max - min + 1);
+}
+
+static uint64_t make_length(struct maker *m, uint64_t max, uint64_t small)
+{
+    switch (m->size) {
+    case RANDOM_EMPTY:
+        return 0;
+    case RANDOM_SMALL:
+        return random_below(m->seed, (max < small ? max : small) + 1);
+    case RANDOM_LARGEST:
+        return max;
+    }
+    ensure(!"reached");
+}
+
+static void *make_room(struct maker *m, size_t n, size_t size)
+{
+    void *p = arena_alloc(m->arena, n, size);
+    ensure(p != NULL);
+    return p;
+}
+
+static struct slice make_text(struct maker *m, size_t n)
+{
+    static const char *const letters[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9d\x84\x9e"};
+    uint8_t *p = make_room(m, n, 1);
+    for (size_t i = 0; i < n;) {
+        size_t n_letter = 1 + random_below(m->seed, n - i < 4 ? n - i : 4);
+        memcpy(p + i, letters[n_letter - 1], n_letter);
+        i += n_letter;
+    }
+    return slice_of(p, n);
+}
+
+static struct slice make_bytes(struct maker *m, size_t n, uint8_t least)
+{
+    uint8_t *p = make_room(m, n, 1);
+    for (size_t i = 0; i < n; i++) {
+        p[i] = (uint8_t)(least + random_below(m->seed, 256u - least));
+    }
+    return slice_of(p, n);
+}
+
+static struct slice make_slice(struct maker *m, enum wire_kind kind, size_t n)
+{
+    if (kind == WIRE_KIND_TEXT || kind == WIRE_KIND_TEXTS) {
+        return make_text(m, n);
+    }
+    return make_bytes(m, n, kind == WIRE_KIND_BYTES ? 0 : 1);
+}
+
+/* As large as may be is, for words, either many or long: their sum has a limit of its own. */
+static void make_slices(struct maker *m, const struct wire_field *field, struct wire_slices *slices)
+{
+    uint64_t n = field->min + make_length(m, field->max - field->min, 5);
+    uint64_t bytes_max = field->item_bytes_max;
+    if (field->kind == WIRE_KIND_WORDS && m->size == RANDOM_LARGEST) {
+        uint64_t n_long = WIRE_ARGV_BYTES_MAX / WIRE_ARG_BYTES_MAX;
+        n = random_below(m->seed, 2) == 0 ? n_long : n;
+        bytes_max = WIRE_ARGV_BYTES_MAX / n - 1;
+    }
+    struct slice *items = make_room(m, n, sizeof(*items));
+    for (uint64_t i = 0; i < n; i++) {
+        items[i] = make_slice(m, field->kind, make_length(m, bytes_max, 40));
+    }
+    *slices = (struct wire_slices){.items = items, .n = (uint32_t)n};
+}
+
+static void make_object(struct maker *m, const struct wire_layout *layout, void *object);
+
+static void make_items(struct maker *m, const struct wire_field *field, void *object)
+{
+    uint64_t n = make_length(m, field->max == WIRE_LIST_MAX ? ROWS_MAX : field->max, 4);
+    void *items = make_room(m, n, field->layout->bytes);
+    for (uint64_t i = 0; i < n; i++) {
+        make_object(m, field->layout, wire_member_of(items, i * field->layout->bytes));
+    }
+    wire_set_items(object, field, items, (uint32_t)n);
+}
+
+static void make_field(struct maker *m, const struct wire_field *field, void *object)
+{
+    void *member = wire_member_of(object, field->offset);
+    switch (field->kind) {
+    case WIRE_KIND_U32:
+    case WIRE_KIND_ENUM:
+        *(uint32_t *)member = (uint32_t)make_number(m, field->min, field->max);
+        return;
+    case WIRE_KIND_U64:
+        *(uint64_t *)member = make_number(m, field->min, field->max);
+        return;
+    case WIRE_KIND_BOOL:
+        *(bool *)member = make_number(m, 0, 1) == 1;
+        return;
+    case WIRE_KIND_FIXED:
+        if (m->size != RANDOM_EMPTY) {
+            memcpy(member, make_bytes(m, WIRE_FIXED_BYTES, 1).p, WIRE_FIXED_BYTES);
+        }
+        return;
+    case WIRE_KIND_TEXT:
+    case WIRE_KIND_WORD:
+    case WIRE_KIND_BYTES:
+        *(struct slice *)member = make_slice(m, field->kind, make_length(m, field->max, 40));
+        return;
+    case WIRE_KIND_TEXTS:
+    case WIRE_KIND_WORDS:
+        make_slices(m, field, member);
+        return;
+    case WIRE_KIND_STRUCT:
+        make_object(m, field->layout, member);
+        return;
+    case WIRE_KIND_ITEMS:
+        make_items(m, field, object);
+        return;
+    }
+    ensure(!"reached");
+}
+
+/* --- what the structures' rules ask for --------------------------------------------------------
+ */
+
+/* Every byte becomes a letter, some a slash between two of these. */
+static void fix_path(struct maker *m, struct slice *path, size_t n_min)
+{
+    size_t n = path->n < n_min ? n_min : path->n;
+    uint8_t *p = make_room(m, n, 1);
+    for (size_t i = 0; i < n; i++) {
+        bool may_part = i > 0 && i + 1 < n && p[i - 1] != '/';
+        p[i] = may_part && random_below(m->seed, 5) == 0 ? '/' : 'p';
+    }
+    *path = slice_of(p, n);
+}
+
+static void fix_output(struct maker *m, struct wire_output *output)
+{
+    uint64_t form = m->size == RANDOM_EMPTY ? 0 : random_below(m->seed, 3);
+    if (form != 1) {
+        output->hash = (struct wire_hash){0};
+    }
+    if (form == 0) {
+        output->bytes = output->inlined.n;
+        return;
+    }
+    output->inlined = (struct slice){0};
+    if (form == 1 && output->bytes <= WIRE_INLINE_BYTES_MAX) {
+        output->bytes += WIRE_INLINE_BYTES_MAX + 1;
+    }
+}
+
+static void fix_job_spec(struct maker *m, struct wire_job_spec *spec)
+{
+    fix_path(m, &spec->exec, 0);
+    struct slice *env = make_room(m, spec->env.n, sizeof(*env));
+    for (uint32_t i = 0; i < spec->env.n; i++) {
+        size_t n = spec->env.items[i].n < 2 ? 2 : spec->env.items[i].n;
+        uint8_t *p = make_room(m, n, 1);
+        memset(p, 'E', n);
+        p[1 + random_below(m->seed, n - 1)] = '=';
+        env[i] = slice_of(p, n);
+    }
+    spec->env.items = env;
+}
+
+static void fix_blob_data(struct maker *m, struct wire_blob_data *data)
+{
+    if (data->total < data->bytes.n) {
+        data->total = data->bytes.n;
+    }
+    data->offset = make_number(m, 0, data->total - data->bytes.n);
+}
+
+static void fix_object(struct maker *m, const struct wire_layout *layout, void *object)
+{
+    if (layout->rule == wire_rule_file) {
+        fix_path(m, &((struct wire_file *)object)->path, 1);
+    } else if (layout->rule == wire_rule_output) {
+        fix_output(m, object);
+    } else if (layout->rule == wire_rule_job_spec) {
+        fix_job_spec(m, object);
+    } else if (layout->rule == wire_rule_blob_data) {
+        fix_blob_data(m, object);
+    } else if (layout->rule == wire_rule_stream_data) {
+        struct wire_stream_data *data = object;
+        data->offset = make_number(m, 0, UINT64_MAX - data->bytes.n);
+    } else if (layout->rule == wire_rule_client_stream) {
+        struct wire_client_stream *data = object;
+        data->offset = make_number(m, 0, UINT64_MAX - data->bytes.n);
+    }
+}
+
+static void make_object(struct maker *m, const struct wire_layout *layout, void *object)
+{
+    for (uint32_t i = 0; i < layout->n_fields; i++) {
+        make_field(m, &layout->fields[i], object);
+    }
+    fix_object(m, layout, object);
+}
+
+void random_message(uint64_t *seed, uint32_t type, enum random_size size, struct arena *arena,
+                    struct wire_message *ret_message)
+{
+    struct maker m = {.seed = seed, .size = size, .arena = arena};
+    const struct wire_layout *layout = wire_layout_of(type);
+    ensure(layout != NULL);
+    struct wire_message message = {.type = (enum wire_message_type)type};
+    make_object(&m, layout, wire_member_of(&message, offsetof(struct wire_message, goodbye)));
+    struct errmsg err;
+    if (wire_message_check(&message, &err) < 0) {
+        ensure_failed(err.text, __FILE__, __LINE__, __func__);
+    }
+    *ret_message = message;
+}
