@@ -63,6 +63,8 @@ static inline void pair_start(struct pair *pair)
     for (int i = 0; i < 2; i++) {
         wire_session_free(pair->session[i]);
         buf_clear(&pair->pipe[i]);
+        pair->n_received[i] = 0;
+        pair->next_token[i] = 0;
         pair->session[i] = wire_session_new(&pair->config[i]);
         ck_assert_ptr_nonnull(pair->session[i]);
     }
@@ -157,6 +159,19 @@ static inline void pair_send(struct pair *pair, int from, uint64_t token)
 {
     struct wire_message message = beat(token);
     ck_assert_int_eq(wire_session_send(pair->session[from], &message, false), 0);
+}
+
+/* The n-th frame of what was said, prefix included. */
+static inline struct slice nth_frame(struct slice from, unsigned n)
+{
+    struct slice frame = slice_of(NULL, 0);
+    for (unsigned i = 0; i <= n; i++) {
+        from.p += frame.n;
+        from.n -= frame.n;
+        ck_assert_int_eq(wire_frame_peek(from, WIRE_FRAME_BYTES_MAX, &frame), 1);
+        frame = slice_of(from.p, WIRE_PREFIX_BYTES + frame.n);
+    }
+    return frame;
 }
 
 /* The session failed for this reason and says so in one printable line. */

@@ -17,7 +17,7 @@ static int dir_fd;
 static void make_dir(void)
 {
     ck_assert_int_eq(wire_init(), 0);
-    strcpy(dir_path, "/tmp/mesh-identity-XXXXXX");
+    memcpy(dir_path, "/tmp/mesh-identity-XXXXXX", sizeof("/tmp/mesh-identity-XXXXXX"));
     ck_assert_ptr_nonnull(mkdtemp(dir_path));
     dir_fd = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ck_assert_int_ge(dir_fd, 0);
