@@ -1,0 +1,209 @@
+/* What the daemon says of a running job, and what is printed of it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/joblog.h"
+#include "cli/result.h"
+#include "cli/submit_internal.h"
+#include "wire/base/text.h"
+
+#define FAILURES_TOLD 10u /* lines about failed tasks before they are only counted */
+#define COMMAND_SHOWN 96u
+
+static struct cmd_task *find_task(const struct cmd_run *run, uint32_t number)
+{
+    struct table_entry *entry = table_find(&run->tasks, &number);
+    return entry != NULL ? CONTAINER_OF(entry, struct cmd_task, entry) : NULL;
+}
+
+static void on_accepted(struct cmd_run *run, const struct wire_accepted *accepted)
+{
+    run->is_accepted = true;
+    run->job = accepted->job;
+    run->tasks_max = accepted->tasks_max;
+}
+
+/* The daemon refuses the job, or something about it. */
+static void on_error(struct cmd_run *run, const struct wire_error_reply *error)
+{
+    char text[WIRE_REASON_BYTES_MAX * 4 + 8];
+    text_printable(error->text, text, sizeof(text));
+    if (run->stop_status == 0) {
+        cmd_run_say(run, "%s", error->text.n > 0 ? text : wire_error_text(error->error));
+    }
+    cmd_run_stop(run, error->error == WIRE_ERROR_NOT_FOUND        ? CMD_EXIT_NOT_FOUND
+                      : error->error == WIRE_ERROR_NOT_EXECUTABLE ? CMD_EXIT_NOT_EXECUTABLE
+                                                                  : CMD_EXIT_MESH);
+    run->is_finished = true;
+}
+
+/* Why a task failed, in a line; not for the one task whose exit status is ours, unless that alone
+ * would not tell. */
+static void tell_failure(struct cmd_run *run, const struct wire_done *done,
+                         const struct cmd_task *task)
+{
+    if (run->is_single && done->result.end == WIRE_END_EXITED) {
+        return;
+    }
+    char why[1024];
+    char command[COMMAND_SHOWN];
+    cmd_result_text(done, why, sizeof(why));
+    text_printable(task->command, command, sizeof(command));
+    if (run->n_failed <= FAILURES_TOLD) {
+        cmd_run_say(run, "task %" PRIu32 " (%s) failed: %s", done->task, command, why);
+    } else if (run->n_failed == FAILURES_TOLD + 1) {
+        cmd_run_say(run, "more tasks failed and are only counted: --joblog lists them all");
+    }
+}
+
+static struct cmd_piece take_piece(struct cmd_run *run, const struct wire_output *output,
+                                   unsigned *i_fd)
+{
+    struct cmd_piece piece = {.inlined = output->inlined, .fd = -1};
+    if (output->bytes > output->inlined.n) {
+        piece.fd = mesh_client_take_fd(run->client, (*i_fd)++);
+    }
+    return piece;
+}
+
+/* The last line of a streamed task, which has no end of its own. */
+static int flush_parts(struct cmd_run *run, struct cmd_task *task, struct errmsg *err)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        int r = cmd_output_lines(run->output, i == 1, task->tag, buf_slice(&task->part[i]), err);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static void print_result(struct cmd_run *run, const struct wire_done *done, struct cmd_task *task)
+{
+    struct errmsg err;
+    int r;
+    if (run->is_streamed) {
+        r = flush_parts(run, task, &err);
+    } else {
+        unsigned i_fd = 0;
+        struct cmd_piece out = take_piece(run, &done->result.out, &i_fd);
+        struct cmd_piece err_piece = take_piece(run, &done->result.err, &i_fd);
+        r = cmd_output_piece(run->output, done->task, task->tag, out, err_piece, &err);
+    }
+    if (r == 0 && run->joblog != NULL) {
+        r = cmd_joblog_write(run->joblog, done, task->command, &err);
+    }
+    if (r < 0) {
+        cmd_run_output_failed(run, r, &err);
+    }
+}
+
+static void on_done(struct cmd_run *run, const struct wire_done *done)
+{
+    struct cmd_task *task = find_task(run, done->task);
+    if (task == NULL || done->job != run->job) {
+        return; /* each result counts once */
+    }
+    run->n_done++;
+    if (run->stop_status == 0) {
+        bool is_failed = !cmd_result_is_success(done);
+        run->n_failed += is_failed;
+        run->single_status = cmd_result_exit(done);
+        print_result(run, done, task);
+        if (is_failed && run->stop_status == 0) {
+            tell_failure(run, done, task);
+        }
+    }
+    cmd_task_free(run, task);
+}
+
+/* Whole lines of what came, behind what was left of the last time. */
+static int print_lines(struct cmd_run *run, struct cmd_task *task, unsigned i, struct slice bytes,
+                       struct errmsg *err)
+{
+    const uint8_t *newline = memrchr(bytes.p, '\n', bytes.n);
+    size_t n = newline != NULL ? (size_t)(newline - bytes.p) + 1 : 0;
+    struct buf *part = &task->part[i];
+    if (n == 0 && part->n + bytes.n <= part->bytes_max) {
+        buf_append_slice(part, bytes);
+        return 0;
+    }
+    n = n > 0 ? n : bytes.n; /* a line that is too long to wait for its end */
+    if (part->n + n <= part->bytes_max) {
+        buf_append(part, bytes.p, n);
+        bytes = slice_of(bytes.p + n, bytes.n - n);
+    }
+    int r = cmd_output_lines(run->output, i == 1, task->tag, buf_slice(part), err);
+    buf_clear(part);
+    buf_append_slice(part, bytes);
+    return r;
+}
+
+static void on_stream(struct cmd_run *run, const struct wire_client_stream *stream)
+{
+    struct cmd_task *task = find_task(run, stream->task);
+    if (task == NULL || stream->job != run->job ||
+        (stream->stream != WIRE_STREAM_OUT && stream->stream != WIRE_STREAM_ERR)) {
+        return;
+    }
+    unsigned i = stream->stream == WIRE_STREAM_ERR;
+    uint64_t end = stream->offset + stream->bytes.n;
+    if (run->stop_status == 0 && end > task->seen[i]) {
+        /* A task that runs again prints again what it printed before its peer was lost. */
+        uint64_t n_old = stream->offset < task->seen[i] ? task->seen[i] - stream->offset : 0;
+        struct slice bytes = slice_of(stream->bytes.p + n_old, stream->bytes.n - (size_t)n_old);
+        struct errmsg err;
+        bool is_raw = run->is_single ? !run->submission->options->is_tag
+                                     : run->submission->options->is_ungrouped;
+        int r = is_raw ? cmd_output_stream(run->output, i == 1, bytes, &err)
+                       : print_lines(run, task, i, bytes, &err);
+        if (r < 0) {
+            cmd_run_output_failed(run, r, &err);
+        }
+        task->seen[i] = end;
+    }
+    struct wire_message ack = {.type = WIRE_MESSAGE_CLIENT_STREAM_ACK};
+    ack.client_stream_ack = (struct wire_client_stream_ack){
+        .job = stream->job, .task = stream->task, .stream = stream->stream, .offset = end};
+    IGNORE(mesh_client_send(run->client, &ack, NULL, 0, NULL)); /* a lost daemon shows itself */
+}
+
+static void on_notice(struct cmd_run *run, const struct wire_notice *notice)
+{
+    char text[WIRE_REASON_BYTES_MAX * 4 + 8];
+    if (run->stop_status == 0) {
+        cmd_run_say(run, "%s", text_printable(notice->text, text, sizeof(text)));
+    }
+}
+
+void cmd_run_on_message(struct cmd_run *run, const struct wire_message *message)
+{
+    switch ((int)message->type) {
+    case WIRE_MESSAGE_ACCEPTED:
+        on_accepted(run, &message->accepted);
+        break;
+    case WIRE_MESSAGE_TASK_CREDIT:
+        if (message->task_credit.tasks_max > run->tasks_max) {
+            run->tasks_max = message->task_credit.tasks_max;
+        }
+        break;
+    case WIRE_MESSAGE_CLIENT_STREAM:
+        on_stream(run, &message->client_stream);
+        break;
+    case WIRE_MESSAGE_DONE:
+        on_done(run, &message->done);
+        break;
+    case WIRE_MESSAGE_JOB_DONE:
+        run->is_finished = message->job_done.job == run->job || run->is_finished;
+        break;
+    case WIRE_MESSAGE_NOTICE:
+        on_notice(run, &message->notice);
+        break;
+    case WIRE_MESSAGE_ERROR:
+        on_error(run, &message->error);
+        break;
+    default:
+        break; /* a newer daemon's, or the answer to a question nobody waits for any more */
+    }
+}

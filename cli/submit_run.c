@@ -1,0 +1,611 @@
+/* The happy path: the first input is read, the daemon accepts the job, tasks are added within its
+ * credit while results come back, submit_end says that was all, job_done that every task has its
+ * result. What goes wrong: a signal, a reader that left, a bad input line or a full disk stop the
+ * job (cmd_run_stop) and wait for the daemon to confirm; a daemon that is gone ends it at once. */
+#include "cli/submit_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/joblog.h"
+#include "cli/peers_look.h"
+#include "cli/signals.h"
+#include "cli/submit_internal.h"
+#include "wire/base/mem.h"
+#include "wire/base/text.h"
+
+#define UNSENT_BYTES_MAX (256u << 10) /* queued for the daemon: more waits until it reads */
+#define HELD_MAX         65536u       /* results that wait for an earlier one before adding rests */
+#define ADD_AT_ONCE      256u         /* tasks added before results are looked at again */
+#define HINT_TASKS       16u          /* tasks whose arguments are looked at for a hint */
+#define STOP_TIMEOUT_MS  10000        /* for the daemon to confirm a cancel */
+#define COPY_BYTES       65536u
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void cmd_run_say(struct cmd_run *run, const char *format, ...)
+{
+    struct errmsg line;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line.text, sizeof(line.text), format, args);
+    va_end(args);
+    cmd_bar_hide(&run->bar);
+    cmd_complain("%s", line.text);
+}
+
+struct cmd_progress cmd_run_progress(const struct cmd_run *run)
+{
+    struct cmd_progress progress = {.n_done = run->n_done, .n_failed = run->n_failed};
+    const struct cmd_inputs *inputs = run->submission->inputs;
+    progress.is_total =
+        run->is_input_over || (inputs != NULL && cmd_inputs_total(inputs, &progress.n_known));
+    if (run->is_input_over || !progress.is_total) {
+        progress.n_known = run->n_added;
+    }
+    return progress;
+}
+
+void cmd_run_stop(struct cmd_run *run, int status)
+{
+    if (run->stop_status != 0) {
+        return;
+    }
+    run->stop_status = status;
+    run->stopped_ms = now_ms();
+    run->is_input_over = true;
+    if (!run->is_accepted) {
+        run->is_finished = true; /* closing the connection withdraws it */
+        return;
+    }
+    struct wire_message cancel = {.type = WIRE_MESSAGE_JOB_CANCEL, .job_cancel.job = run->job};
+    IGNORE(mesh_client_send(run->client, &cancel, NULL, 0, NULL)); /* a lost daemon shows itself */
+}
+
+void cmd_run_output_failed(struct cmd_run *run, int error, const struct errmsg *err)
+{
+    if (error == -EINTR) {
+        return; /* the loop sees the signal */
+    }
+    if (error == -EPIPE) {
+        cmd_run_stop(run, CMD_EXIT_SIGPIPE);
+        return;
+    }
+    if (run->stop_status == 0) {
+        cmd_run_say(run, "%s", err->text);
+    }
+    cmd_run_stop(run, CMD_EXIT_MESH);
+}
+
+/* --- adding tasks ------------------------------------------------------------------------------
+ */
+
+static void hint(struct cmd_run *run, const struct wire_slices *argv, const struct slice *values,
+                 unsigned n_values)
+{
+    if (run->has_hinted || run->n_added >= HINT_TASKS) {
+        return;
+    }
+    bool is_argv = run->submission->program->form == CMD_FORM_ARGV;
+    const struct slice *words = is_argv ? argv->items + 1 : values;
+    unsigned n = is_argv ? argv->n - 1 : n_values;
+    for (unsigned i = 0; i < n; i++) {
+        if (cmd_program_misses(run->submission->program, words[i])) {
+            char shown[128];
+            cmd_run_say(run,
+                        "note: %s is a file here and does not travel with the task: pass it "
+                        "through standard input, or share its folder (meshd --bind)",
+                        text_printable(words[i], shown, sizeof(shown)));
+            run->has_hinted = true;
+            return;
+        }
+    }
+}
+
+/* Expands the next combination. 0; -ENODATA, -EAGAIN; other errors with err. */
+static int prepare_next(struct cmd_run *run, struct errmsg *err)
+{
+    const struct cmd_submission *submission = run->submission;
+    struct cmd_values values = {.sequence = run->n_added + 1};
+    if (submission->inputs != NULL) {
+        int r = cmd_inputs_next(submission->inputs, &values.items, err);
+        if (r < 0) {
+            return r;
+        }
+        values.n = cmd_inputs_n_sources(submission->inputs);
+    } else if (run->n_added > 0) {
+        return -ENODATA;
+    }
+    if (run->n_added == UINT32_MAX) {
+        errmsg_set(err, "a job holds %" PRIu32 " tasks at most", UINT32_MAX);
+        return -E2BIG;
+    }
+    int r = cmd_replace_expand(submission->replace, &values, &run->next_argv, err);
+    if (r < 0) {
+        return r;
+    }
+    buf_clear(&run->tag);
+    for (unsigned i = 0; i < values.n; i++) {
+        buf_append_str(&run->tag, i > 0 ? " " : "");
+        buf_append_slice(&run->tag, values.items[i]);
+    }
+    hint(run, &run->next_argv, values.items, values.n);
+    run->has_next = true;
+    return 0;
+}
+
+static struct slice copy_slice(struct slice s)
+{
+    struct slice copy = slice_of(mem_dup(s.p, s.n), s.n);
+    ensure(copy.p != NULL || s.n == 0);
+    return copy;
+}
+
+struct cmd_task *cmd_task_new(struct cmd_run *run, struct wire_slices argv)
+{
+    struct cmd_task *task = mem_alloc_or_die(1, sizeof(*task));
+    struct buf line;
+    buf_init(&line, 8 * WIRE_ARGV_BYTES_MAX);
+    cmd_replace_line(run->submission->replace, argv, &line);
+    task->number = (uint32_t)(run->n_added + 1);
+    task->command = copy_slice(buf_slice(&line));
+    task->tag = copy_slice(buf_slice(&run->tag));
+    buf_done(&line);
+    for (unsigned i = 0; i < 2; i++) {
+        buf_init(&task->part[i], 1u << 20);
+    }
+    table_insert(&run->tasks, &task->entry, &task->number);
+    return task;
+}
+
+void cmd_task_free(struct cmd_run *run, struct cmd_task *task)
+{
+    const void *command = task->command.p;
+    const void *tag = task->tag.p;
+    table_remove(&run->tasks, &task->entry);
+    buf_done(&task->part[0]);
+    buf_done(&task->part[1]);
+    mem_free((void *)(uintptr_t)command);
+    mem_free((void *)(uintptr_t)tag);
+    mem_free(task);
+}
+
+static int add_next(struct cmd_run *run, struct errmsg *err)
+{
+    struct wire_message add = {.type = WIRE_MESSAGE_ADD_TASK};
+    add.add_task.job = run->job;
+    add.add_task.task = (uint32_t)(run->n_added + 1);
+    add.add_task.argv = run->next_argv;
+    add.add_task.has_input = run->stdin_fd >= 0;
+    cmd_task_new(run, run->next_argv);
+    int fd = run->stdin_fd;
+    run->stdin_fd = -1;
+    run->has_next = false;
+    run->n_added++;
+    int r = mesh_client_send(run->client, &add, &fd, fd >= 0 ? 1 : 0, err);
+    return r == -EPIPE ? 0 : r; /* that shows when receiving, after the results that are there */
+}
+
+static bool may_add(const struct cmd_run *run)
+{
+    return run->is_accepted && run->stop_status == 0 && !run->is_input_over &&
+           run->n_added < run->tasks_max &&
+           mesh_client_unsent_bytes(run->client) < UNSENT_BYTES_MAX &&
+           cmd_output_n_held(run->output) < HELD_MAX;
+}
+
+static void send_end(struct cmd_run *run)
+{
+    struct wire_message end = {.type = WIRE_MESSAGE_SUBMIT_END};
+    end.submit_end.job = run->job;
+    end.submit_end.n_tasks = (uint32_t)run->n_added;
+    IGNORE(mesh_client_send(run->client, &end, NULL, 0, NULL)); /* a lost daemon shows itself */
+    run->is_end_sent = true;
+}
+
+static void add_tasks(struct cmd_run *run)
+{
+    struct errmsg err;
+    run->is_waiting = false;
+    for (unsigned i = 0; i < ADD_AT_ONCE && may_add(run); i++) {
+        int r = run->has_next ? 0 : prepare_next(run, &err);
+        if (r == 0) {
+            r = add_next(run, &err);
+        }
+        if (r == -EAGAIN) {
+            run->is_waiting = true;
+            return;
+        }
+        if (r == -ENODATA) {
+            run->is_input_over = true;
+        } else if (r < 0) {
+            cmd_run_say(run, "%s; the job is cancelled after %" PRIu64 " tasks", err.text,
+                        run->n_added);
+            cmd_run_stop(run, CMD_EXIT_MESH);
+        }
+    }
+    if (run->is_input_over && run->is_accepted && !run->is_end_sent && run->stop_status == 0) {
+        send_end(run);
+    }
+}
+
+/* --- the loop ----------------------------------------------------------------------------------
+ */
+
+static void on_daemon_gone(struct cmd_run *run, const struct errmsg *err)
+{
+    run->is_finished = true;
+    if (run->stop_status != 0) {
+        return;
+    }
+    struct cmd_progress progress = cmd_run_progress(run);
+    uint64_t n_missing = progress.n_known - run->n_done;
+    cmd_run_say(run, "%s: %" PRIu64 " of %" PRIu64 "%s tasks have no result", err->text, n_missing,
+                progress.n_known, progress.is_total ? "" : "+");
+    run->stop_status = CMD_EXIT_MESH;
+}
+
+static void receive(struct cmd_run *run)
+{
+    struct errmsg err;
+    const struct wire_message *message;
+    int r = 0;
+    while (!run->is_finished && (r = mesh_client_next(run->client, 0, &message, &err)) == 0) {
+        cmd_run_on_message(run, message);
+    }
+    if (r < 0 && r != -EAGAIN && r != -EINTR) {
+        on_daemon_gone(run, &err);
+    }
+    if (run->n_acked < run->n_done && !run->is_finished) {
+        struct wire_message ack = {.type = WIRE_MESSAGE_DONE_ACK};
+        ack.done_ack.job = run->job;
+        ack.done_ack.n_done = run->n_done;
+        IGNORE(mesh_client_send(run->client, &ack, NULL, 0, NULL)); /* a lost daemon shows itself */
+        run->n_acked = run->n_done;
+    }
+}
+
+static void check_stop(struct cmd_run *run)
+{
+    int signal = cmd_signals_caught();
+    if (signal != 0) {
+        cmd_run_stop(run, 128 + signal);
+    }
+    if (run->stop_status != 0 && !run->is_finished &&
+        now_ms() - run->stopped_ms >= STOP_TIMEOUT_MS) {
+        cmd_run_say(run, "meshd did not confirm that the job is cancelled: see `mesh jobs`");
+        run->is_finished = true;
+    }
+}
+
+static void wait_for_something(struct cmd_run *run)
+{
+    struct pollfd fds[3] = {
+        {.fd = mesh_client_fd(run->client), .events = mesh_client_poll_events(run->client)},
+        {.fd = run->stop_status == 0 ? run->signal_fd : -1, .events = POLLIN},
+        {.fd = run->is_waiting ? cmd_inputs_wait_fd(run->submission->inputs) : -1,
+         .events = POLLIN},
+    };
+    int timeout_ms = cmd_bar_timeout_ms(&run->bar);
+    if (run->stop_status != 0) {
+        timeout_ms = STOP_TIMEOUT_MS / 100;
+    } else if (may_add(run) && !run->is_waiting) {
+        timeout_ms = 0;
+    }
+    IGNORE(poll(fds, ARRAY_LEN(fds), timeout_ms)); /* whatever woke us is looked at anyway */
+}
+
+static void loop(struct cmd_run *run)
+{
+    while (!run->is_finished) {
+        check_stop(run);
+        add_tasks(run);
+        receive(run);
+        if (run->is_finished) {
+            return;
+        }
+        struct cmd_progress progress = cmd_run_progress(run);
+        cmd_bar_update(&run->bar, &progress, false);
+        wait_for_something(run);
+    }
+}
+
+/* --- beginning ---------------------------------------------------------------------------------
+ */
+
+/* Reads up to the first task, so that a bad first line is found before anything runs. 0, -ENODATA,
+ * -EINTR; others with err. */
+static int prepare_first(struct cmd_run *run, struct errmsg *err)
+{
+    for (;;) {
+        int r = prepare_next(run, err);
+        if (r != -EAGAIN) {
+            return r;
+        }
+        struct pollfd fds[2] = {
+            {.fd = cmd_inputs_wait_fd(run->submission->inputs), .events = POLLIN},
+            {.fd = run->signal_fd, .events = POLLIN}};
+        IGNORE(poll(fds, ARRAY_LEN(fds), -1)); /* read tells what happened */
+        if (cmd_signals_caught() != 0) {
+            return -EINTR;
+        }
+    }
+}
+
+/* Whether standard input is something that a task could want to read. */
+static bool has_stdin(void)
+{
+    struct stat st;
+    if (isatty(STDIN_FILENO) || fstat(STDIN_FILENO, &st) < 0 || S_ISDIR(st.st_mode)) {
+        return false;
+    }
+    bool is_null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+    int flags = fcntl(STDIN_FILENO, F_GETFL);
+    return !is_null && flags >= 0 && (flags & O_ACCMODE) != O_WRONLY;
+}
+
+static int open_spool(struct errmsg *err)
+{
+    const char *dir = getenv("TMPDIR");
+    dir = dir != NULL && dir[0] != '\0' ? dir : "/tmp";
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        fd = memfd_create("mesh-input", MFD_CLOEXEC);
+    }
+    if (fd < 0) {
+        int r = -errno;
+        errmsg_set(err, "no place to keep standard input: %s", strerror(-r));
+        return r;
+    }
+    return fd;
+}
+
+static int write_spool(int fd, const uint8_t *bytes, size_t n_bytes, struct errmsg *err)
+{
+    while (n_bytes > 0) {
+        ssize_t n = write(fd, bytes, n_bytes);
+        if (n < 0 && errno != EINTR) {
+            int r = -errno;
+            errmsg_set(err, "cannot keep standard input: %s (TMPDIR names another place)",
+                       strerror(-r));
+            return r;
+        }
+        bytes += n > 0 ? n : 0;
+        n_bytes -= n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+/* Standard input up to its end, as a file that can be sent. */
+static int spool_stdin(int *ret_fd, struct errmsg *err)
+{
+    int fd = open_spool(err);
+    if (fd < 0) {
+        return fd;
+    }
+    static uint8_t bytes[COPY_BYTES];
+    int r = 0;
+    for (;;) {
+        ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
+        if (n > 0) {
+            r = write_spool(fd, bytes, (size_t)n, err);
+        } else if (n == 0) {
+            break;
+        } else if (errno != EINTR || cmd_signals_caught() != 0) {
+            r = -errno;
+            errmsg_set(err, "cannot read standard input: %s", strerror(-r));
+        }
+        if (r < 0) {
+            close(fd);
+            return r;
+        }
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static void name_job(const struct cmd_submission *submission, struct slice *ret_name)
+{
+    const struct cmd_submit_options *options = submission->options;
+    const char *name = options->name;
+    if (name == NULL) {
+        name = options->n_command > 0 ? options->command[0] : "";
+        const char *slash = strrchr(name, '/');
+        name = slash != NULL && submission->program->form == CMD_FORM_ARGV ? slash + 1 : name;
+    }
+    size_t n = strlen(name);
+    n = n < WIRE_NAME_BYTES_MAX ? n : WIRE_NAME_BYTES_MAX;
+    while (n > 0 && !text_is_utf8(slice_of(name, n))) {
+        n--;
+    }
+    *ret_name = slice_of(name, n);
+}
+
+static int send_submit(struct cmd_run *run, struct errmsg *err)
+{
+    const struct cmd_submit_options *o = run->submission->options;
+    struct cmd_program *program = run->submission->program;
+    struct wire_message message = {.type = WIRE_MESSAGE_SUBMIT};
+    struct wire_submit *submit = &message.submit;
+    struct wire_file file = {.path = slice_str(program->sent_path), .mode = program->mode};
+    unsigned n_fds = program->fd >= 0 ? 1 : 0;
+    submit->spec = (struct wire_job_spec){
+        .exec = slice_str(program->exec),
+        .files = {.items = &file, .n = n_fds},
+        .env = {.items = o->env, .n = o->n_env},
+        .arch = slice_str(o->arch != NULL ? o->arch : program->arch),
+        .cores = o->cores,
+        .mem_bytes = o->mem_bytes,
+        .timeout_ms = o->timeout_ms,
+        .lease_ms = o->lease_ms,
+        .output_bytes_max = o->output_bytes_max,
+        .is_streamed = run->is_streamed,
+        .nice = o->nice,
+        .priority = o->priority,
+    };
+    name_job(run->submission, &submit->name);
+    submit->jobs_max = o->jobs_max;
+    submit->runs_max = o->runs_max;
+    submit->is_once = o->is_once;
+    submit->may_speculate = !o->no_speculate && !o->is_once;
+    submit->require_peers = o->require_peers;
+    submit->on = (struct wire_slices){.items = o->on, .n = o->n_on};
+    submit->except = (struct wire_slices){.items = o->except, .n = o->n_except};
+    int fd = program->fd;
+    program->fd = -1; /* the client closes it */
+    int r = mesh_client_send(run->client, &message, &fd, n_fds, err);
+    return r == -EPIPE ? 0 : r; /* shows when receiving */
+}
+
+/* Everything before the job is the daemon's. 0, or the exit status not 0. */
+static int begin(struct cmd_run *run)
+{
+    struct errmsg err;
+    int r = 0;
+    if (run->is_single && has_stdin()) {
+        r = spool_stdin(&run->stdin_fd, &err);
+    }
+    if (r == 0) {
+        cmd_peers_look(run->client);
+        r = send_submit(run, &err);
+    }
+    if (cmd_signals_caught() != 0) {
+        return 128 + cmd_signals_caught();
+    }
+    if (r < 0) {
+        cmd_complain("%s", err.text);
+        return CMD_EXIT_MESH;
+    }
+    return 0;
+}
+
+static int exit_status(const struct cmd_run *run)
+{
+    if (run->stop_status != 0) {
+        return run->stop_status;
+    }
+    if (run->n_done < run->n_added) {
+        return CMD_EXIT_MESH;
+    }
+    if (run->is_single) {
+        return run->single_status;
+    }
+    return run->n_failed > CMD_EXIT_TASKS_MAX ? CMD_EXIT_TASKS_MORE : (int)run->n_failed;
+}
+
+static int finish(struct cmd_run *run)
+{
+    struct cmd_progress progress = cmd_run_progress(run);
+    cmd_bar_update(&run->bar, &progress, true);
+    if (run->stop_status == 0 && run->n_done < run->n_added) {
+        cmd_run_say(run, "the job ended and %" PRIu64 " of %" PRIu64 " tasks have no result",
+                    run->n_added - run->n_done, run->n_added);
+    }
+    if (!run->is_single && run->n_failed > 1) {
+        cmd_run_say(run, "%" PRIu64 " of %" PRIu64 " tasks failed", run->n_failed, run->n_done);
+    }
+    return exit_status(run);
+}
+
+static int open_joblog(struct cmd_run *run)
+{
+    struct errmsg err;
+    const char *path = run->submission->options->joblog;
+    if (path != NULL && cmd_joblog_open(path, &run->joblog, &err) < 0) {
+        cmd_complain("%s", err.text);
+        return CMD_EXIT_MESH;
+    }
+    return 0;
+}
+
+static int run_job(struct cmd_run *run)
+{
+    struct errmsg err;
+    int r = prepare_first(run, &err);
+    if (r == -EINTR) {
+        return 128 + cmd_signals_caught();
+    }
+    if (r < 0 && r != -ENODATA) {
+        cmd_complain("%s", err.text);
+        return CMD_EXIT_MESH;
+    }
+    int status = open_joblog(run);
+    if (status != 0 || r == -ENODATA) {
+        return status; /* no input, no task, and no daemon needed */
+    }
+    if (cmd_open(run->submission->globals, true, &run->client) < 0) {
+        return CMD_EXIT_MESH;
+    }
+    status = begin(run);
+    if (status != 0) {
+        return status;
+    }
+    loop(run);
+    return finish(run);
+}
+
+static void run_init(struct cmd_run *run, const struct cmd_submission *submission)
+{
+    const struct cmd_submit_options *o = submission->options;
+    *run = (struct cmd_run){.submission = submission, .stdin_fd = -1, .signal_fd = -1};
+    run->is_single = submission->inputs == NULL;
+    run->is_streamed = run->is_single || o->is_ungrouped || o->is_line_buffered;
+    cmd_bar_init(&run->bar, o->is_bar);
+    struct cmd_output_options output_options = {.is_keep_order = o->is_keep_order,
+                                                .is_tagged = o->is_tag && !o->is_ungrouped,
+                                                .bar = &run->bar};
+    run->output = cmd_output_new(&output_options);
+    buf_init(&run->tag, 2 * WIRE_ARGV_BYTES_MAX);
+    table_init(&run->tasks, sizeof(uint32_t), 1);
+}
+
+static void run_done(struct cmd_run *run)
+{
+    table_for_each (it, &run->tasks) {
+        cmd_task_free(run, CONTAINER_OF(it, struct cmd_task, entry));
+    }
+    table_done(&run->tasks);
+    buf_done(&run->tag);
+    cmd_output_free(run->output);
+    mesh_client_free(run->client);
+    if (run->joblog != NULL) {
+        fclose(run->joblog); /* each line was flushed and checked */
+    }
+    if (run->stdin_fd >= 0) {
+        close(run->stdin_fd);
+    }
+    if (run->signal_fd >= 0) {
+        close(run->signal_fd);
+    }
+}
+
+int cmd_submit_run(const struct cmd_submission *submission)
+{
+    struct cmd_run run;
+    run_init(&run, submission);
+    int status;
+    run.signal_fd = cmd_signals_catch();
+    if (run.signal_fd < 0) {
+        cmd_complain("cannot catch signals: %s", strerror(-run.signal_fd));
+        status = CMD_EXIT_MESH;
+    } else {
+        status = run_job(&run);
+    }
+    run_done(&run);
+    return status;
+}
