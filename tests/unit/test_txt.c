@@ -3,7 +3,7 @@
 #include "discovery/txt.h"
 #include "tests/lib/runner.h"
 
-#define KEY_HEX "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY_STRING "id=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
 static int parse(const char *const *texts, size_t n, struct disc_txt *ret_txt)
 {
@@ -34,7 +34,7 @@ END_TEST
 
 START_TEST(unknown_keys_are_skipped_and_the_first_of_two_counts)
 {
-    const char *texts[] = {"V=1", "flag", "later=x", "id=" KEY_HEX, "cores=8", "cores=9"};
+    const char *texts[] = {"V=1", "flag", "later=x", KEY_STRING, "cores=8", "cores=9"};
     struct disc_txt txt;
     ck_assert_int_eq(parse(texts, ARRAY_LEN(texts), &txt), 0);
     ck_assert_uint_eq(txt.cores, 8);
@@ -44,12 +44,12 @@ END_TEST
 
 static const char *const bad_records[][3] = {
     {"v=1", NULL},
-    {"id=" KEY_HEX, NULL},
-    {"v=", "id=" KEY_HEX, NULL},
-    {"v=-1", "id=" KEY_HEX, NULL},
-    {"v=1x", "id=" KEY_HEX, NULL},
-    {"v=65536", "id=" KEY_HEX, NULL},
-    {"v=1", "id=" KEY_HEX "0", NULL},
+    {KEY_STRING, NULL},
+    {"v=", KEY_STRING, NULL},
+    {"v=-1", KEY_STRING, NULL},
+    {"v=1x", KEY_STRING, NULL},
+    {"v=65536", KEY_STRING, NULL},
+    {"v=1", KEY_STRING "0", NULL},
     {"v=1", "id=zz0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", NULL},
     {"v=1", "id=00", NULL},
 };
@@ -75,7 +75,7 @@ static const char *const bad_values[] = {
 
 START_TEST(value_beyond_its_limit_is_refused)
 {
-    const char *texts[] = {"v=1", "id=" KEY_HEX, bad_values[_i]};
+    const char *texts[] = {"v=1", KEY_STRING, bad_values[_i]};
     struct disc_txt txt;
     ck_assert_int_eq(parse(texts, 3, &txt), -EINVAL);
 }
@@ -83,7 +83,7 @@ END_TEST
 
 START_TEST(number_with_a_nul_inside_is_refused)
 {
-    struct slice strings[] = {slice_str("v=1"), slice_str("id=" KEY_HEX),
+    struct slice strings[] = {slice_str("v=1"), slice_str(KEY_STRING),
                               slice_of("cores=1\0", 9 - 1)};
     strings[2].n = 8;
     struct disc_txt txt;
