@@ -128,8 +128,8 @@ struct lab_host *lab_host(struct lab *lab, const char *name)
     host->init = made.init;
     host->init_fd = made.init_fd;
     host->control = made.control;
-    ck_assert_int_eq(switch_add(lab->sw, made.tap_fd, &host->port), 0);
-    close(made.tap_fd);
+    ck_assert_int_eq(switch_add(lab->sw, made.link_fd, &host->port), 0);
+    close(made.link_fd);
     lab->hosts[lab->n_hosts++] = host;
     return host;
 }

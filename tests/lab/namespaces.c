@@ -5,13 +5,9 @@
  * freed with them. */
 #include "tests/lab/namespaces.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
 #include <linux/sched.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -29,6 +24,7 @@
 #include <unistd.h>
 
 #include "tests/lab/fdpass.h"
+#include "tests/lab/link.h"
 
 #define HOST_NAMESPACES (CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC)
 /* Where a host's new folder is filled before it is moved over the old one. */
@@ -67,7 +63,7 @@ static int enter_user_namespace(struct errmsg *err)
     char gid_map[64];
     snprintf(uid_map, sizeof(uid_map), "0 %u 1", (unsigned)geteuid());
     snprintf(gid_map, sizeof(gid_map), "0 %u 1", (unsigned)getegid());
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) < 0) {
         return fail(err, "neither root nor user namespaces: unshare(CLONE_NEWUSER)", "");
     }
     errno = 0;
@@ -81,7 +77,7 @@ static int enter_user_namespace(struct errmsg *err)
 
 int namespaces_enter(struct errmsg *err)
 {
-    if (unshare(CLONE_NEWNS) < 0) {
+    if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0) {
         int error = enter_user_namespace(err);
         if (error != 0) {
             return error;
@@ -184,88 +180,6 @@ static int set_up_mounts(struct errmsg *err)
     return 0;
 }
 
-static int interface_up(int sock, const char *name)
-{
-    struct ifreq request;
-    memset(&request, 0, sizeof(request));
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-    if (ioctl(sock, SIOCGIFFLAGS, &request) < 0) {
-        return -errno;
-    }
-    request.ifr_flags = (short)(request.ifr_flags | IFF_UP | IFF_RUNNING);
-    return ioctl(sock, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
-}
-
-static int set_ipv4(int sock, unsigned long what, uint32_t address)
-{
-    struct ifreq request;
-    memset(&request, 0, sizeof(request));
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "eth0");
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
-    memcpy(&request.ifr_addr, &in, sizeof(in));
-    return ioctl(sock, what, &request) < 0 ? -errno : 0;
-}
-
-/* A locally administered hardware address, so that the same lab has the same ones each time. */
-static int set_hardware_address(int sock, unsigned number)
-{
-    struct ifreq request;
-    memset(&request, 0, sizeof(request));
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "eth0");
-    request.ifr_hwaddr.sa_family = 1; /* ARPHRD_ETHER */
-    const uint8_t address[6] = {0x02, 'm', 'e', 's', 'h', (uint8_t)number};
-    memcpy(request.ifr_hwaddr.sa_data, address, sizeof(address));
-    return ioctl(sock, SIOCSIFHWADDR, &request) < 0 ? -errno : 0;
-}
-
-static int make_tap(struct errmsg *err, int *ret_fd)
-{
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        return fail(err, "cannot open", "/dev/net/tun");
-    }
-    struct ifreq request;
-    memset(&request, 0, sizeof(request));
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "eth0");
-    request.ifr_flags = IFF_TAP | IFF_NO_PI;
-    if (ioctl(fd, TUNSETIFF, &request) < 0) {
-        int error = fail(err, "cannot make a TAP", "eth0");
-        close(fd);
-        return error;
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
-static int set_up_network(unsigned number, struct errmsg *err, int *ret_tap_fd)
-{
-    int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (sock < 0) {
-        return fail(err, "cannot make a socket", "");
-    }
-    int tap = -1;
-    int error = make_tap(err, &tap);
-    if (error != 0) {
-        close(sock);
-        return error;
-    }
-    /* A machine that has been up for a second is past duplicate address detection; ours need not
-     * wait for it. Without IPv6 the file is missing, and there is nothing to detect. */
-    IGNORE(write_file("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0"));
-    if (set_hardware_address(sock, number) < 0 ||
-        set_ipv4(sock, SIOCSIFADDR, 0x0a630000u + number) < 0 ||
-        set_ipv4(sock, SIOCSIFNETMASK, 0xffffff00u) < 0 ||
-        set_ipv4(sock, SIOCSIFBRDADDR, 0x0a6300ffu) < 0 || interface_up(sock, "eth0") < 0 ||
-        interface_up(sock, "lo") < 0) {
-        error = fail(err, "cannot set up the network", "");
-        close(tap);
-    } else {
-        *ret_tap_fd = tap;
-    }
-    close(sock);
-    return error;
-}
-
 /* Whoever loses its parent on this host becomes a child of process 1 and must not stay a zombie. */
 static void reap_orphans(void)
 {
@@ -285,23 +199,26 @@ static _Noreturn void run_init(int control_fd, const char *name, unsigned number
     reap_orphans();
     struct ready ready;
     memset(&ready, 0, sizeof(ready));
-    int tap = -1;
     if (sethostname(name, strlen(name)) < 0) {
         ready.error = fail(&ready.message, "cannot set the host name", name);
     }
     if (ready.error == 0) {
         ready.error = set_up_mounts(&ready.message);
     }
-    if (ready.error == 0) {
-        ready.error = set_up_network(number, &ready.message, &tap);
+    char byte;
+    if (read(control, &byte, 1) != 1) {
+        _exit(1); /* the cable never came */
     }
-    if (fdpass_send(control, &ready, sizeof(ready), tap) != 0 || ready.error != 0) {
+    int link = -1;
+    if (ready.error == 0) {
+        ready.error = link_set_up_host(number, &link, &ready.message);
+    }
+    if (fdpass_send(control, &ready, sizeof(ready), link) != 0 || ready.error != 0) {
         _exit(1);
     }
-    if (tap >= 0) {
-        close(tap);
+    if (link >= 0) {
+        close(link);
     }
-    char byte;
     while (read(control, &byte, 1) < 0 && errno == EINTR) {
     }
     _exit(0);
@@ -323,6 +240,38 @@ static pid_t clone_process(uint64_t flags, uint64_t exit_signal, int *pidfd)
     return pid < 0 ? -errno : (pid_t)pid;
 }
 
+/* Our part of setting a host up: its cable, if that is made from here, and waiting until it is
+ * ready. */
+static int plug_in(int control, pid_t init, const char *name, unsigned number, int *ret_link,
+                   struct errmsg *err)
+{
+    int ours = -1;
+    int error = link_make(init, number, &ours, err);
+    if (error != 0) {
+        return error;
+    }
+    struct ready ready;
+    int theirs = -1;
+    error = fdpass_send(control, "x", 1, -1);
+    if (error == 0) {
+        error = fdpass_receive(control, &ready, sizeof(ready), &theirs);
+    }
+    if (error != 0) {
+        errno = -error;
+        error = fail(err, "the host ended while it was set up:", name);
+    } else if (ready.error != 0) {
+        error = ready.error;
+        errmsg_set(err, "host %s: %s", name, ready.message.text);
+    }
+    if (error != 0 && ours >= 0) {
+        close(ours);
+    }
+    if (error == 0) {
+        *ret_link = ours >= 0 ? ours : theirs;
+    }
+    return error;
+}
+
 int namespaces_make_host(const char *name, unsigned number, struct namespaces_host *ret_host,
                          struct errmsg *err)
 {
@@ -342,16 +291,8 @@ int namespaces_make_host(const char *name, unsigned number, struct namespaces_ho
         errno = -init;
         return fail(err, "cannot make the namespaces of", name);
     }
-    struct ready ready;
-    int tap = -1;
-    int error = fdpass_receive(pair[0], &ready, sizeof(ready), &tap);
-    if (error != 0) {
-        errno = -error;
-        error = fail(err, "the host ended while it was set up:", name);
-    } else if (ready.error != 0) {
-        error = ready.error;
-        errmsg_set(err, "host %s: %s", name, ready.message.text);
-    }
+    int link = -1;
+    int error = plug_in(pair[0], init, name, number, &link, err);
     if (error != 0) {
         close(pair[0]);
         close(init_fd);
@@ -360,7 +301,7 @@ int namespaces_make_host(const char *name, unsigned number, struct namespaces_ho
         return error;
     }
     *ret_host = (struct namespaces_host){
-        .init = init, .init_fd = init_fd, .control = pair[0], .tap_fd = tap};
+        .init = init, .init_fd = init_fd, .control = pair[0], .link_fd = link};
     return 0;
 }
 

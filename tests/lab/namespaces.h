@@ -11,16 +11,16 @@
 /* Where the lab's tmpfs is mounted, on the hosts and for the test. */
 #define NAMESPACES_SHARE "/mnt"
 
-/* Moves this process, which must have one thread, into a mount namespace of its own with an empty
- * tmpfs at NAMESPACES_SHARE; without root, into a user namespace first in which it is root.
- * 0 or -errno with the step that failed in *err; the process is of no further use then. */
+/* Moves this process, which must have one thread, into network and mount namespaces of its own with
+ * an empty tmpfs at NAMESPACES_SHARE; without root, into a user namespace first in which it is
+ * root. 0 or -errno with the step that failed in *err; the process is of no further use then. */
 int namespaces_enter(struct errmsg *err) MUST_CHECK;
 
 struct namespaces_host {
     pid_t init;  /* its process 1, a child of this process */
     int init_fd; /* pidfd of it; owned */
     int control; /* closing it, or the end of this process, ends the host; owned */
-    int tap_fd;  /* the other end of its eth0; owned */
+    int link_fd; /* reads and writes the frames of its eth0; owned */
 };
 
 /* Makes a host with the address 10.99.0.NUMBER. 0 or -errno, as above. After namespaces_enter(). */

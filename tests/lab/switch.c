@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <poll.h>
 #include <signal.h>
@@ -222,8 +224,13 @@ static void read_port(struct state *st, unsigned i_port)
     uint8_t bytes[SWITCH_FRAME_BYTES];
     for (int i = 0; i < BURST_MAX; i++) {
         ssize_t n = read(st->ports[i_port].fd, bytes, sizeof(bytes));
+        if (n < 0 && errno == EBADFD) {
+            close(st->ports[i_port].fd); /* the host is gone, and its interface with it */
+            st->ports[i_port].fd = -1;
+            return;
+        }
         if (n < HEADER_BYTES) {
-            return; /* EAGAIN: that was all; EIO: the interface is down */
+            return; /* EAGAIN: that was all; EIO, ENETDOWN: the interface is down */
         }
         forward(st, i_port, bytes, (size_t)n);
     }
@@ -257,10 +264,26 @@ static int add_port(struct state *st, int fd, unsigned *ret_port)
     return -ENOSPC;
 }
 
+/* A TAP can be told; the other end of a packet socket's interface sees whether that one is up. */
 static int set_carrier(struct port *port, bool is_on)
 {
     int value = is_on;
-    return ioctl(port->fd, TUNSETCARRIER, &value) < 0 ? -errno : 0;
+    if (ioctl(port->fd, TUNSETCARRIER, &value) == 0) {
+        return 0;
+    }
+    struct sockaddr_ll address;
+    socklen_t n = sizeof(address);
+    struct ifreq request;
+    memset(&request, 0, sizeof(request));
+    if (getsockname(port->fd, (struct sockaddr *)&address, &n) < 0) {
+        return -errno;
+    }
+    request.ifr_ifindex = address.sll_ifindex;
+    if (ioctl(port->fd, SIOCGIFNAME, &request) < 0 || ioctl(port->fd, SIOCGIFFLAGS, &request) < 0) {
+        return -errno;
+    }
+    request.ifr_flags = (short)(is_on ? request.ifr_flags | IFF_UP : request.ifr_flags & ~IFF_UP);
+    return ioctl(port->fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
 }
 
 static void carry_out(struct state *st, const struct request *request, int fd, struct reply *reply)
@@ -331,11 +354,8 @@ static _Noreturn void run_switch(int control, uint64_t seed)
         }
         send_due(st);
         for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
-            if ((fds[i].revents & POLLIN) != 0) {
+            if (fds[i].revents != 0) {
                 read_port(st, i);
-            } else if (fds[i].revents != 0) {
-                close(st->ports[i].fd); /* the host is gone, and its interface with it */
-                st->ports[i].fd = -1;
             }
         }
         if (fds[SWITCH_PORTS_MAX].revents != 0) {
@@ -414,11 +434,11 @@ static int ask(struct switch_process *sw, const struct request *request, int fd,
     return error != 0 ? error : ret_reply->error;
 }
 
-int switch_add(struct switch_process *sw, int tap_fd, unsigned *ret_port)
+int switch_add(struct switch_process *sw, int link_fd, unsigned *ret_port)
 {
     struct request request = {.type = REQUEST_ADD};
     struct reply reply;
-    int error = ask(sw, &request, tap_fd, &reply);
+    int error = ask(sw, &request, link_fd, &reply);
     if (error == 0) {
         *ret_port = reply.port;
     }

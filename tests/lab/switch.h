@@ -1,6 +1,7 @@
-/* An Ethernet switch in user space: a process of its own that forwards frames between TAP
- * descriptors, and does to them on the way what it is told: nothing, or a cut cable, loss, delay,
- * doubling, a partition. The kernels that the lab must run on have no netem.
+/* An Ethernet switch in user space: a process of its own that forwards frames between the
+ * descriptors of TAPs or packet sockets, and does to them on the way what it is told: nothing, or a
+ * cut cable, loss, delay, doubling, a partition. The kernels that the lab must run on have no
+ * netem.
  *
  * Every port is one cable. A fault belongs to one direction of one cable, so that a frame meets two
  * of them: the sender's SWITCH_FROM_HOST and the receiver's SWITCH_TO_HOST. What is drawn by
@@ -49,9 +50,10 @@ int switch_new(uint64_t seed, struct switch_process **ret_sw) MUST_CHECK;
 /* Ends it, and with it the cables of all hosts. NULL is allowed. Returns NULL. */
 struct switch_process *switch_free(struct switch_process *sw);
 
-/* Plugs a TAP descriptor in; the switch has its own copy afterwards, the caller closes his.
- * *ret_port is what the cable is called from then on. -ENOSPC: SWITCH_PORTS_MAX are in use. */
-int switch_add(struct switch_process *sw, int tap_fd, unsigned *ret_port) MUST_CHECK;
+/* Plugs in a descriptor that reads and writes whole frames: the switch has its own copy afterwards,
+ * the caller closes his. *ret_port is what the cable is called from then on. -ENOSPC:
+ * SWITCH_PORTS_MAX are in use. */
+int switch_add(struct switch_process *sw, int link_fd, unsigned *ret_port) MUST_CHECK;
 
 /* Pulls the cable out for good; the host's interface loses its carrier. */
 int switch_remove(struct switch_process *sw, unsigned port) MUST_CHECK;
