@@ -1,0 +1,437 @@
+/* One connection: bytes between its socket and its session.
+ *
+ * Happy path: link_begin() makes the session; on_read() feeds it and hands its messages on;
+ * link_flush() drains it into one write per frame. Failures: the socket fails or ends (link_fail()
+ * with the kernel's error), the session breaks a rule (its goodbye is flushed, then the link
+ * lingers), the timer runs out (handshake, linger), the peer does not read (the session's queue is
+ * full). Each ends in link_close(), and the link is freed when its last handle is closed. */
+#include <errno.h>
+#include <sys/random.h>
+
+#include "mesh/link_internal.h"
+#include "wire/base/mem.h"
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct meshd_link *link = timer->data;
+    if (link->state == LINK_LINGERING) {
+        link_close(link);
+    } else {
+        link_fail(link, -ETIMEDOUT, CORE_LINK_END_SILENT, WIRE_REASON_TIMEOUT);
+    }
+}
+
+struct meshd_link *link_new(struct meshd_links *links, uint64_t timeout_ms)
+{
+    struct meshd_link *link = mem_alloc(1, sizeof(*link));
+    if (link == NULL) {
+        return NULL;
+    }
+    link->links = links;
+    link->id = links->next_id++;
+    list_init(&link->dirty);
+    buf_init(&link->writing, SIZE_MAX / 2); /* bounded by the frame it is taken from */
+    int rc = uv_timer_init(links->config.loop, &link->timer);
+    ensure(rc == 0);
+    link->timer.data = link;
+    link->n_handles = 1;
+    rc = uv_timer_start(&link->timer, on_timeout, timeout_ms, 0);
+    ensure(rc == 0);
+    list_push_back(&links->all, &link->node);
+    links->n_links++;
+    return link;
+}
+
+static void link_free(struct meshd_link *link)
+{
+    struct meshd_links *links = link->links;
+    list_remove(&link->node);
+    list_remove(&link->dirty);
+    links->n_links--;
+    link->session = wire_session_free(link->session);
+    buf_done(&link->writing);
+    mem_free(link);
+    listener_retry(links);
+    links_maybe_closed(links);
+}
+
+void link_maybe_free(struct meshd_link *link)
+{
+    if (link->n_handles == 0 && !link->is_looking_up) {
+        link_free(link);
+    }
+}
+
+void link_handle_closed(uv_handle_t *handle)
+{
+    struct meshd_link *link = handle->data;
+    ensure(link->n_handles > 0);
+    link->n_handles--;
+    link_maybe_free(link);
+}
+
+/* Leaves the state in which others count on it. */
+static void link_leave(struct meshd_link *link)
+{
+    if (link->state == LINK_UP) {
+        table_remove(&link->links->up, &link->by_id);
+    } else if (link->state == LINK_HANDSHAKE && link->dial == 0) {
+        link->links->n_handshakes--;
+    }
+}
+
+void link_close(struct meshd_link *link)
+{
+    if (link->state == LINK_CLOSED) {
+        return;
+    }
+    link_leave(link);
+    bool has_socket = link->state >= LINK_CONNECTING;
+    link->state = LINK_CLOSED;
+    list_remove(&link->dirty);
+    uv_close((uv_handle_t *)&link->timer, link_handle_closed);
+    if (has_socket) {
+        uv_close((uv_handle_t *)&link->tcp, link_handle_closed);
+    }
+    if (link->is_looking_up) {
+        IGNORE(uv_cancel((uv_req_t *)&link->lookup_req)); /* its callback comes in any case */
+    }
+}
+
+/* --- what the core is told ---------------------------------------------------------------------
+ */
+
+static void tell_dial_failed(struct meshd_link *link, int error, enum wire_reason reason)
+{
+    const struct wire_hello *peer = link->session != NULL ? wire_session_peer(link->session) : NULL;
+    struct core_event event = {
+        .type = CORE_EVENT_DIAL_FAILED,
+        .dial_failed = {.dial = link->dial, .error = error, .reason = reason},
+    };
+    if (peer != NULL) {
+        event.dial_failed.has_key = true;
+        event.dial_failed.key = peer->key;
+    }
+    meshd_sink_put(&link->links->config.sink, &event);
+}
+
+void link_tell_down(struct meshd_link *link, enum core_link_end end, enum wire_reason reason)
+{
+    struct core_event event = {
+        .type = CORE_EVENT_LINK_DOWN,
+        .link_down = {.link = link->id, .end = end, .reason = reason},
+    };
+    meshd_sink_put(&link->links->config.sink, &event);
+}
+
+/* Tells the core in the form that the state before calls for; the link must have left it. */
+static void tell_end(struct meshd_link *link, enum link_state was, int error,
+                     enum core_link_end end, enum wire_reason reason)
+{
+    if (was == LINK_UP) {
+        link_tell_down(link, end, reason);
+    } else if (was < LINK_UP && link->dial != 0) {
+        tell_dial_failed(link, error, reason);
+    }
+}
+
+void link_fail(struct meshd_link *link, int error, enum core_link_end end, enum wire_reason reason)
+{
+    enum link_state was = link->state;
+    link_close(link);
+    tell_end(link, was, error, end, reason);
+}
+
+static enum core_link_end end_of_error(int error)
+{
+    return error == UV_ETIMEDOUT || error == UV_EHOSTUNREACH || error == UV_ENETUNREACH ||
+                   error == UV_ENETDOWN
+               ? CORE_LINK_END_SILENT
+               : CORE_LINK_END_CLOSED;
+}
+
+static void tell_up(struct meshd_link *link)
+{
+    const struct wire_hello *peer = wire_session_peer(link->session);
+    struct sockaddr_storage address = link->remote;
+    if (link->dial == 0) {
+        meshd_address_set_port(&address, (uint16_t)peer->port);
+    }
+    char text[MESHD_ADDRESS_BYTES];
+    struct core_event event = {
+        .type = CORE_EVENT_LINK_UP,
+        .link_up =
+            {
+                .link = link->id,
+                .dial = link->dial,
+                .key = peer->key,
+                .epoch = peer->epoch,
+                .incarnation = peer->incarnation,
+                .protocol = wire_session_version(link->session),
+                .cores = peer->cores,
+                .name = peer->name,
+                .arch = peer->arch,
+                .os = peer->os,
+                .program = peer->program,
+                .is_on_link = link->is_on_link,
+            },
+    };
+    if (link->dial != 0 || (peer->port > 0 && peer->port <= UINT16_MAX)) {
+        event.link_up.address = slice_str(meshd_address_format(&address, text));
+    }
+    meshd_sink_put(&link->links->config.sink, &event);
+}
+
+/* --- goodbye -----------------------------------------------------------------------------------
+ */
+
+void link_mark_dirty(struct meshd_link *link)
+{
+    if (!list_is_linked(&link->dirty)) {
+        list_push_back(&link->links->dirty, &link->dirty);
+    }
+}
+
+/* The other side closes when it read the goodbye; what it sends till then is dropped. Closing at
+ * once could reset the connection and take the goodbye with it. */
+static void shut_down(struct meshd_link *link)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&link->tcp, &fd) == 0) {
+        IGNORE(shutdown(fd, SHUT_WR)); /* fails when the peer is gone: fine */
+    }
+}
+
+void link_linger(struct meshd_link *link)
+{
+    link_leave(link);
+    link->state = LINK_LINGERING;
+    int rc = uv_timer_start(&link->timer, on_timeout, LINK_LINGER_MS, 0);
+    ensure(rc == 0);
+    link_mark_dirty(link);
+}
+
+static void session_failed(struct meshd_link *link)
+{
+    enum link_state was = link->state;
+    enum wire_reason reason = wire_session_reason(link->session);
+    link_linger(link);
+    tell_end(link, was, -EPROTO, CORE_LINK_END_FAILED, reason);
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
+{
+    struct meshd_link *link = handle->data;
+    *ret_buf = uv_buf_init((char *)link->links->read_bytes, LINK_READ_BYTES);
+}
+
+/* The handshake may have just ended well. */
+static void check_up(struct meshd_link *link)
+{
+    if (link->state != LINK_HANDSHAKE || wire_session_state(link->session) != WIRE_SESSION_UP) {
+        return;
+    }
+    link_leave(link);
+    link->state = LINK_UP;
+    table_insert(&link->links->up, &link->by_id, &link->id);
+    IGNORE(uv_timer_stop(&link->timer)); /* always 0 */
+    tell_up(link);
+}
+
+static void take_messages(struct meshd_link *link)
+{
+    struct wire_message message;
+    enum wire_reason reason;
+    struct errmsg err;
+    for (;;) {
+        int rc = wire_session_next(link->session, &message, &reason, &err);
+        check_up(link);
+        if (link->state != LINK_UP && link->state != LINK_HANDSHAKE) {
+            return;
+        }
+        if (rc < 0) {
+            session_failed(link);
+            return;
+        }
+        if (rc == 0) {
+            return;
+        }
+        if (message.type == WIRE_MESSAGE_GOODBYE) {
+            return; /* the session has ended; on_read() sees it */
+        }
+        struct core_event event = {
+            .type = CORE_EVENT_MESSAGE,
+            .message = {.link = link->id, .message = &message},
+        };
+        meshd_sink_put(&link->links->config.sink, &event);
+        if (link->state != LINK_UP) {
+            return; /* the core closed it over this message */
+        }
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct meshd_link *link = stream->data;
+    if (n == 0) {
+        return;
+    }
+    if (n < 0) {
+        if (link->state == LINK_LINGERING) {
+            link_close(link);
+        } else {
+            int error = n == UV_EOF ? -ECONNRESET : (int)n;
+            link_fail(link, error, end_of_error((int)n), wire_session_reason(link->session));
+        }
+        return;
+    }
+    if (link->state != LINK_UP && link->state != LINK_HANDSHAKE) {
+        return;
+    }
+    enum wire_reason reason;
+    struct errmsg err;
+    if (wire_session_feed(link->session, slice_of(buf->base, (size_t)n), &reason, &err) < 0) {
+        session_failed(link);
+        return;
+    }
+    check_up(link);
+    if (link->state == LINK_UP || link->state == LINK_HANDSHAKE) {
+        take_messages(link);
+    }
+    if ((link->state == LINK_UP || link->state == LINK_HANDSHAKE) &&
+        wire_session_state(link->session) == WIRE_SESSION_ENDED) {
+        link_fail(link, -EPROTO, CORE_LINK_END_CLOSED, wire_session_reason(link->session));
+        return;
+    }
+    if (link->state != LINK_CLOSED && wire_session_has_output(link->session)) {
+        link_mark_dirty(link);
+    }
+}
+
+/* --- writing -----------------------------------------------------------------------------------
+ */
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct meshd_link *link = req->data;
+    link->is_writing = false;
+    buf_done(&link->writing);
+    if (link->state == LINK_CLOSED) {
+        return;
+    }
+    if (status < 0) {
+        link_fail(link, status, end_of_error(status), WIRE_REASON_NONE);
+        return;
+    }
+    link_flush(link);
+}
+
+/* Writes one frame that stands in links->frame. Returns false when the link is closed by it. */
+static bool write_frame(struct meshd_link *link)
+{
+    struct buf *frame = &link->links->frame;
+    uv_stream_t *stream = (uv_stream_t *)&link->tcp;
+    uv_buf_t all = uv_buf_init((char *)frame->p, (unsigned)frame->n);
+    int n = uv_try_write(stream, &all, 1);
+    if (n == UV_EAGAIN) {
+        n = 0;
+    }
+    if (n < 0) {
+        link_fail(link, n, end_of_error(n), WIRE_REASON_NONE);
+        return false;
+    }
+    if ((size_t)n == frame->n) {
+        return true;
+    }
+    /* The rest goes with the link: the shared buffer is needed for others meanwhile. */
+    link->writing = *frame;
+    buf_init(frame, link->writing.bytes_max);
+    uv_buf_t rest =
+        uv_buf_init((char *)link->writing.p + n, (unsigned)(link->writing.n - (size_t)n));
+    link->write_req.data = link;
+    link->is_writing = true;
+    int rc = uv_write(&link->write_req, stream, &rest, 1, on_written);
+    if (rc < 0) {
+        link->is_writing = false;
+        link_fail(link, rc, end_of_error(rc), WIRE_REASON_NONE);
+        return false;
+    }
+    return true;
+}
+
+void link_flush(struct meshd_link *link)
+{
+    struct meshd_links *links = link->links;
+    list_remove(&link->dirty);
+    while (!link->is_writing && wire_session_has_output(link->session)) {
+        buf_clear(&links->frame);
+        if (wire_session_drain(link->session, &links->frame) < 0) {
+            link_fail(link, -ENOMEM, CORE_LINK_END_FAILED, WIRE_REASON_LIMIT);
+            return;
+        }
+        if (links->frame.n == 0 || !write_frame(link)) {
+            break;
+        }
+    }
+    if (link->is_writing || link->state == LINK_CLOSED) {
+        return;
+    }
+    if (link->state == LINK_LINGERING) {
+        shut_down(link);
+    } else if (link->state == LINK_UP && links->on_room != NULL) {
+        links->on_room(links->on_room_user, link->id);
+    }
+}
+
+/* --- the session begins ------------------------------------------------------------------------
+ */
+
+static int make_session(struct meshd_link *link)
+{
+    const struct meshd_links_config *config = &link->links->config;
+    struct wire_session_config session = {
+        .identity = config->identity,
+        .secret = NULL,
+        .is_initiator = link->dial != 0,
+        .hello = config->hello,
+    };
+    session.hello.port = link->links->port;
+    if (getrandom(session.random, sizeof(session.random), 0) != sizeof(session.random)) {
+        return -EIO;
+    }
+    link->session = wire_session_new(&session);
+    explicit_bzero(session.random, sizeof(session.random));
+    return link->session != NULL ? 0 : -ENOMEM;
+}
+
+void link_begin(struct meshd_link *link)
+{
+    uv_os_fd_t fd;
+    int rc = uv_fileno((uv_handle_t *)&link->tcp, &fd);
+    if (rc == 0 && link->must_be_on_link) {
+        /* From here on, so that the proof itself must come that way. */
+        rc = meshd_socket_require_on_link(fd, link->remote.ss_family);
+        link->is_on_link = rc == 0;
+    }
+    if (rc == 0) {
+        rc = make_session(link);
+    }
+    if (rc == 0) {
+        rc = uv_read_start((uv_stream_t *)&link->tcp, on_alloc, on_read);
+    }
+    if (rc < 0) {
+        link_fail(link, rc, CORE_LINK_END_FAILED, WIRE_REASON_NONE);
+        return;
+    }
+    link->state = LINK_HANDSHAKE;
+    if (link->dial == 0) {
+        link->links->n_handshakes++;
+    }
+    link_mark_dirty(link);
+}

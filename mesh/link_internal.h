@@ -1,0 +1,112 @@
+/* Shared by link.c, dialer.c and listener.c, and by nobody else. */
+#ifndef MESH_LINK_INTERNAL_H
+#define MESH_LINK_INTERNAL_H
+
+#include "mesh/address.h"
+#include "mesh/link.h"
+#include "mesh/socket.h"
+#include "wire/base/buf.h"
+#include "wire/base/list.h"
+#include "wire/base/table.h"
+
+#define LINK_READ_BYTES (64u << 10)
+/* How long a closed link may take to say its goodbye. */
+#define LINK_LINGER_MS 1000u
+#define LINK_FAR_MAX   256u
+
+/* Pacing looks back over this time, in slots. */
+#define LINK_PACE_NS     UINT64_C(250000000)
+#define LINK_PACE_SLOTS  8u
+#define LINK_CHUNK_BYTES (16u << 10)
+
+enum link_state {
+    LINK_RESOLVING,  /* dialled: the name is looked up; no socket yet */
+    LINK_CONNECTING, /* dialled */
+    LINK_HANDSHAKE,
+    LINK_UP,
+    LINK_LINGERING, /* the core knows it no more; the last bytes leave */
+    LINK_CLOSED,    /* uv_close() was called; freed when the handles are */
+};
+
+struct meshd_link {
+    struct meshd_links *links;
+    struct list node;         /* in links->all */
+    struct list dirty;        /* in links->dirty while something waits to be flushed */
+    struct table_entry by_id; /* in links->up, while UP; key: id */
+    uint64_t id;
+    uint64_t dial; /* 0: accepted */
+    enum link_state state;
+    bool must_be_on_link;
+    bool is_on_link;
+    bool is_writing; /* a uv_write holds `writing` */
+    bool is_looking_up;
+    unsigned n_handles; /* open */
+    uv_tcp_t tcp;
+    uv_timer_t timer; /* handshake deadline, then linger */
+    uv_write_t write_req;
+    uv_connect_t connect_req;
+    uv_getaddrinfo_t lookup_req;
+    struct buf writing; /* what the kernel did not take at once */
+    struct wire_session *session;
+    struct sockaddr_storage remote;
+    /* Acknowledged bytes at the start of each slot of LINK_PACE_NS / LINK_PACE_SLOTS. */
+    uint64_t pace_acked[LINK_PACE_SLOTS];
+    uint64_t pace_slot; /* number of the newest slot */
+};
+
+struct meshd_links {
+    struct meshd_links_config config;
+    struct list all;   /* struct meshd_link.node */
+    struct list dirty; /* struct meshd_link.dirty */
+    struct table up;   /* id -> link that the core knows */
+    uint64_t next_id;
+    unsigned n_links;
+    unsigned n_handshakes; /* accepted and not proved */
+    unsigned n_handles;    /* of listeners, open */
+    uv_tcp_t listeners[2];
+    bool is_listening[2];
+    bool is_accept_waiting[2]; /* libuv holds a connection that found no memory */
+    uint16_t port;
+    struct sockaddr_storage *far; /* owned: hosts that may connect from beyond this link */
+    uint32_t n_far;
+    void (*on_room)(void *user, uint64_t link);
+    void *on_room_user;
+    uint8_t *read_bytes; /* one for all: each read is consumed before the next */
+    struct buf frame;    /* one for all */
+    bool is_closing;
+    void (*on_closed)(void *user);
+    void *on_closed_user;
+};
+
+/* A link without a socket, its timer running out after timeout_ms. NULL when memory is short. */
+struct meshd_link *link_new(struct meshd_links *links, uint64_t timeout_ms) MUST_CHECK;
+/* The socket is connected: begins the session. */
+void link_begin(struct meshd_link *link);
+/* Ends it without a word more, telling the core in the form that its state calls for. */
+void link_fail(struct meshd_link *link, int error, enum core_link_end end, enum wire_reason reason);
+/* Closes it; the core is told nothing. */
+void link_close(struct meshd_link *link);
+/* The core knows it no more; what the session still holds (its goodbye) leaves, then it closes. */
+void link_linger(struct meshd_link *link);
+void link_tell_down(struct meshd_link *link, enum core_link_end end, enum wire_reason reason);
+/* Something waits to be flushed. */
+void link_mark_dirty(struct meshd_link *link);
+void link_flush(struct meshd_link *link);
+/* Whether the local end of the connected socket is on an interface that may be used. */
+bool link_is_interface_allowed(const struct meshd_link *link);
+unsigned link_user_timeout_ms(const struct meshd_links *links);
+void link_handle_closed(uv_handle_t *handle);
+/* Frees it when neither a handle nor a lookup is open. */
+void link_maybe_free(struct meshd_link *link);
+/* Calls on_closed and frees when nothing is open any more. */
+void links_maybe_closed(struct meshd_links *links);
+
+/* links.c */
+void links_allow_far(struct meshd_links *links, const struct sockaddr_storage *host);
+
+/* listener.c */
+/* A connection that could not be accepted for want of memory may be accepted now. */
+void listener_retry(struct meshd_links *links);
+void listener_close(struct meshd_links *links);
+
+#endif

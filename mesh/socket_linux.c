@@ -1,0 +1,58 @@
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "mesh/socket.h"
+
+/* Debian 12's libc has it; older ones only the kernel's headers. */
+#ifndef IPV6_MINHOPCOUNT
+#define IPV6_MINHOPCOUNT 73
+#endif
+
+#define HOPS 255
+
+static int set_int(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+int meshd_socket_prepare(int fd, int family, unsigned user_timeout_ms)
+{
+    int rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (rc == 0) {
+        rc = family == AF_INET ? set_int(fd, IPPROTO_IP, IP_TTL, HOPS)
+                               : set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, HOPS);
+    }
+    if (rc == 0) {
+        rc = set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)user_timeout_ms);
+    }
+    if (rc == 0) {
+        rc = set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)MESHD_NOTSENT_BYTES);
+    }
+    return rc;
+}
+
+int meshd_socket_require_on_link(int fd, int family)
+{
+    return family == AF_INET ? set_int(fd, IPPROTO_IP, IP_MINTTL, HOPS)
+                             : set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, HOPS);
+}
+
+size_t meshd_socket_unacked_bytes(int fd)
+{
+    int n = 0;
+    return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+uint64_t meshd_socket_acked_bytes(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t n = sizeof(info);
+    bool has_info = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+                    n >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(uint64_t);
+    return has_info ? info.tcpi_bytes_acked : 0;
+}
