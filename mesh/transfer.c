@@ -1,0 +1,549 @@
+#include "mesh/transfer.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "wire/base/list.h"
+#include "wire/base/mem.h"
+#include "wire/blob_hash.h"
+
+/* A link that waits for acknowledgements is looked at again after so long, growing. */
+#define LOOK_MS_MIN 1u
+#define LOOK_MS_MAX 16u
+
+struct fetch {
+    struct list node; /* in transfers->fetches or, without a link, ->partials */
+    uint64_t link;
+    struct wire_key key; /* of the peer it comes from */
+    struct wire_hash hash;
+    uint64_t bytes;
+    struct meshd_blob_part *part;
+};
+
+struct serve {
+    struct list node; /* in transfers->serves; the link's next one to go first */
+    struct meshd_transfers *transfers;
+    uint64_t link;
+    struct wire_hash hash;
+    uint64_t offset;
+    uint64_t bytes;
+    int fd;          /* -1: being verified */
+    bool is_dropped; /* while being verified: to be freed when that is done */
+};
+
+/* A fetch of what is here already, while it is hashed again. */
+struct check {
+    struct meshd_transfers *transfers;
+    struct wire_hash hash;
+};
+
+struct meshd_transfers {
+    struct meshd_sink sink;
+    struct meshd_links *links;
+    struct meshd_blobs *blobs;
+    struct list fetches;
+    struct list partials;
+    struct list serves;
+    uint32_t n_partials;
+    uv_timer_t timer;
+    uint64_t look_ms;
+    uint8_t *chunk; /* WIRE_CHUNK_BYTES_MAX, while something is served */
+    bool is_closing;
+    uint32_t n_checks; /* verifications under way */
+    bool is_timer_closed;
+    void (*on_closed)(void *user);
+    void *on_closed_user;
+};
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+struct meshd_transfers *meshd_transfers_new(uv_loop_t *loop, const struct meshd_sink *sink,
+                                            struct meshd_links *links, struct meshd_blobs *blobs)
+{
+    struct meshd_transfers *transfers = mem_alloc(1, sizeof(*transfers));
+    if (transfers == NULL) {
+        return NULL;
+    }
+    transfers->sink = *sink;
+    transfers->links = links;
+    transfers->blobs = blobs;
+    transfers->look_ms = LOOK_MS_MIN;
+    list_init(&transfers->fetches);
+    list_init(&transfers->partials);
+    list_init(&transfers->serves);
+    int rc = uv_timer_init(loop, &transfers->timer);
+    ensure(rc == 0);
+    transfers->timer.data = transfers;
+    return transfers;
+}
+
+static void fetch_free(struct fetch *fetch)
+{
+    list_remove(&fetch->node);
+    fetch->part = meshd_blob_part_free(fetch->part);
+    mem_free(fetch);
+}
+
+/* One that is being verified is freed when that is done. */
+static void serve_free(struct serve *serve)
+{
+    list_remove(&serve->node);
+    if (serve->fd < 0) {
+        serve->is_dropped = true;
+        return;
+    }
+    IGNORE(close(serve->fd)); /* was only read */
+    mem_free(serve);
+}
+
+static void maybe_closed(struct meshd_transfers *transfers)
+{
+    if (transfers->is_closing && transfers->is_timer_closed && transfers->n_checks == 0) {
+        void (*on_closed)(void *) = transfers->on_closed;
+        void *user = transfers->on_closed_user;
+        mem_free(transfers->chunk);
+        mem_free(transfers);
+        on_closed(user);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct meshd_transfers *transfers = handle->data;
+    transfers->is_timer_closed = true;
+    maybe_closed(transfers);
+}
+
+void meshd_transfers_close(struct meshd_transfers *transfers, void (*on_closed)(void *user),
+                           void *user)
+{
+    transfers->is_closing = true;
+    transfers->on_closed = on_closed;
+    transfers->on_closed_user = user;
+    list_for_each_safe (it, &transfers->fetches) {
+        fetch_free(LIST_ENTRY(it, struct fetch, node));
+    }
+    list_for_each_safe (it, &transfers->partials) {
+        fetch_free(LIST_ENTRY(it, struct fetch, node));
+    }
+    list_for_each_safe (it, &transfers->serves) {
+        serve_free(LIST_ENTRY(it, struct serve, node));
+    }
+    uv_close((uv_handle_t *)&transfers->timer, on_timer_closed);
+}
+
+/* --- fetching ----------------------------------------------------------------------------------
+ */
+
+static void put_stored(struct meshd_transfers *transfers, const struct wire_hash *hash)
+{
+    meshd_blobs_pin(transfers->blobs, hash); /* before the core may release it */
+    struct core_event event = {.type = CORE_EVENT_BLOB_STORED, .blob_stored = {.hash = *hash}};
+    meshd_sink_put(&transfers->sink, &event);
+}
+
+static void put_failed(struct meshd_transfers *transfers, const struct wire_hash *hash,
+                       bool is_ours)
+{
+    struct core_event event = {
+        .type = CORE_EVENT_BLOB_FAILED,
+        .blob_failed = {.hash = *hash, .is_ours = is_ours},
+    };
+    meshd_sink_put(&transfers->sink, &event);
+}
+
+static void fetch_fail(struct meshd_transfers *transfers, struct fetch *fetch, bool is_ours)
+{
+    struct wire_hash hash = fetch->hash;
+    fetch_free(fetch);
+    put_failed(transfers, &hash, is_ours);
+}
+
+static void on_fetched_verified(void *user, int error, const struct wire_hash *hash, uint64_t bytes)
+{
+    struct check *check = user;
+    struct meshd_transfers *transfers = check->transfers;
+    transfers->n_checks--;
+    if (error == 0) {
+        meshd_blobs_pin(transfers->blobs, hash);
+        meshd_blobs_unhold(transfers->blobs, hash);
+    }
+    if (!transfers->is_closing) {
+        if (error == 0) {
+            put_stored(transfers, &check->hash);
+        } else {
+            put_failed(transfers, &check->hash, false);
+        }
+    }
+    mem_free(check);
+    maybe_closed(transfers);
+}
+
+/* The peer showed before that it has this blob, and so have we. 0, or why it must be sent. */
+static int fetch_from_store(struct meshd_transfers *transfers, const struct wire_hash *hash)
+{
+    struct check *check = mem_alloc(1, sizeof(*check));
+    if (check == NULL) {
+        return -ENOMEM;
+    }
+    check->transfers = transfers;
+    check->hash = *hash;
+    transfers->n_checks++;
+    int rc = meshd_blobs_verify(transfers->blobs, hash, on_fetched_verified, check);
+    if (rc < 0) {
+        transfers->n_checks--;
+        mem_free(check);
+    }
+    return rc;
+}
+
+/* What an earlier link of the same peer left of this blob, or NULL. */
+static struct fetch *take_partial(struct meshd_transfers *transfers, const struct wire_key *key,
+                                  const struct wire_hash *hash, uint64_t bytes)
+{
+    list_for_each (it, &transfers->partials) {
+        struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
+        if (wire_hash_eq(&fetch->hash, hash) && fetch->bytes == bytes &&
+            memcmp(fetch->key.b, key->b, WIRE_KEY_BYTES) == 0) {
+            list_remove(&fetch->node);
+            transfers->n_partials--;
+            return fetch;
+        }
+    }
+    return NULL;
+}
+
+static void drop_partials(struct meshd_transfers *transfers)
+{
+    list_for_each_safe (it, &transfers->partials) {
+        fetch_free(LIST_ENTRY(it, struct fetch, node));
+    }
+    transfers->n_partials = 0;
+}
+
+static struct fetch *new_fetch(struct meshd_transfers *transfers, const struct wire_key *key,
+                               const struct wire_hash *hash, uint64_t bytes)
+{
+    struct fetch *fetch = mem_alloc(1, sizeof(*fetch));
+    if (fetch == NULL) {
+        return NULL;
+    }
+    fetch->key = *key;
+    fetch->hash = *hash;
+    fetch->bytes = bytes;
+    int rc = meshd_blob_part_new(transfers->blobs, bytes, &fetch->part);
+    if (rc == -ENOSPC && transfers->n_partials > 0) {
+        drop_partials(transfers);
+        rc = meshd_blob_part_new(transfers->blobs, bytes, &fetch->part);
+    }
+    if (rc < 0) {
+        return mem_free(fetch);
+    }
+    return fetch;
+}
+
+void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
+                           const struct wire_hash *hash, uint64_t bytes)
+{
+    struct wire_key key;
+    if (!meshd_links_peer(transfers->links, link, &key)) {
+        put_failed(transfers, hash, false);
+        return;
+    }
+    if (meshd_blobs_is_known(transfers->blobs, hash, &key) &&
+        fetch_from_store(transfers, hash) == 0) {
+        return;
+    }
+    struct fetch *fetch = take_partial(transfers, &key, hash, bytes);
+    if (fetch == NULL) {
+        fetch = new_fetch(transfers, &key, hash, bytes);
+    }
+    if (fetch == NULL) {
+        put_failed(transfers, hash, true);
+        return;
+    }
+    fetch->link = link;
+    list_push_back(&transfers->fetches, &fetch->node);
+    struct wire_message want = {
+        .type = WIRE_MESSAGE_BLOB_WANT,
+        .blob_want = {.hash = *hash, .offset = meshd_blob_part_bytes(fetch->part)},
+    };
+    meshd_links_send(transfers->links, link, &want);
+}
+
+static struct fetch *find_fetch(struct meshd_transfers *transfers, uint64_t link,
+                                const struct wire_hash *hash)
+{
+    list_for_each (it, &transfers->fetches) {
+        struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
+        if (fetch->link == link && wire_hash_eq(&fetch->hash, hash)) {
+            return fetch;
+        }
+    }
+    return NULL;
+}
+
+static void fetch_finish(struct meshd_transfers *transfers, struct fetch *fetch)
+{
+    int rc = meshd_blob_part_finish(fetch->part, &fetch->hash);
+    if (rc < 0) {
+        fetch_fail(transfers, fetch, rc != -EBADMSG);
+        return;
+    }
+    struct wire_hash hash = fetch->hash;
+    meshd_blobs_set_known(transfers->blobs, &hash, &fetch->key);
+    meshd_blobs_pin(transfers->blobs, &hash);
+    meshd_blobs_unhold(transfers->blobs, &hash);
+    fetch_free(fetch);
+    put_stored(transfers, &hash);
+}
+
+void meshd_transfers_on_data(struct meshd_transfers *transfers, uint64_t link,
+                             const struct wire_blob_data *data)
+{
+    struct fetch *fetch = find_fetch(transfers, link, &data->hash);
+    if (fetch == NULL) {
+        return; /* of a fetch that failed meanwhile */
+    }
+    uint64_t done = meshd_blob_part_bytes(fetch->part);
+    bool is_next = data->total == fetch->bytes && data->offset == done &&
+                   data->bytes.n <= fetch->bytes - done && (data->bytes.n > 0 || data->total == 0);
+    if (!is_next) {
+        fetch_fail(transfers, fetch, false);
+        return;
+    }
+    if (meshd_blob_part_append(fetch->part, data->bytes) < 0) {
+        fetch_fail(transfers, fetch, true);
+        return;
+    }
+    if (meshd_blob_part_bytes(fetch->part) == fetch->bytes) {
+        fetch_finish(transfers, fetch);
+    }
+}
+
+void meshd_transfers_on_refuse(struct meshd_transfers *transfers, uint64_t link,
+                               const struct wire_hash *hash)
+{
+    struct fetch *fetch = find_fetch(transfers, link, hash);
+    if (fetch != NULL) {
+        fetch_fail(transfers, fetch, false);
+    }
+}
+
+/* --- serving -----------------------------------------------------------------------------------
+ */
+
+static void refuse(struct meshd_transfers *transfers, uint64_t link, const struct wire_hash *hash)
+{
+    struct wire_message message = {
+        .type = WIRE_MESSAGE_BLOB_REFUSE,
+        .blob_refuse = {.hash = *hash},
+    };
+    meshd_links_send(transfers->links, link, &message);
+}
+
+/* One chunk. False: the serve has ended, well or not. */
+static bool serve_chunk(struct serve *serve, size_t room)
+{
+    struct meshd_transfers *transfers = serve->transfers;
+    uint64_t left = serve->bytes - serve->offset;
+    size_t n_want = left < room ? (size_t)left : room;
+    ssize_t n = pread(serve->fd, transfers->chunk, n_want, (off_t)serve->offset);
+    if (n < 0 || (n == 0 && left > 0)) {
+        refuse(transfers, serve->link, &serve->hash);
+        return false;
+    }
+    struct wire_message message = {
+        .type = WIRE_MESSAGE_BLOB_DATA,
+        .blob_data = {.hash = serve->hash,
+                      .offset = serve->offset,
+                      .total = serve->bytes,
+                      .bytes = slice_of(transfers->chunk, (size_t)n)},
+    };
+    meshd_links_send_bulk(transfers->links, serve->link, &message);
+    serve->offset += (uint64_t)n;
+    return serve->offset < serve->bytes;
+}
+
+/* The link's serve whose turn it is, or NULL. */
+static struct serve *next_serve(struct meshd_transfers *transfers, uint64_t link)
+{
+    list_for_each (it, &transfers->serves) {
+        struct serve *serve = LIST_ENTRY(it, struct serve, node);
+        if (serve->link == link && serve->fd >= 0) {
+            return serve;
+        }
+    }
+    return NULL;
+}
+
+static void on_look(uv_timer_t *timer);
+
+static void look_later(struct meshd_transfers *transfers)
+{
+    if (!uv_is_active((uv_handle_t *)&transfers->timer)) {
+        int rc = uv_timer_start(&transfers->timer, on_look, transfers->look_ms, 0);
+        ensure(rc == 0);
+    }
+}
+
+/* Whether a chunk left. */
+static bool pump(struct meshd_transfers *transfers, uint64_t link)
+{
+    struct serve *serve = next_serve(transfers, link);
+    size_t room = serve != NULL ? meshd_links_bulk_room(transfers->links, link) : 0;
+    if (serve == NULL) {
+        return false;
+    }
+    if (room == 0) {
+        look_later(transfers);
+        return false;
+    }
+    if (transfers->chunk == NULL) {
+        transfers->chunk = mem_alloc(1, WIRE_CHUNK_BYTES_MAX);
+        if (transfers->chunk == NULL) {
+            look_later(transfers);
+            return false;
+        }
+    }
+    list_remove(&serve->node);
+    list_push_back(&transfers->serves, &serve->node);
+    if (!serve_chunk(serve, room)) {
+        serve_free(serve);
+    }
+    transfers->look_ms = LOOK_MS_MIN;
+    if (list_is_empty(&transfers->serves)) {
+        transfers->chunk = mem_free(transfers->chunk);
+    }
+    return true;
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct meshd_transfers *transfers = timer->data;
+    bool is_moving = false;
+    list_for_each (it, &transfers->serves) {
+        is_moving = pump(transfers, LIST_ENTRY(it, struct serve, node)->link) || is_moving;
+        if (is_moving) {
+            break; /* the list has changed; the others are looked at next time */
+        }
+    }
+    if (!is_moving) {
+        transfers->look_ms =
+            2 * transfers->look_ms < LOOK_MS_MAX ? 2 * transfers->look_ms : LOOK_MS_MAX;
+    }
+    if (!list_is_empty(&transfers->serves)) {
+        look_later(transfers);
+    }
+}
+
+void meshd_transfers_on_room(struct meshd_transfers *transfers, uint64_t link)
+{
+    if (!list_is_empty(&transfers->serves)) {
+        pump(transfers, link);
+    }
+}
+
+static void on_serve_verified(void *user, int error, const struct wire_hash *hash, uint64_t bytes)
+{
+    struct serve *serve = user;
+    struct meshd_transfers *transfers = serve->transfers;
+    transfers->n_checks--;
+    int rc = error;
+    if (error == 0) {
+        rc = serve->is_dropped ? -ECANCELED
+                               : meshd_blobs_open(transfers->blobs, hash, &serve->fd, &bytes);
+        meshd_blobs_unhold(transfers->blobs, hash);
+    }
+    if (rc == 0 && serve->offset > bytes) {
+        rc = -EINVAL;
+    }
+    if (rc < 0) {
+        if (!serve->is_dropped) {
+            refuse(transfers, serve->link, &serve->hash);
+        }
+        list_remove(&serve->node);
+        if (serve->fd >= 0) {
+            IGNORE(close(serve->fd)); /* was only read */
+        }
+        mem_free(serve);
+        maybe_closed(transfers);
+        return;
+    }
+    serve->bytes = bytes;
+    transfers->look_ms = LOOK_MS_MIN;
+    pump(transfers, serve->link);
+}
+
+static uint32_t count_serves(const struct meshd_transfers *transfers, uint64_t link)
+{
+    uint32_t n = 0;
+    list_for_each (it, &transfers->serves) {
+        n += LIST_ENTRY(it, struct serve, node)->link == link;
+    }
+    return n;
+}
+
+void meshd_transfers_serve(struct meshd_transfers *transfers, uint64_t link,
+                           const struct wire_hash *hash, uint64_t offset)
+{
+    struct serve *serve =
+        count_serves(transfers, link) < MESHD_SERVES_MAX ? mem_alloc(1, sizeof(*serve)) : NULL;
+    if (serve == NULL) {
+        refuse(transfers, link, hash);
+        return;
+    }
+    serve->transfers = transfers;
+    serve->link = link;
+    serve->hash = *hash;
+    serve->offset = offset;
+    serve->fd = -1;
+    list_push_back(&transfers->serves, &serve->node);
+    transfers->n_checks++;
+    int rc = meshd_blobs_verify(transfers->blobs, hash, on_serve_verified, serve);
+    if (rc < 0) {
+        transfers->n_checks--;
+        list_remove(&serve->node);
+        mem_free(serve);
+        refuse(transfers, link, hash);
+    }
+}
+
+/* --- both --------------------------------------------------------------------------------------
+ */
+
+static void keep_partial(struct meshd_transfers *transfers, struct fetch *fetch)
+{
+    list_remove(&fetch->node);
+    list_push_back(&transfers->partials, &fetch->node);
+    transfers->n_partials++;
+    if (transfers->n_partials > MESHD_PARTIALS_MAX) {
+        fetch_free(LIST_ENTRY(list_first(&transfers->partials), struct fetch, node));
+        transfers->n_partials--;
+    }
+}
+
+void meshd_transfers_on_link_down(struct meshd_transfers *transfers, uint64_t link)
+{
+    list_for_each_safe (it, &transfers->serves) {
+        struct serve *serve = LIST_ENTRY(it, struct serve, node);
+        if (serve->link == link) {
+            serve_free(serve);
+        }
+    }
+    /* One at a time: what the core does over each may change the list. */
+    for (bool is_found = true; is_found;) {
+        is_found = false;
+        list_for_each (it, &transfers->fetches) {
+            struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
+            if (fetch->link == link) {
+                struct wire_hash hash = fetch->hash;
+                keep_partial(transfers, fetch);
+                put_failed(transfers, &hash, false);
+                is_found = true;
+                break;
+            }
+        }
+    }
+}
