@@ -1,0 +1,464 @@
+/* Set-up: state -> identity -> loop -> store -> listening -> local socket -> core -> discovery;
+ * each step that fails says so in one line, and what was set up before is closed again.
+ *
+ * The end, in stages, each begun when the one before is closed: (1) all that brings new facts or
+ * uses others: discovery, clients, attempts, transfers, timers; (2) links; (3) the store. The loop
+ * then has nothing left and returns. */
+#include "mesh/meshd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "mesh/address.h"
+#include "mesh/clock.h"
+#include "mesh/meshd_internal.h"
+#include "wire/base/mem.h"
+#include "wire/base/text.h"
+
+/* --- set-up ------------------------------------------------------------------------------------
+ */
+
+static struct meshd_sink sink_of(struct meshd *meshd)
+{
+    return (struct meshd_sink){.put = meshd_put, .user = meshd};
+}
+
+static void copy_text(char *to, size_t n_to, const char *text)
+{
+    text_printable(slice_str(text), to, n_to);
+}
+
+static void describe_host(struct meshd *meshd)
+{
+    struct utsname host;
+    int rc = uname(&host);
+    ensure(rc == 0); /* fails only for a bad pointer */
+    for (char *p = host.sysname; *p != '\0'; p++) {
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+    }
+    const char *name = meshd->options->name != NULL ? meshd->options->name : host.nodename;
+    copy_text(meshd->host, sizeof(meshd->host), name[0] != '\0' ? name : "unnamed");
+    copy_text(meshd->arch, sizeof(meshd->arch), host.machine);
+    copy_text(meshd->os, sizeof(meshd->os), host.sysname);
+}
+
+/* The own address that tables show: what others most likely reach. */
+static void describe_address(struct meshd *meshd)
+{
+    const struct meshd_options *options = meshd->options;
+    uint16_t port = meshd_links_port(meshd->links);
+    struct sockaddr_storage best;
+    const char *host = options->listen_host != NULL ? options->listen_host : "127.0.0.1";
+    int rc = meshd_address_set(host, port, &best);
+    ensure(rc == 0); /* the options were checked */
+    uv_interface_address_t *list = NULL;
+    int n = 0;
+    if (options->listen_host == NULL && uv_interface_addresses(&list, &n) == 0) {
+        for (int i = 0; i < n; i++) {
+            bool is_named = options->n_interfaces == 0;
+            for (uint32_t j = 0; j < options->n_interfaces; j++) {
+                is_named = is_named || strcmp(list[i].name, options->interfaces[j]) == 0;
+            }
+            if (is_named && !list[i].is_internal &&
+                list[i].address.address4.sin_family == AF_INET) {
+                memcpy(&best, &list[i].address, sizeof(list[i].address.address4));
+                break;
+            }
+        }
+        uv_free_interface_addresses(list, n);
+    }
+    meshd_address_set_port(&best, port);
+    char text[MESHD_ADDRESS_BYTES];
+    copy_text(meshd->address, sizeof(meshd->address), meshd_address_format(&best, text));
+}
+
+static int draw(void *to, size_t n, struct errmsg *err)
+{
+    if (getrandom(to, n, 0) != (ssize_t)n) {
+        errmsg_set(err, "the kernel gives no random bytes");
+        return -EIO;
+    }
+    return 0;
+}
+
+static uint32_t offered_cores(const struct meshd *meshd)
+{
+    return meshd->options->has_cores ? meshd->options->cores : meshd->cores_effective;
+}
+
+static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
+{
+    const struct meshd_options *options = meshd->options;
+    struct meshd_links_config config = {
+        .loop = &meshd->loop,
+        .sink = sink_of(meshd),
+        .identity = meshd->identity,
+        .hello = {.version_min = WIRE_VERSION_MIN,
+                  .version_max = WIRE_VERSION_MAX,
+                  .epoch = epoch,
+                  .incarnation = meshd->state.incarnation,
+                  .cores = offered_cores(meshd),
+                  .name = slice_str(meshd->host),
+                  .arch = slice_str(meshd->arch),
+                  .os = slice_str(meshd->os),
+                  .program = slice_str(MESH_VERSION)},
+        .dead_after_ns = options->dead_after_ns,
+        .interfaces = options->interfaces,
+        .n_interfaces = options->n_interfaces,
+        .has_far_peers = options->n_peers > 0,
+    };
+    meshd->links = meshd_links_new(&config);
+    if (meshd->links == NULL) {
+        errmsg_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    return meshd_links_listen(meshd->links, options->listen_host, options->port,
+                              options->has_port ? 1 : MESHD_PORT_TRIES, err);
+}
+
+static int set_up_control(struct meshd *meshd, struct errmsg *err)
+{
+    char path[MESHD_PATH_BYTES];
+    int rc = meshd_socket_path(meshd->options->socket, meshd->state.path, path, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct meshd_control_config config = {
+        .loop = &meshd->loop,
+        .sink = sink_of(meshd),
+        .blobs = meshd->blobs,
+        .log = &meshd->log,
+        .hello = {.protocol = WIRE_VERSION_MAX,
+                  .version = slice_str(MESH_VERSION),
+                  .key = *wire_identity_key(meshd->identity),
+                  .name = slice_str(meshd->host),
+                  .cores = offered_cores(meshd)},
+        .path = path,
+    };
+    rc = meshd_control_new(&config, &meshd->control, err);
+    if (rc == 0) {
+        meshd_log(&meshd->log, CORE_LOG_INFO, "local commands connect to %s", path);
+    }
+    return rc;
+}
+
+static void on_room(void *user, uint64_t link)
+{
+    struct meshd *meshd = user;
+    if (!meshd->is_ending) {
+        meshd_transfers_on_room(meshd->transfers, link);
+    }
+}
+
+static int set_up_executor(struct meshd *meshd, struct errmsg *err)
+{
+    struct meshd_sink sink = sink_of(meshd);
+    meshd->transfers = meshd_transfers_new(&meshd->loop, &sink, meshd->links, meshd->blobs);
+    if (meshd->transfers == NULL) {
+        errmsg_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    meshd_links_on_room(meshd->links, on_room, meshd);
+    struct meshd_executor_config config = {
+        .loop = &meshd->loop,
+        .sink = sink,
+        .blobs = meshd->blobs,
+        .log = &meshd->log,
+        .options = meshd->options,
+        .state = &meshd->state,
+        .peer_name = meshd->host,
+    };
+    return meshd_executor_new(&config, &meshd->executor, err);
+}
+
+static int set_up_core(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
+{
+    const struct meshd_options *options = meshd->options;
+    struct core_config config = {
+        .key = *wire_identity_key(meshd->identity),
+        .epoch = epoch,
+        .incarnation = meshd->state.incarnation,
+        .now_ns = meshd_clock_ns(),
+        .name = meshd->host,
+        .arch = meshd->arch,
+        .os = meshd->os,
+        .program = MESH_VERSION,
+        .address = meshd->address,
+        .cores = offered_cores(meshd),
+        .cores_effective = meshd->cores_effective,
+        .are_cores_fixed = options->has_cores,
+        .dead_after_ns = options->dead_after_ns,
+        .has_sandbox = meshd_executor_has_sandbox(meshd->executor),
+        .exit_idle_ns = options->exit_idle_ns,
+    };
+    int rc = draw(&config.seed, sizeof(config.seed), err);
+    if (rc == 0) {
+        core_effects_init(&meshd->effects);
+        meshd->core = core_new(&config);
+    }
+    return rc;
+}
+
+static int set_up_finder(struct meshd *meshd, struct errmsg *err)
+{
+    struct meshd_finder_config config = {
+        .loop = &meshd->loop,
+        .sink = sink_of(meshd),
+        .log = &meshd->log,
+        .options = meshd->options,
+        .key = *wire_identity_key(meshd->identity),
+        .name = meshd->host,
+        .arch = meshd->arch,
+        .os = meshd->os,
+        .cores = offered_cores(meshd),
+        .port = meshd_links_port(meshd->links),
+    };
+    return meshd_finder_new(&config, &meshd->finder, err);
+}
+
+/* --- the loop's own handles --------------------------------------------------------------------
+ */
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    meshd_settle(prepare->data);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct meshd *meshd = signal->data;
+    struct core_event event = {.type = CORE_EVENT_STOP};
+    meshd_put(meshd, &event);
+}
+
+static int start_handles(struct meshd *meshd)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    int rc = uv_timer_init(&meshd->loop, &meshd->deadline);
+    ensure(rc == 0);
+    rc = uv_prepare_init(&meshd->loop, &meshd->prepare);
+    ensure(rc == 0);
+    rc = uv_idle_init(&meshd->loop, &meshd->again);
+    ensure(rc == 0);
+    meshd->deadline.data = meshd;
+    meshd->deadline_ns = UINT64_MAX;
+    meshd->prepare.data = meshd;
+    meshd->again.data = meshd;
+    rc = uv_prepare_start(&meshd->prepare, on_prepare);
+    ensure(rc == 0);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        rc = uv_signal_init(&meshd->loop, &meshd->signals[i]);
+        ensure(rc == 0);
+        meshd->signals[i].data = meshd;
+        rc = uv_signal_start(&meshd->signals[i], on_signal, numbers[i]);
+        ensure(rc == 0);
+    }
+    return 0;
+}
+
+static void say_open(const struct meshd *meshd)
+{
+    char id[WIRE_ID_TEXT_BYTES];
+    meshd_log(&meshd->log, CORE_LOG_INFO, "%s (%s) offers %u cores, listening on port %u",
+              meshd->host, wire_id_text(wire_identity_key(meshd->identity), id),
+              offered_cores(meshd), meshd_links_port(meshd->links));
+    meshd_log(&meshd->log, CORE_LOG_INFO,
+              "this mesh is open: every peer on this link may run tasks here, in a sandbox; "
+              "`mesh lock` closes it");
+}
+
+static int set_up_state(struct meshd *meshd, struct errmsg *err)
+{
+    char path[MESHD_PATH_BYTES];
+    int rc = meshd_state_path(meshd->options->state, path, err);
+    if (rc == 0) {
+        rc = meshd_state_open(path, &meshd->state, err);
+    }
+    if (rc == 0) {
+        rc = wire_identity_load(meshd->state.dir_fd, &meshd->identity, err);
+        if (rc < 0) {
+            errmsg_wrap(err, "state directory %s", meshd->state.path);
+        }
+    }
+    return rc;
+}
+
+static int set_up(struct meshd *meshd, struct errmsg *err)
+{
+    uint64_t epoch;
+    meshd->cores_effective = uv_available_parallelism();
+    meshd->cores_checked_ns = meshd_clock_ns();
+    describe_host(meshd);
+    int rc = set_up_state(meshd, err);
+    if (rc == 0) {
+        rc = draw(&epoch, sizeof(epoch), err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    rc = uv_loop_init(&meshd->loop);
+    if (rc < 0) {
+        errmsg_set(err, "cannot make an event loop: %s", uv_strerror(rc));
+        return rc;
+    }
+    meshd->is_loop_open = true;
+    rc = meshd_blobs_new(&meshd->loop, meshd->state.dir_fd, 0, &meshd->blobs, err);
+    if (rc == 0) {
+        rc = set_up_links(meshd, epoch, err);
+    }
+    if (rc == 0) {
+        rc = set_up_control(meshd, err);
+    }
+    if (rc == 0) {
+        rc = set_up_executor(meshd, err);
+    }
+    if (rc == 0) {
+        describe_address(meshd);
+        meshd->remember = meshd_remember_new(&meshd->loop, meshd->state.dir_fd, &meshd->log);
+        rc = set_up_core(meshd, epoch, err);
+    }
+    if (rc == 0) {
+        rc = set_up_finder(meshd, err);
+    }
+    return rc == 0 ? start_handles(meshd) : rc;
+}
+
+/* --- the end -----------------------------------------------------------------------------------
+ */
+
+static void next_stage(struct meshd *meshd);
+
+static void on_part_closed(void *user)
+{
+    struct meshd *meshd = user;
+    ensure(meshd->n_closing > 0);
+    meshd->n_closing--;
+    if (meshd->n_closing == 0) {
+        next_stage(meshd);
+    }
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+/* Own handles exist when the deadline's does: they are made together. */
+static void close_handles(struct meshd *meshd)
+{
+    if (meshd->deadline.data == NULL) {
+        return;
+    }
+    meshd->n_closing += 5;
+    uv_close((uv_handle_t *)&meshd->deadline, on_handle_closed);
+    uv_close((uv_handle_t *)&meshd->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&meshd->again, on_handle_closed);
+    uv_close((uv_handle_t *)&meshd->signals[0], on_handle_closed);
+    uv_close((uv_handle_t *)&meshd->signals[1], on_handle_closed);
+}
+
+static void close_users(struct meshd *meshd)
+{
+    close_handles(meshd);
+    if (meshd->finder != NULL) {
+        meshd->n_closing++;
+        meshd_finder_close(meshd->finder, on_part_closed, meshd);
+    }
+    if (meshd->control != NULL) {
+        meshd->n_closing++;
+        meshd_control_close(meshd->control, on_part_closed, meshd);
+    }
+    if (meshd->executor != NULL) {
+        meshd->n_closing++;
+        meshd_executor_close(meshd->executor, on_part_closed, meshd);
+    }
+    if (meshd->transfers != NULL) {
+        meshd->n_closing++;
+        meshd_transfers_close(meshd->transfers, on_part_closed, meshd);
+    }
+    if (meshd->remember != NULL) {
+        meshd->n_closing++;
+        meshd_remember_close(meshd->remember, on_part_closed, meshd);
+    }
+}
+
+/* n_closing is kept above 0 while parts are being told to close, for some are closed at once. */
+static void next_stage(struct meshd *meshd)
+{
+    meshd->stage++;
+    meshd->n_closing = 1;
+    if (meshd->stage == 1) {
+        close_users(meshd);
+    } else if (meshd->stage == 2 && meshd->links != NULL) {
+        meshd->n_closing++;
+        meshd_links_close(meshd->links, on_part_closed, meshd);
+    } else if (meshd->stage == 3 && meshd->blobs != NULL) {
+        meshd->n_closing++;
+        meshd_blobs_close(meshd->blobs, on_part_closed, meshd);
+    } else if (meshd->stage > 3) {
+        return;
+    }
+    on_part_closed(meshd);
+}
+
+void meshd_end(struct meshd *meshd, int status)
+{
+    if (meshd->is_ending) {
+        return;
+    }
+    meshd->is_ending = true;
+    meshd->status = status;
+    if (meshd->links != NULL) {
+        IGNORE(meshd_links_flush(meshd->links)); /* goodbyes; what a socket does not take is lost */
+    }
+    next_stage(meshd);
+}
+
+static void tear_down(struct meshd *meshd)
+{
+    if (meshd->is_loop_open) {
+        int rc = uv_run(&meshd->loop, UV_RUN_DEFAULT);
+        ensure(rc == 0);
+        rc = uv_loop_close(&meshd->loop);
+        ensure(rc == 0); /* every handle has an owner that closed it */
+    }
+    meshd_drop_deferred(meshd);
+    meshd->core = core_free(meshd->core);
+    core_effects_done(&meshd->effects);
+    meshd->identity = wire_identity_free(meshd->identity);
+    meshd_state_close(&meshd->state);
+}
+
+int meshd_run(const struct meshd_options *options)
+{
+    struct meshd *meshd = mem_alloc_or_die(1, sizeof(*meshd));
+    struct errmsg err;
+    meshd->options = options;
+    meshd->log = (struct meshd_log){
+        .fd = STDERR_FILENO,
+        .level = options->log_level,
+        .is_json = options->is_log_json,
+    };
+    meshd->state.dir_fd = -1;
+    meshd->state.lock_fd = -1;
+    list_init(&meshd->deferred);
+    int rc = set_up(meshd, &err);
+    if (rc < 0) {
+        meshd_log(&meshd->log, CORE_LOG_ERROR, "%s", err.text);
+        meshd_end(meshd, 1);
+    } else {
+        struct meshd_sink sink = sink_of(meshd);
+        say_open(meshd);
+        meshd_remember_report(meshd->remember, &sink);
+        meshd_finder_report_static(meshd->finder);
+    }
+    tear_down(meshd);
+    int status = meshd->status;
+    mem_free(meshd);
+    return status;
+}

@@ -1,0 +1,76 @@
+/* Who carries out what. */
+#include "mesh/meshd_internal.h"
+
+static void carry_out_link(struct meshd *meshd, const struct core_effect *effect)
+{
+    struct meshd_links *links = meshd->links;
+    if (effect->type == CORE_EFFECT_SEND) {
+        meshd_links_send(links, effect->send.link, &effect->send.message);
+    } else if (effect->type == CORE_EFFECT_CLOSE_LINK) {
+        meshd_links_close_link(links, effect->close_link.link, effect->close_link.reason,
+                               effect->close_link.text);
+    } else if (effect->type == CORE_EFFECT_DIAL) {
+        meshd_links_dial(links, effect->dial.dial, effect->dial.address,
+                         effect->dial.must_be_on_link, effect->dial.timeout_ns);
+    } else {
+        meshd_links_cancel_dial(links, effect->cancel_dial.dial);
+    }
+}
+
+static void advertise(struct meshd *meshd, uint32_t cores)
+{
+    meshd_links_set_cores(meshd->links, cores);
+    meshd_control_set_cores(meshd->control, cores);
+    meshd_finder_set_cores(meshd->finder, cores);
+}
+
+void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
+{
+    switch (effect->type) {
+    case CORE_EFFECT_SEND:
+    case CORE_EFFECT_CLOSE_LINK:
+    case CORE_EFFECT_DIAL:
+    case CORE_EFFECT_CANCEL_DIAL:
+        carry_out_link(meshd, effect);
+        return;
+    case CORE_EFFECT_CLIENT_SEND:
+        meshd_control_send(meshd->control, effect->client_send.client,
+                           &effect->client_send.message);
+        return;
+    case CORE_EFFECT_CLIENT_CLOSE:
+        meshd_control_close_client(meshd->control, effect->client_close.client);
+        return;
+    case CORE_EFFECT_START:
+    case CORE_EFFECT_KILL:
+    case CORE_EFFECT_STREAM_WINDOW:
+    case CORE_EFFECT_RENEW:
+    case CORE_EFFECT_CELL_CLOSE:
+        meshd_executor_carry_out(meshd->executor, effect);
+        return;
+    case CORE_EFFECT_BLOB_FETCH:
+        meshd_transfers_fetch(meshd->transfers, effect->blob_fetch.link, &effect->blob_fetch.hash,
+                              effect->blob_fetch.bytes);
+        return;
+    case CORE_EFFECT_BLOB_SERVE:
+        meshd_transfers_serve(meshd->transfers, effect->blob_serve.link, &effect->blob_serve.hash,
+                              effect->blob_serve.offset);
+        return;
+    case CORE_EFFECT_BLOB_RELEASE:
+        meshd_blobs_unpin(meshd->blobs, &effect->blob_release.hash);
+        return;
+    case CORE_EFFECT_REMEMBER:
+        meshd_remember_add(meshd->remember, &effect->remember.key, effect->remember.address,
+                           effect->remember.name);
+        return;
+    case CORE_EFFECT_ADVERTISE:
+        advertise(meshd, effect->advertise.cores);
+        return;
+    case CORE_EFFECT_LOG:
+        meshd_log_slice(&meshd->log, effect->log.level, effect->log.text);
+        return;
+    case CORE_EFFECT_EXIT:
+        meshd_end(meshd, effect->exit.status);
+        return;
+    }
+    ensure(!"reached");
+}

@@ -1,0 +1,78 @@
+/* The daemon's parts, and the one way by which what happened becomes what is done:
+ *
+ *     a part's fact -> meshd_put() -> core_step() -> effects, carried out in order by the parts
+ *
+ * Shared by meshd.c (set-up and end), meshd_step.c (the way above) and meshd_effect.c (who carries
+ * out what). No decisions here: an `if` about jobs or peers belongs in the core. */
+#ifndef MESH_MESHD_INTERNAL_H
+#define MESH_MESHD_INTERNAL_H
+
+#include <uv.h>
+
+#include "mesh/blobs.h"
+#include "mesh/control.h"
+#include "mesh/core/core.h"
+#include "mesh/executor.h"
+#include "mesh/finder.h"
+#include "mesh/link.h"
+#include "mesh/log.h"
+#include "mesh/options.h"
+#include "mesh/remember.h"
+#include "mesh/state_dir.h"
+#include "mesh/transfer.h"
+#include "wire/base/list.h"
+
+struct meshd {
+    const struct meshd_options *options;
+    struct meshd_log log;
+    uv_loop_t loop;
+    uv_timer_t deadline;  /* the core's next */
+    uint64_t deadline_ns; /* for which it is armed; UINT64_MAX: it is not */
+    uv_prepare_t prepare; /* before each wait: flush, arm the deadline */
+    uv_idle_t again;      /* started while a flush was left unfinished */
+    uv_signal_t signals[2];
+    struct meshd_state state;
+    struct wire_identity *identity;
+    uint32_t cores_effective;
+    uint64_t cores_checked_ns;
+    struct core *core;
+    struct core_effects effects;
+    bool is_stepping;
+    struct list deferred; /* events that came while effects were carried out */
+    struct meshd_blobs *blobs;
+    struct meshd_links *links;
+    struct meshd_transfers *transfers;
+    struct meshd_control *control;
+    struct meshd_executor *executor;
+    struct meshd_remember *remember;
+    struct meshd_finder *finder;
+    bool is_loop_open;
+    bool is_ending;
+    unsigned n_closing; /* parts of the present stage that are not closed yet */
+    int stage;          /* of the end */
+    int status;         /* of the process */
+    char host[WIRE_NAME_BYTES_MAX + 1];
+    char arch[WIRE_ARCH_BYTES_MAX + 1];
+    char os[WIRE_OS_BYTES_MAX + 1];
+    char address[WIRE_ADDRESS_BYTES_MAX + 1];
+};
+
+/* --- meshd_step.c --- */
+
+/* The sink of all parts; user is the struct meshd. */
+void meshd_put(void *user, struct core_event *event);
+/* At the end: what nobody will hear of any more. */
+void meshd_drop_deferred(struct meshd *meshd);
+/* Before the loop waits: what is queued leaves, the deadline is armed. */
+void meshd_settle(struct meshd *meshd);
+
+/* --- meshd_effect.c --- */
+
+void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect);
+
+/* --- meshd.c --- */
+
+/* Begins the end; the loop ends when all is closed. May be called more than once. */
+void meshd_end(struct meshd *meshd, int status);
+
+#endif
