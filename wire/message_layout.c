@@ -100,7 +100,7 @@ static const struct wire_field fields_wire_attempt_id[] = {
     U32(wire_attempt_id, incarnation),
     RANGE(wire_attempt_id, number, 1, UINT32_MAX),
 };
-LAYOUT(wire_attempt_id, "attempt");
+LAYOUT(wire_attempt_id, "attempt_id");
 
 static const struct wire_field fields_wire_file[] = {
     WORD(wire_file, path, WIRE_PATH_BYTES_MAX),
@@ -128,7 +128,7 @@ static const struct wire_field fields_wire_result[] = {
     STRUCT(wire_result, err, wire_output),
     TEXT(wire_result, detail, WIRE_REASON_BYTES_MAX),
 };
-LAYOUT(wire_result, "result");
+LAYOUT(wire_result, "task_result");
 
 static const struct wire_field fields_wire_job_spec[] = {
     WORD(wire_job_spec, exec, WIRE_PATH_BYTES_MAX),
@@ -144,7 +144,7 @@ static const struct wire_field fields_wire_job_spec[] = {
     RANGE(wire_job_spec, nice, 0, 19),
     U32(wire_job_spec, priority),
 };
-LAYOUT_RULED(wire_job_spec, "spec", wire_rule_job_spec);
+LAYOUT_RULED(wire_job_spec, "job_spec", wire_rule_job_spec);
 
 /* --- peer to peer ------------------------------------------------------------------------------
  */
@@ -173,7 +173,7 @@ static const struct wire_field fields_wire_peer_entry[] = {
     TEXT(wire_peer_entry, name, WIRE_NAME_BYTES_MAX),
     TEXTS(wire_peer_entry, addresses, WIRE_PEER_ADDRESSES_MAX, WIRE_ADDRESS_BYTES_MAX),
 };
-LAYOUT(wire_peer_entry, "peer");
+LAYOUT(wire_peer_entry, "peer_entry");
 
 static const struct wire_field fields_wire_peers[] = {
     ITEMS(wire_peers, "peers", , wire_peer_entry, WIRE_PEERS_MAX),
@@ -258,7 +258,7 @@ static const struct wire_field fields_wire_held_attempt[] = {
     STRUCT(wire_held_attempt, id, wire_attempt_id),
     ENUM(wire_held_attempt, held, WIRE_HELD, wire_held_text),
 };
-LAYOUT(wire_held_attempt, "held attempt");
+LAYOUT(wire_held_attempt, "held_attempt");
 
 static const struct wire_field fields_wire_inventory[] = {
     ITEMS(wire_inventory, "attempts", , wire_held_attempt, WIRE_IDS_MAX),
@@ -421,7 +421,7 @@ static const struct wire_field fields_wire_peer_row[] = {
     U64(wire_peer_row, rtt_us),
     TEXT(wire_peer_row, detail, WIRE_REASON_BYTES_MAX),
 };
-LAYOUT(wire_peer_row, "peer");
+LAYOUT(wire_peer_row, "peer_row");
 
 static const struct wire_field fields_wire_peers_list[] = {
     ITEMS(wire_peers_list, "peers", , wire_peer_row, WIRE_LIST_MAX),
@@ -436,7 +436,7 @@ static const struct wire_field fields_wire_stats_row[] = {
     U64(wire_stats_row, n_failed),  U64(wire_stats_row, n_lost),
     U64(wire_stats_row, wall_us),   U64(wire_stats_row, cpu_us),
 };
-LAYOUT(wire_stats_row, "row");
+LAYOUT(wire_stats_row, "stats_row");
 
 static const struct wire_field fields_wire_stats_list[] = {
     ITEMS(wire_stats_list, "rows", , wire_stats_row, WIRE_LIST_MAX),
@@ -456,7 +456,7 @@ static const struct wire_field fields_wire_job_row[] = {
     U32(wire_job_row, n_succeeded),  U32(wire_job_row, n_failed),
     U64(wire_job_row, age_us),
 };
-LAYOUT(wire_job_row, "job");
+LAYOUT(wire_job_row, "job_row");
 
 static const struct wire_field fields_wire_jobs_list[] = {
     ITEMS(wire_jobs_list, "jobs", , wire_job_row, WIRE_LIST_MAX),
