@@ -5,22 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "mesh/client/clock.h"
 #include "wire/base/ensure.h"
 #include "wire/base/text.h"
 
 #define DRAW_EVERY_MS   100
 #define COLUMNS_MAX     240u
 #define COLUMNS_DEFAULT 80u
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static unsigned terminal_columns(void)
 {
@@ -43,8 +36,9 @@ static void put(const char *text)
 
 void cmd_bar_init(struct cmd_bar *bar, bool is_on)
 {
-    *bar = (struct cmd_bar){
-        .is_on = is_on, .is_terminal = isatty(STDERR_FILENO) == 1, .start_ms = now_ms()};
+    *bar = (struct cmd_bar){.is_on = is_on,
+                            .is_terminal = isatty(STDERR_FILENO) == 1,
+                            .start_ms = mesh_client_now_ms()};
     bar->drawn_ms = bar->start_ms - DRAW_EVERY_MS;
 }
 
@@ -109,9 +103,10 @@ static void print_tenths(struct cmd_bar *bar, const struct cmd_progress *progres
     }
     bar->tenths = tenths;
     char figures[128];
-    figures_text(progress, now_ms() - bar->start_ms, figures, sizeof(figures) - 1);
-    strcat(figures, "\n");
-    put(figures);
+    char line[160];
+    figures_text(progress, mesh_client_now_ms() - bar->start_ms, figures, sizeof(figures));
+    snprintf(line, sizeof(line), "%s\n", figures);
+    put(line);
 }
 
 void cmd_bar_update(struct cmd_bar *bar, const struct cmd_progress *progress, bool is_last)
@@ -123,16 +118,16 @@ void cmd_bar_update(struct cmd_bar *bar, const struct cmd_progress *progress, bo
         print_tenths(bar, progress, is_last);
         return;
     }
-    int64_t now = now_ms();
+    int64_t now = mesh_client_now_ms();
     if (!is_last && now - bar->drawn_ms < DRAW_EVERY_MS) {
         return;
     }
+    char text[COLUMNS_MAX + 1];
     char line[COLUMNS_MAX + 16];
     unsigned n_columns = terminal_columns();
     n_columns = n_columns < COLUMNS_MAX ? n_columns : COLUMNS_MAX;
-    line[0] = '\r';
-    cmd_bar_format(progress, now - bar->start_ms, n_columns - 1, line + 1, COLUMNS_MAX + 1);
-    strcat(line, is_last ? "\033[K\n" : "\033[K");
+    cmd_bar_format(progress, now - bar->start_ms, n_columns - 1, text, sizeof(text));
+    snprintf(line, sizeof(line), "\r%s\033[K%s", text, is_last ? "\n" : "");
     put(line);
     bar->drawn_ms = now;
     bar->is_shown = !is_last;

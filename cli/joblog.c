@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/result.h"
+#include "mesh/client/clock.h"
 #include "wire/base/text.h"
 #include "wire/limits.h"
 
@@ -36,12 +36,10 @@ static void put_command(FILE *log, struct slice command)
 int cmd_joblog_write(FILE *log, const struct wire_done *done, struct slice command,
                      struct errmsg *err)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     char host[WIRE_NAME_BYTES_MAX * 4 + 8];
     double runtime_s = (double)done->result.wall_us / 1e6;
     /* Seen from here, as parallel does; the executor's clock may differ. */
-    double start_s = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - runtime_s;
+    double start_s = mesh_client_wall_s() - runtime_s;
     int exit_value;
     int signal;
     cmd_result_parallel(done, &exit_value, &signal);

@@ -14,13 +14,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/joblog.h"
 #include "cli/peers_look.h"
 #include "cli/signals.h"
 #include "cli/submit_internal.h"
+#include "mesh/client/clock.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 
@@ -30,13 +30,6 @@
 #define HINT_TASKS       16u          /* tasks whose arguments are looked at for a hint */
 #define STOP_TIMEOUT_MS  10000        /* for the daemon to confirm a cancel */
 #define COPY_BYTES       65536u
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void cmd_run_say(struct cmd_run *run, const char *format, ...)
 {
@@ -67,7 +60,7 @@ void cmd_run_stop(struct cmd_run *run, int status)
         return;
     }
     run->stop_status = status;
-    run->stopped_ms = now_ms();
+    run->stopped_ms = mesh_client_now_ms();
     run->is_input_over = true;
     if (!run->is_accepted) {
         run->is_finished = true; /* closing the connection withdraws it */
@@ -287,7 +280,7 @@ static void check_stop(struct cmd_run *run)
         cmd_run_stop(run, 128 + signal);
     }
     if (run->stop_status != 0 && !run->is_finished &&
-        now_ms() - run->stopped_ms >= STOP_TIMEOUT_MS) {
+        mesh_client_now_ms() - run->stopped_ms >= STOP_TIMEOUT_MS) {
         cmd_run_say(run, "meshd did not confirm that the job is cancelled: see `mesh jobs`");
         run->is_finished = true;
     }

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "wire/base/mem.h"
@@ -32,13 +31,6 @@ struct rights {
     unsigned n;
     int fds[];
 };
-
-int64_t mesh_client_now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 struct mesh_client *mesh_client_new(int fd)
 {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "mesh/client/client.h"
+#include "mesh/client/clock.h"
 #include "mesh/client/paths.h"
 #include "wire/base/arena.h"
 #include "wire/base/buf.h"
@@ -35,8 +36,5 @@ struct mesh_client {
 
 /* Takes the connected socket over, on success only. NULL when memory is short. */
 struct mesh_client *mesh_client_new(int fd) MUST_CHECK;
-
-/* Monotonic, for deadlines. */
-int64_t mesh_client_now_ms(void);
 
 #endif

@@ -1,0 +1,12 @@
+/* The client's clocks: deadlines and times for people. The daemon has its own (mesh/clock.h). */
+#ifndef MESH_CLIENT_CLOCK_H
+#define MESH_CLIENT_CLOCK_H
+
+#include <stdint.h>
+
+/* Monotonic, for deadlines and durations. */
+int64_t mesh_client_now_ms(void);
+/* Seconds since 1970 as the wall clock says, for logs only. */
+double mesh_client_wall_s(void);
+
+#endif
