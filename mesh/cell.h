@@ -1,0 +1,106 @@
+/* A cell: a sandbox of one submitter's one job that runs one attempt at a time, and is kept for
+ * the job's further attempts. The daemon's side; the other is mesh-cell (cell_init.h).
+ *
+ * Knows nothing of jobs, peers and leases' owners: the shell turns the core's effects into these
+ * calls and these callbacks into events. All of it belongs to the loop's thread. SIGPIPE must be
+ * ignored in the process.
+ *
+ * After cell_start() said 0, exactly one of on_ended and on_refused follows, whatever happens to
+ * the cell. A cell that is not usable any more runs nothing else; it is to be closed. No callback
+ * runs before the call that causes it returns. A callback may call any of these functions. */
+#ifndef MESH_CELL_H
+#define MESH_CELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "mesh/output.h"
+#include "mesh/sandbox.h"
+#include "wire/base/ensure.h"
+#include "wire/base/errmsg.h"
+#include "wire/message.h"
+
+struct cell;
+
+struct cell_result {
+    enum wire_end end;
+    uint32_t status; /* exit status or signal */
+    uint64_t wall_us;
+    uint64_t user_us; /* of all its processes */
+    uint64_t sys_us;
+    uint64_t peak_kib; /* of the largest of them */
+    /* Collected output: memory is valid during on_ended; a spool file of the result is the
+     * receiver's to close. Streamed, or the cell died: empty. */
+    struct output_result out;
+    struct output_result err;
+    struct errmsg detail; /* one line for people, or "" */
+    bool is_cell_usable;
+};
+
+struct cell_events {
+    /* The program runs. */
+    void (*on_started)(void *user, struct cell *cell);
+    /* Streamed attempts only. */
+    void (*on_output)(void *user, struct cell *cell, enum wire_stream stream, uint64_t offset,
+                      struct slice bytes);
+    void (*on_ended)(void *user, struct cell *cell, const struct cell_result *result);
+    /* The program never ran. */
+    void (*on_refused)(void *user, struct cell *cell, enum wire_refusal why,
+                       const struct errmsg *err, bool is_cell_usable);
+    /* The cell is gone while it ran nothing: it is to be closed. */
+    void (*on_dead)(void *user, struct cell *cell, const struct errmsg *err);
+};
+
+struct cell_config {
+    uv_loop_t *loop;
+    const struct sandbox *sandbox; /* borrowed until closed */
+    bool is_bare;                  /* no sandbox: only ever for the daemon's own user */
+    /* Borrowed until closed: the daemon's own directory for spooled output and bare cells'
+     * folders. After a crash of the daemon "cell-*" may be left there. */
+    const char *work_dir;
+    uint64_t scratch_bytes;        /* size of the scratch, and of /tmp and /dev/shm each */
+    const struct cell_file *files; /* borrowed for the call */
+    size_t n_files;
+    const struct cell_events *events; /* borrowed until closed */
+    void *user;
+};
+
+struct cell_start {          /* everything is borrowed for the call, but input_fd */
+    struct slice exec;       /* empty: the first argument */
+    struct wire_slices argv; /* at least one */
+    struct wire_slices env;  /* "NAME=VALUE"; PATH, HOME, TMPDIR and LANG are set unless named */
+    int input_fd;            /* a regular file, the cell's on success; -1: /dev/null */
+    uint64_t lease_ms;       /* 0: none */
+    uint32_t nice;
+    uint64_t output_bytes_max; /* per stream */
+    bool is_streamed;
+};
+
+/* Begins to make a cell; an attempt may be started at once and waits until it stands. 0 or -errno;
+ * on failure there is nothing to close. */
+int cell_new(const struct cell_config *config, struct cell **ret_cell,
+             struct errmsg *reterr) MUST_CHECK;
+
+/* Only while no attempt is under way and the cell is usable. 0, -E2BIG (arguments), -EINVAL (a
+ * word that holds a NUL), or another -errno for want of memory or descriptors; then no callback
+ * follows and input_fd stays the caller's. */
+int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg *reterr) MUST_CHECK;
+
+/* Kills every process of the attempt; its result's end will be `why`, unless it ended by itself
+ * before. Nothing happens when no attempt is under way. */
+void cell_kill(struct cell *cell, enum wire_end why);
+
+/* The attempt under way may run for lease_ms from now on. */
+void cell_renew(struct cell *cell, uint64_t lease_ms);
+
+/* Streamed: the receiver has consumed the stream up to offset. */
+void cell_ack(struct cell *cell, enum wire_stream stream, uint64_t offset);
+
+bool cell_is_busy(const struct cell *cell);
+
+/* Kills what runs; no callback but on_closed after this, which frees the cell. on_closed may be
+ * NULL. */
+void cell_close(struct cell *cell, void (*on_closed)(void *user), void *user);
+
+#endif

@@ -1,0 +1,98 @@
+/* Private to mesh-cell, the init of a cell. It is the first process of a sandbox (pid 1 of its pid
+ * namespace), or in bare mode a plain process that adopts its orphans. It runs one attempt at a
+ * time for as long as its socket stands.
+ *
+ * A task is a stranger that runs under the same uid. It gets at nothing of the init: the init is
+ * not dumpable (no ptrace, no /proc/1/fd), all its descriptors are close-on-exec, and pid 1 gets
+ * no signal it has no handler for. What a task can reach all the same (limits, priority, affinity
+ * of a process of its own uid) is compared after every attempt. */
+#ifndef MESH_CELL_INIT_H
+#define MESH_CELL_INIT_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "mesh/cell_proto.h"
+
+/* After this long a process that does not die (stuck in the kernel) makes the cell unusable. */
+#define INIT_KILL_NS 10000000000u
+
+struct init_usage { /* summed over all processes reaped in an attempt */
+    uint64_t user_us;
+    uint64_t sys_us;
+    uint64_t peak_kib;
+};
+
+struct init_attempt {
+    uint64_t serial;
+    pid_t pid;     /* its own process; 0: nothing runs */
+    int exec_pipe; /* tells whether the program could be executed; -1 once that is known */
+    bool has_ended;
+    int status; /* as wait(2) gives it, once has_ended */
+    uint64_t started_ns;
+    uint64_t ended_ns;
+    struct init_usage usage;
+};
+
+struct init_limits { /* what a task could change in its init */
+    struct rlimit limits[RLIM_NLIMITS];
+    cpu_set_t affinity;
+    int priority;
+};
+
+struct init {
+    bool is_sandbox;
+    int socket_fd;
+    int signal_fd; /* SIGCHLD */
+    int timer_fd;  /* the lease; CLOCK_BOOTTIME: time asleep counts */
+    const char *scratch;
+    int scratch_fd;
+    const char *job_dir;
+    char **files; /* "x:PATH" or "-:PATH" */
+    int n_files;
+    struct init_attempt attempt;
+    struct init_limits limits;
+};
+
+/* What the child writes into the exec pipe when it cannot become the program. */
+struct init_exec_failure {
+    uint32_t why; /* enum cell_why */
+    uint32_t error;
+};
+
+/* CLOCK_BOOTTIME. */
+uint64_t init_now_ns(void);
+
+/* --- cell_init_start.c --- */
+
+/* Forks and executes. The descriptors stay the caller's. On success attempt.pid and
+ * attempt.exec_pipe are set; else 0 processes are left behind and *ret_failure says why: -errno. */
+int init_spawn(struct init *init, const struct cell_message *start, const int *fds,
+               struct init_exec_failure *ret_failure) MUST_CHECK;
+
+/* --- cell_init_files.c --- */
+
+/* Bare mode: copies the job's files from their descriptors into job_dir and closes these. */
+int init_copy_files(struct init *init) MUST_CHECK;
+/* Links every file of the job into the empty scratch. */
+int init_link_files(struct init *init) MUST_CHECK;
+/* Empties the directory: whatever its depth, modes and number of files. Follows no link. */
+int init_empty_dir(int dir_fd) MUST_CHECK;
+
+/* --- cell_init_clean.c --- */
+
+/* Kills everything but ourselves and reaps until nothing is left; the attempt's own process' end
+ * and all usage are noted. 0, or -EBUSY when something would not die. */
+int init_kill_all(struct init *init) MUST_CHECK;
+/* Reaps what has ended. Returns whether children are left. */
+bool init_reap(struct init *init);
+/* Removes what a task left behind: files, shared memory, semaphores, message queues. */
+int init_clear(struct init *init) MUST_CHECK;
+void init_limits_read(struct init_limits *limits);
+/* 0, or -EPERM when something was changed. */
+int init_limits_check(const struct init_limits *limits) MUST_CHECK;
+
+#endif

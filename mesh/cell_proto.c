@@ -1,0 +1,139 @@
+#include "mesh/cell_proto.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The next NUL-terminated string, or NULL when none is whole. */
+static char *next_string(char **at, const char *end)
+{
+    char *s = *at;
+    char *nul = s < end ? memchr(s, '\0', (size_t)(end - s)) : NULL;
+    if (nul == NULL) {
+        return NULL;
+    }
+    *at = nul + 1;
+    return s;
+}
+
+static int next_strings(char **at, const char *end, uint32_t n, char **strings)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        strings[i] = next_string(at, end);
+        if (strings[i] == NULL) {
+            return -EPROTO;
+        }
+    }
+    strings[n] = NULL;
+    return 0;
+}
+
+int cell_body_parse(char *body, size_t body_bytes, uint32_t n_args, uint32_t n_env, char **ret_exec,
+                    char **args, char **env)
+{
+    const char *end = body + body_bytes;
+    char *at = body;
+    char *exec = next_string(&at, end);
+    if (exec == NULL || n_args == 0 || next_strings(&at, end, n_args, args) < 0 ||
+        next_strings(&at, end, n_env, env) < 0 || at != end) {
+        return -EPROTO;
+    }
+    *ret_exec = exec;
+    return 0;
+}
+
+bool cell_path_is_inside(const char *path)
+{
+    for (const char *part = path;; part++) {
+        size_t n = strcspn(part, "/");
+        if (n == 0 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.')) {
+            return false;
+        }
+        part += n;
+        if (*part == '\0') {
+            return true;
+        }
+    }
+}
+
+int cell_message_send(int socket_fd, const struct cell_message *message, const int *fds,
+                      size_t n_fds)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * CELL_START_FDS)];
+    } control = {.bytes = {0}};
+    struct cell_message copy = *message;
+    struct iovec iov = {.iov_base = &copy, .iov_len = sizeof copy};
+    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+    ensure(n_fds <= CELL_START_FDS);
+    if (n_fds > 0) {
+        header.msg_control = control.bytes;
+        header.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
+    }
+    ssize_t n;
+    do {
+        n = sendmsg(socket_fd, &header, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+/* Takes the descriptors out of the control data. */
+static size_t collect_fds(struct msghdr *header, int *fds)
+{
+    size_t n_fds = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < n; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
+            if (n_fds < CELL_START_FDS) {
+                fds[n_fds++] = fd;
+            } else {
+                close(fd);
+            }
+        }
+    }
+    return n_fds;
+}
+
+int cell_message_receive(int socket_fd, struct cell_message *ret_message, int *fds,
+                         size_t *ret_n_fds)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * CELL_START_FDS)];
+    } control;
+    struct cell_message message;
+    struct iovec iov = {.iov_base = &message, .iov_len = sizeof message};
+    struct msghdr header = {.msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = control.bytes,
+                            .msg_controllen = sizeof control.bytes};
+    ssize_t n;
+    do {
+        n = recvmsg(socket_fd, &header, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == ECONNRESET ? -EPIPE : -errno;
+    }
+    size_t n_fds = collect_fds(&header, fds);
+    if (n == sizeof message && (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0) {
+        *ret_message = message;
+        *ret_n_fds = n_fds;
+        return 0;
+    }
+    while (n_fds > 0) {
+        close(fds[--n_fds]);
+    }
+    return n == 0 ? -EPIPE : -EPROTO;
+}
