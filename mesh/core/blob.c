@@ -1,0 +1,237 @@
+#include "mesh/core/blob.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "mesh/core/exec.h"
+#include "mesh/core/job.h"
+#include "mesh/core/peer.h"
+#include "wire/base/mem.h"
+
+static struct core_blob *blob_find(const struct core *core, const struct wire_hash *hash)
+{
+    struct table_entry *entry = table_find(&core->blobs, hash);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_blob, by_hash) : NULL;
+}
+
+static struct core_blob *blob_get(struct core *core, const struct wire_hash *hash)
+{
+    struct core_blob *blob = blob_find(core, hash);
+    if (blob == NULL) {
+        blob = mem_alloc_or_die(1, sizeof(*blob));
+        blob->hash = *hash;
+        list_init(&blob->fetches);
+        table_insert(&core->blobs, &blob->by_hash, &blob->hash);
+    }
+    return blob;
+}
+
+static void blob_drop(struct core *core, struct core_blob *blob)
+{
+    ensure(blob->n_refs > 0);
+    if (--blob->n_refs > 0) {
+        return;
+    }
+    if (core->effects != NULL) { /* not while the core is freed */
+        struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_RELEASE);
+        effect->blob_release.hash = blob->hash;
+    }
+    table_remove(&core->blobs, &blob->by_hash);
+    mem_free(blob);
+}
+
+void core_blob_ref(struct core *core, const struct wire_hash *hash)
+{
+    if (!core_hash_is_zero(hash)) {
+        blob_get(core, hash)->n_refs++;
+    }
+}
+
+void core_blob_unref(struct core *core, const struct wire_hash *hash)
+{
+    if (!core_hash_is_zero(hash)) {
+        struct core_blob *blob = blob_find(core, hash);
+        ensure(blob != NULL);
+        blob_drop(core, blob);
+    }
+}
+
+/* --- fetches -----------------------------------------------------------------------------------
+ */
+
+static void fetch_free(struct core *core, struct core_fetch *fetch)
+{
+    struct core_blob *blob = fetch->blob;
+    ensure(blob->active != fetch);
+    list_remove(&fetch->of_blob);
+    list_remove(&fetch->of_peer);
+    mem_free(fetch);
+    blob_drop(core, blob);
+}
+
+static void fetch_ask(struct core *core, struct core_fetch *fetch)
+{
+    struct core_blob *blob = fetch->blob;
+    if (fetch->is_stored || blob->active != NULL || fetch->peer->link == NULL) {
+        return;
+    }
+    blob->active = fetch;
+    fetch->link = fetch->peer->link->id;
+    struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_FETCH);
+    effect->blob_fetch.link = fetch->link;
+    effect->blob_fetch.hash = blob->hash;
+    effect->blob_fetch.bytes = fetch->bytes;
+}
+
+static void ask_next(struct core *core, struct core_blob *blob)
+{
+    list_for_each (node, &blob->fetches) {
+        struct core_fetch *fetch = LIST_ENTRY(node, struct core_fetch, of_blob);
+        if (blob->active == NULL) {
+            fetch_ask(core, fetch);
+        }
+    }
+}
+
+static struct core_fetch *fetch_get(struct core *core, struct core_peer *peer,
+                                    const struct wire_hash *hash, uint64_t n_bytes)
+{
+    struct core_blob *blob = blob_get(core, hash);
+    list_for_each (node, &blob->fetches) {
+        struct core_fetch *known = LIST_ENTRY(node, struct core_fetch, of_blob);
+        if (known->peer == peer) {
+            return known;
+        }
+    }
+    struct core_fetch *fetch = mem_alloc_or_die(1, sizeof(*fetch));
+    fetch->blob = blob;
+    fetch->peer = peer;
+    fetch->bytes = n_bytes;
+    list_init(&fetch->needs);
+    list_push_back(&blob->fetches, &fetch->of_blob);
+    list_push_back(&peer->fetches, &fetch->of_peer);
+    blob->n_refs++;
+    return fetch;
+}
+
+void core_need_want(struct core *core, struct core_need *need, struct core_peer *peer,
+                    const struct wire_hash *hash, uint64_t n_bytes)
+{
+    ensure(need->state == CORE_NEED_NONE);
+    if (core_hash_is_zero(hash)) {
+        need->state = CORE_NEED_MET;
+        return;
+    }
+    need->fetch = fetch_get(core, peer, hash, n_bytes);
+    need->fetch->is_stored |= peer->is_self;
+    list_push_back(&need->fetch->needs, &need->node);
+    need->state = need->fetch->is_stored ? CORE_NEED_MET : CORE_NEED_PENDING;
+    fetch_ask(core, need->fetch);
+}
+
+void core_need_drop(struct core *core, struct core_need *need)
+{
+    struct core_fetch *fetch = need->fetch;
+    need->state = CORE_NEED_NONE;
+    need->fetch = NULL;
+    if (fetch == NULL) {
+        return;
+    }
+    list_remove(&need->node);
+    if (list_is_empty(&fetch->needs) && fetch->blob->active != fetch) {
+        fetch_free(core, fetch);
+    }
+}
+
+/* The shell answered. Those who need it are told; a need may drop others of the same fetch. */
+static void fetch_answered(struct core *core, struct core_fetch *fetch, int error)
+{
+    struct core_blob *blob = fetch->blob;
+    blob->n_refs++; /* stays while callbacks run */
+    fetch->is_stored = error == 0;
+    for (;;) {
+        struct core_need *need = NULL;
+        list_for_each (node, &fetch->needs) {
+            struct core_need *at = LIST_ENTRY(node, struct core_need, node);
+            if (at->state == CORE_NEED_PENDING) {
+                need = at;
+                break;
+            }
+        }
+        if (need == NULL) {
+            break;
+        }
+        if (error == 0) {
+            need->state = CORE_NEED_MET;
+        } else {
+            list_remove(&need->node);
+            need->fetch = NULL;
+            need->state = CORE_NEED_NONE;
+        }
+        need->on_done(core, need, error);
+    }
+    blob->active = NULL;
+    struct core_peer *peer = fetch->peer;
+    if (list_is_empty(&fetch->needs)) {
+        fetch_free(core, fetch);
+    }
+    ask_next(core, blob);
+    blob_drop(core, blob);
+    core_peer_maybe_forget(core, peer);
+}
+
+void core_blob_on_stored(struct core *core, const struct wire_hash *hash)
+{
+    struct core_blob *blob = blob_find(core, hash);
+    if (blob != NULL && blob->active != NULL) {
+        fetch_answered(core, blob->active, 0);
+    } else {
+        core->n_ignored++;
+    }
+}
+
+void core_blob_on_failed(struct core *core, const struct wire_hash *hash, bool is_ours)
+{
+    struct core_blob *blob = blob_find(core, hash);
+    if (blob == NULL || blob->active == NULL) {
+        core->n_ignored++;
+        return;
+    }
+    struct core_fetch *fetch = blob->active;
+    struct core_link *now = fetch->peer->link;
+    bool is_link_gone = now == NULL || now->id != fetch->link;
+    if (!is_ours && is_link_gone && !list_is_empty(&fetch->needs)) {
+        blob->active = NULL; /* the session went, not the blob: again over the next */
+        ask_next(core, blob);
+        return;
+    }
+    fetch_answered(core, fetch, is_ours ? -ENOSPC : -ENOENT);
+}
+
+void core_blob_link_up(struct core *core, struct core_peer *peer)
+{
+    list_for_each (node, &peer->fetches) {
+        fetch_ask(core, LIST_ENTRY(node, struct core_fetch, of_peer));
+    }
+}
+
+/* --- serving -----------------------------------------------------------------------------------
+ */
+
+void core_blob_on_want(struct core *core, struct core_peer *peer, const struct wire_blob_want *want)
+{
+    if (peer->link == NULL) {
+        return;
+    }
+    if (core_owner_may_serve(core, peer, &want->hash) ||
+        core_exec_may_serve(core, peer, &want->hash)) {
+        struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_SERVE);
+        effect->blob_serve.link = peer->link->id;
+        effect->blob_serve.hash = want->hash;
+        effect->blob_serve.offset = want->offset;
+        return;
+    }
+    struct wire_message message = {.type = WIRE_MESSAGE_BLOB_REFUSE};
+    message.blob_refuse.hash = want->hash;
+    core_send(core, peer, &message);
+}

@@ -1,0 +1,30 @@
+/* Which blobs are needed here, and from whom they come.
+ *
+ * The core does not know what the store holds: a blob is asked of the peer that named it, and the
+ * shell answers at once when it may use what it has. A blob that one peer sent is not taken for
+ * sent by another: each has its own fetch, one of a hash at a time. */
+#ifndef MESH_CORE_BLOB_H
+#define MESH_CORE_BLOB_H
+
+#include "mesh/core/core_internal.h"
+
+/* Something here uses this blob, which the store holds. Each ref takes one unref; with the last
+ * goes a BLOB_RELEASE. The zero hash is nothing. */
+void core_blob_ref(struct core *core, const struct wire_hash *hash);
+void core_blob_unref(struct core *core, const struct wire_hash *hash);
+
+/* `need` gets the blob from the peer: it is met at once (own blobs, or fetched before), or
+ * on_done is called from a later event, never from here. */
+void core_need_want(struct core *core, struct core_need *need, struct core_peer *peer,
+                    const struct wire_hash *hash, uint64_t n_bytes);
+/* No longer; nothing is called. A need that wants nothing is left alone. */
+void core_need_drop(struct core *core, struct core_need *need);
+
+void core_blob_on_stored(struct core *core, const struct wire_hash *hash);
+void core_blob_on_failed(struct core *core, const struct wire_hash *hash, bool is_ours);
+void core_blob_link_up(struct core *core, struct core_peer *peer);
+/* Serves it when the peer may have it. */
+void core_blob_on_want(struct core *core, struct core_peer *peer,
+                       const struct wire_blob_want *want);
+
+#endif

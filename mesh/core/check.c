@@ -1,0 +1,173 @@
+/* core_check(): every invariant of mesh/core/README.md, by its number there. */
+#include "mesh/core/core_internal.h"
+#include "mesh/core/peer.h"
+
+static void check_peer(const struct core *core, const struct core_peer *peer)
+{
+    uint32_t n_placed = 0;
+    uint32_t cores_placed = 0;
+    list_for_each (node, &peer->placed) {
+        const struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_peer);
+        ensure(!attempt->is_lost);
+        ensure(attempt->site->peer == peer);
+        cores_placed += attempt->task->job->spec.cores;
+        n_placed++;
+    }
+    ensure(n_placed == peer->n_placed);         /* 4 */
+    ensure(cores_placed == peer->cores_placed); /* 4 */
+    if (!peer->is_self && peer->state != CORE_PEER_UP && peer->state != CORE_PEER_SUSPECT &&
+        peer->state != CORE_PEER_LOST) {
+        ensure(peer->n_placed == 0); /* 5 */
+    }
+    bool is_standing = peer->state == CORE_PEER_UP || peer->state == CORE_PEER_SUSPECT;
+    ensure(peer->is_self || (peer->link != NULL) == is_standing);               /* 1 */
+    ensure(peer->link == NULL || heap_has(&peer->quiet_timer.entry));           /* 2 */
+    ensure(peer->link == NULL || heap_has(&peer->beat_timer.entry));            /* 2 */
+    ensure(peer->state != CORE_PEER_LOST || heap_has(&peer->lost_timer.entry)); /* 3 */
+    uint32_t n_open = 0;
+    uint32_t n_ended = 0;
+    uint32_t n_queued = 0;
+    uint32_t cores_used = 0;
+    list_for_each (node, &peer->held) {
+        const struct core_held *held = LIST_ENTRY(node, struct core_held, of_owner);
+        n_open += held->is_open;
+        n_ended += held->state == CORE_HELD_ENDED;
+        n_queued += held->state == CORE_HELD_WANTING || held->state == CORE_HELD_QUEUED;
+        bool is_running = held->state == CORE_HELD_STARTING || held->state == CORE_HELD_RUNNING ||
+                          held->state == CORE_HELD_ENDING;
+        cores_used += is_running ? held->xjob->spec.cores : 0;
+        ensure((held->cell != NULL) == is_running);                                   /* 10 */
+        ensure(list_is_linked(&held->in_queue) == (held->state == CORE_HELD_QUEUED)); /* 11 */
+    }
+    ensure(n_open == peer->n_open);         /* 9 */
+    ensure(n_ended == peer->n_ended);       /* 9 */
+    ensure(n_queued == peer->n_queued);     /* 9 */
+    ensure(cores_used == peer->cores_used); /* 9 */
+}
+
+static void check_task(const struct core_task *task)
+{
+    uint32_t n_attempts = 0;
+    uint32_t n_live = 0;
+    list_for_each (node, &task->attempts) {
+        const struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
+        ensure(attempt->task == task);
+        ensure(attempt->number <= task->n_numbers);
+        n_live += !attempt->is_lost && !attempt->is_cancelled;
+        n_attempts++;
+    }
+    ensure(n_attempts == task->n_attempts);
+    ensure((task->state == CORE_TASK_FETCHING) == (task->returned != NULL)); /* 7 */
+    switch ((enum core_task_state)task->state) {
+    case CORE_TASK_WAITING:
+        ensure(n_live == 0); /* 6 */
+        ensure(list_is_linked(&task->in_waiting));
+        break;
+    case CORE_TASK_PLACED:
+    case CORE_TASK_RUNNING:
+        ensure(n_live == 1); /* 6 */
+        break;
+    case CORE_TASK_FETCHING:
+        break;
+    case CORE_TASK_DONE:
+        ensure(n_live == 0);    /* 8 */
+        ensure(n_attempts > 0); /* else it were freed */
+        break;
+    case CORE_N_TASK_STATES:
+        ensure(!"reached");
+    }
+}
+
+static void check_job(const struct core_job *job)
+{
+    uint64_t n_done = job->n_added;
+    uint32_t n_waiting = 0;
+    uint32_t n_active = 0;
+    table_for_each (entry, &job->tasks) {
+        const struct core_task *task = LIST_ENTRY(entry, struct core_task, by_number);
+        check_task(task);
+        n_waiting += task->state == CORE_TASK_WAITING;
+        n_active += task->state != CORE_TASK_WAITING && task->state != CORE_TASK_DONE;
+        n_done -= task->state != CORE_TASK_DONE;
+    }
+    ensure(n_waiting == job->n_waiting);
+    ensure(n_active == job->n_active);
+    ensure(n_done == job->n_done); /* 8: each task is done once */
+    ensure(job->n_succeeded + job->n_failed == job->n_done);
+    ensure(job->n_acked <= job->n_done);
+    ensure(job->n_added <= job->tasks_max);
+    ensure(job->jobs_max == 0 || job->n_active <= job->jobs_max);
+}
+
+static void check_exec(const struct core *core)
+{
+    uint32_t cores_used = 0;
+    uint32_t n_running = 0;
+    uint32_t n_queued = 0;
+    table_for_each (entry, &core->peers) {
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        cores_used += peer->cores_used;
+        n_queued += peer->n_queued;
+    }
+    table_for_each (entry, &core->held) {
+        const struct core_held *held = LIST_ENTRY(entry, struct core_held, by_key);
+        ensure(held->state != CORE_HELD_GONE);
+        n_running += held->cell != NULL;
+    }
+    ensure(cores_used == core->cores_used);
+    ensure(n_running == core->n_running);
+    ensure(n_queued == core->n_queued);
+    uint32_t n_idle = 0;
+    list_for_each (node, &core->idle_cells) {
+        n_idle++;
+    }
+    ensure(core->n_cells == n_idle + n_running);                                     /* 10 */
+    ensure(n_idle == 0 || heap_has(&core->cell_timer.entry));                        /* 10 */
+    ensure(core->config.mem_bytes == 0 || core->mem_used <= core->config.mem_bytes); /* 12 */
+}
+
+void core_check(const struct core *core)
+{
+    ensure(!core->is_stepping);
+    ensure(list_is_empty(&core->letters));
+    uint32_t n_tasks = 0;
+    table_for_each (entry, &core->peers) {
+        check_peer(core, LIST_ENTRY(entry, struct core_peer, by_key));
+    }
+    table_for_each (entry, &core->jobs) {
+        const struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
+        check_job(job);
+        n_tasks += (uint32_t)job->tasks.n;
+    }
+    ensure(n_tasks == core->n_tasks);
+    check_exec(core);
+    table_for_each (entry, &core->blobs) {
+        const struct core_blob *blob = LIST_ENTRY(entry, struct core_blob, by_hash);
+        ensure(blob->n_refs > 0); /* 13 */
+    }
+}
+
+struct core_counts core_counts(const struct core *core)
+{
+    struct core_counts counts = {
+        .n_peers = (uint32_t)core->peers.n,
+        .n_peers_up = core_peer_n_up(core),
+        .n_links = (uint32_t)core->links.n,
+        .n_dials = (uint32_t)core->dials.n,
+        .n_clients = (uint32_t)core->clients.n,
+        .n_jobs = (uint32_t)core->jobs.n,
+        .n_tasks = core->n_tasks,
+        .n_attempts = core->n_attempts,
+        .n_held_queued = core->n_queued,
+        .n_held_running = core->n_running,
+        .n_cells = core->n_cells,
+        .cores_used = core->cores_used,
+    };
+    table_for_each (entry, &core->peers) {
+        counts.n_held_ended += LIST_ENTRY(entry, struct core_peer, by_key)->n_ended;
+    }
+    table_for_each (entry, &core->blobs) {
+        counts.n_blob_refs += LIST_ENTRY(entry, struct core_blob, by_hash)->n_refs;
+    }
+    return counts;
+}

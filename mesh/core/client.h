@@ -1,0 +1,17 @@
+/* Local clients: what they ask and what they are told. */
+#ifndef MESH_CORE_CLIENT_H
+#define MESH_CORE_CLIENT_H
+
+#include "mesh/core/core_internal.h"
+
+void core_client_on_event(struct core *core, const struct core_event *event);
+/* Watchers are told of changed peers, and the daemon that nobody needs ends. */
+void core_client_after_step(struct core *core);
+void core_client_free_all(struct core *core);
+
+/* stats.c: the tables */
+void core_stats_send_peers(struct core *core, struct core_client *client);
+void core_stats_send_stats(struct core *core, struct core_client *client);
+void core_stats_send_jobs(struct core *core, struct core_client *client);
+
+#endif

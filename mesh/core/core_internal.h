@@ -1,0 +1,406 @@
+/* The structures behind struct core and what all its parts use. Only for mesh/core.
+ *
+ * One step is: the event, then due timers, then messages to ourselves, placing and starting, until
+ * nothing is left to do. Objects that die in a step are buried and freed at the start of the next,
+ * so that effects may point into them. */
+#ifndef MESH_CORE_INTERNAL_H
+#define MESH_CORE_INTERNAL_H
+
+#include "mesh/core/core.h"
+#include "mesh/core/limits.h"
+#include "mesh/core/states.h"
+#include "wire/base/heap.h"
+#include "wire/base/list.h"
+#include "wire/base/table.h"
+#include "wire/identity.h"
+
+/* A deadline; all of a core's are in one heap. */
+struct core_timer {
+    struct heap_entry entry;
+    void (*fire)(struct core *core, struct core_timer *timer);
+};
+
+/* Embedded in whatever may die while effects still point at it. */
+struct core_grave {
+    struct list node;
+    void (*free)(struct core_grave *grave);
+};
+
+/* --- blobs (blob.c) ----------------------------------------------------------------------------
+ */
+
+struct core_blob { /* something here needs this blob */
+    struct table_entry by_hash;
+    struct wire_hash hash;
+    uint32_t n_refs;           /* fetches and holders */
+    struct core_fetch *active; /* asked of the shell, not answered yet: one at a time */
+    struct list fetches;       /* of core_fetch.of_blob */
+};
+
+struct core_fetch { /* one blob from one peer */
+    struct core_blob *blob;
+    struct core_peer *peer;
+    struct list of_blob, of_peer;
+    struct list needs; /* of core_need.node */
+    uint64_t bytes;
+    uint64_t link; /* over which it was asked */
+    bool is_stored;
+};
+
+enum core_need_state { CORE_NEED_NONE, CORE_NEED_PENDING, CORE_NEED_MET };
+
+struct core_need { /* one reason to have it */
+    struct list node;
+    struct core_fetch *fetch;
+    enum core_need_state state;
+    void *of; /* whose need it is */
+    /* error 0: met. -ENOENT: the peer has it not; -ENOSPC: no room here. The need is then dropped
+     * already. */
+    void (*on_done)(struct core *core, struct core_need *need, int error);
+};
+
+/* --- peers (peer.c, dial.c, link.c, beat.c) ----------------------------------------------------
+ */
+
+struct core_address {
+    char text[WIRE_ADDRESS_BYTES_MAX + 1];
+    uint8_t sources; /* bit 1 << source */
+};
+
+#define CORE_SOURCE_GOSSIP 3 /* after those of event.h */
+#define CORE_SOURCE_PROVED 4 /* the address of a session */
+
+struct core_dial {
+    struct table_entry by_id;
+    uint64_t id;
+    struct core_peer *peer;       /* or NULL */
+    struct core_contact *contact; /* or NULL */
+    struct list of_peer;
+};
+
+struct core_contact { /* a --peer */
+    struct list node;
+    char address[WIRE_ADDRESS_BYTES_MAX * 4];
+    struct core_peer *peer; /* whom it turned out to be; or NULL */
+    bool is_self;
+    uint64_t dial; /* 0: none under way */
+    uint32_t n_rounds;
+    struct core_timer timer;
+};
+
+struct core_link {
+    struct table_entry by_id;
+    uint64_t id;
+    struct core_peer *peer;
+    bool is_ours; /* we dialled */
+    bool is_closing;
+    uint64_t epoch, up_ns;
+    uint64_t challenge; /* nonzero: an old life, which may prove by this token that it lives */
+    struct core_timer challenge_timer;
+};
+
+struct core_stats {
+    uint64_t n_tasks, n_failed, n_lost, wall_us, cpu_us;
+};
+
+struct core_peer {
+    struct table_entry by_key;
+    struct core_grave grave;
+    struct wire_key key;
+    char id[WIRE_ID_TEXT_BYTES];
+    char name[WIRE_NAME_BYTES_MAX + 1], arch[WIRE_ARCH_BYTES_MAX + 1];
+    char os[WIRE_OS_BYTES_MAX + 1], program[WIRE_VERSION_BYTES_MAX + 1];
+    char address[WIRE_ADDRESS_BYTES_MAX + 1], detail[WIRE_REASON_BYTES_MAX + 1];
+    unsigned state; /* enum core_peer_state */
+    bool is_self, was_up, may_be_off_link, is_announced;
+    uint64_t epoch;
+    uint32_t incarnation, protocol, cores, free;
+
+    /* dialling */
+    struct core_address addresses[WIRE_PEER_ADDRESSES_MAX];
+    uint32_t n_addresses, i_address; /* next to try in this round */
+    uint32_t n_rounds;
+    uint64_t lost_ns, known_ns;
+    struct list dials;
+    struct core_timer dial_timer;
+
+    /* liveness */
+    struct core_link *link; /* the session that stands, or NULL */
+    struct core_timer lost_timer, beat_timer, quiet_timer;
+    uint32_t beat_ms, their_beat_ms; /* as announced */
+    uint64_t heard_ns, busy_ns, token, token_ns, rtt_ns;
+    bool has_rtt;
+
+    /* as executor of our tasks */
+    struct wire_credit credit;
+    uint32_t n_placed, cores_placed; /* attempts that count against the credit */
+    bool is_inventoried, is_resting;
+    struct wire_want want_sent;
+    struct list placed;  /* of core_attempt.of_peer */
+    struct list past;    /* of core_attempt.of_peer: lost ones, whose answer may still come */
+    struct list spare;   /* in core.spare, when it can take a task now */
+    struct list sites;   /* of core_site.of_peer */
+    struct list fetches; /* of core_fetch.of_peer */
+    struct core_timer rest_timer;
+    struct core_stats stats;
+
+    /* as owner of attempts here */
+    struct wire_want want;
+    struct wire_credit credit_given;
+    uint32_t share; /* of our cores, when last reckoned */
+    uint32_t n_open, n_queued, n_ended, cores_used, cores_open, n_xjobs;
+    uint64_t wall_ns;   /* mean run time of its tasks here, 0: not known */
+    uint64_t served;    /* when it was last given a core, in starts */
+    uint64_t renew_ns;  /* when its leases were last renewed */
+    uint64_t lease_ns;  /* shortest of its jobs here */
+    struct list held;   /* of core_held.of_owner */
+    struct list queue;  /* of core_held.in_queue, by priority, then arrival */
+    struct list queued; /* in core.queued, when the queue is not empty */
+    struct list xjobs;  /* of core_xjob.of_owner */
+};
+
+/* --- submitter (job.c, task.c, place.c, owner_recv.c) ------------------------------------------
+ */
+
+struct core_job {
+    struct table_entry by_id;
+    struct core_grave grave;
+    uint64_t id;
+    struct arena arena; /* of spec and texts */
+    struct wire_job_spec spec;
+    struct slice name;
+    char **on, **except; /* NUL-terminated texts, n_on and n_except */
+    uint32_t n_on, n_except;
+    struct core_client *client; /* NULL once it left */
+    uint32_t uid, jobs_max, runs_max;
+    bool is_once, is_detached, may_speculate;
+    bool is_complete; /* all tasks are added */
+    bool is_over;     /* done or cancelled; only cancelled attempts are left */
+    bool is_alone_told, is_unfit_told;
+    uint32_t n_refused; /* sites that are out */
+    uint64_t tried;     /* pass of core_place_run() that found no peer */
+    uint64_t since_ns;
+    uint32_t n_added, n_waiting, n_active; /* active: placed, running or fetching */
+    uint32_t n_succeeded, n_failed, n_lost;
+    uint64_t n_done, n_acked, tasks_max;
+    uint64_t argv_bytes;    /* of tasks without result */
+    uint64_t unacked_bytes; /* inlined output of results not acknowledged; see job_on_done_ack() */
+    uint32_t cores_placed;
+    struct table tasks;   /* of core_task.by_number */
+    struct list waiting;  /* of core_task.in_waiting */
+    struct list ready;    /* in core.ready, when tasks may be placed */
+    struct list sites;    /* of core_site.of_job */
+    struct table by_peer; /* of core_site.by_peer */
+    struct core_timer stuck_timer;
+    struct list in_startup; /* in core.startup: the submit is not answered yet */
+    uint32_t require_peers;
+};
+
+struct core_site { /* a job at a peer */
+    struct table_entry by_peer;
+    struct core_grave grave;
+    struct wire_key key;
+    struct core_job *job;
+    struct core_peer *peer;
+    struct list of_job, of_peer;
+    uint64_t job_link;         /* the link that carried JOB; 0: not sent */
+    bool fits;                 /* arch, --on, --except */
+    enum wire_refusal refusal; /* why it is out for this job */
+    char detail[WIRE_REASON_BYTES_MAX + 1];
+    uint32_t n_rests; /* start failures in a row that may pass */
+};
+
+struct core_attempt { /* one placement of a task of ours */
+    struct list of_task, of_peer;
+    struct core_task *task;
+    struct core_site *site;
+    uint32_t number;
+    uint64_t at_ns;
+    bool is_begun, is_cancelled, is_lost, is_seen;
+};
+
+struct core_streams { /* of a task; one for each stream */
+    struct {
+        uint64_t received, acked; /* sent to the client; written out by it */
+        uint64_t of_attempt;      /* how far the present attempt has come */
+    } of[2];
+    char lost_on[WIRE_NAME_BYTES_MAX + 1]; /* the peer the last attempt was lost with */
+};
+
+struct core_task {
+    struct table_entry by_number;
+    struct core_grave grave;
+    struct core_job *job;
+    uint32_t number, n_numbers, n_runs, n_lost_runs, n_cell_deaths, n_attempts;
+    unsigned state;          /* enum core_task_state */
+    struct wire_slices argv; /* owned, one block */
+    size_t argv_bytes;
+    bool has_input;
+    struct wire_hash input;
+    uint64_t input_bytes;
+    struct list in_waiting;
+    struct list attempts;           /* of core_attempt.of_task, newest last */
+    struct core_streams *streams;   /* of a streamed job; else NULL */
+    struct core_returned *returned; /* while FETCHING */
+};
+
+struct core_returned { /* a result whose output is on the way */
+    struct core_grave grave;
+    struct core_task *task;
+    struct core_attempt *attempt;
+    struct wire_result result; /* owned copy */
+    struct arena arena;
+    struct core_need needs[2];
+};
+
+/* --- executor (exec.c, held.c, exec_recv.c, cell.c, credit.c) ----------------------------------
+ */
+
+struct core_xjob_key {
+    struct wire_key owner;
+    uint64_t job;
+    uint64_t incarnation;
+};
+
+struct core_xjob { /* a job of which we run tasks */
+    struct table_entry by_key;
+    struct core_grave grave;
+    struct core_xjob_key key;
+    struct core_peer *owner;
+    struct list of_owner;
+    struct arena arena;
+    struct wire_job_spec spec;
+    struct core_need *needs; /* one for each file */
+    uint32_t n_missing, n_held;
+    bool is_over, has_failed;
+    struct list idle; /* of core_cell.of_xjob */
+    struct list held; /* of core_held.of_xjob */
+    struct core_timer lease_timer;
+};
+
+struct core_cell {
+    uint64_t number;
+    struct core_xjob *xjob;
+    struct list of_xjob; /* while idle */
+    struct list of_core; /* in core.idle_cells, oldest first */
+    uint64_t idle_ns;
+};
+
+struct core_held_key {
+    struct wire_key owner;
+    struct wire_attempt_id id;
+    uint32_t zero; /* so that no padding is compared */
+};
+
+struct core_held { /* an attempt here */
+    struct table_entry by_key;
+    struct core_grave grave;
+    struct core_held_key key;
+    struct core_peer *owner;
+    struct core_xjob *xjob;
+    struct core_cell *cell;
+    unsigned state;    /* enum core_held_state */
+    bool is_forgotten; /* no result is wanted any more */
+    bool is_open;      /* counts against the credit */
+    enum wire_end killed_as;
+    struct wire_slices argv; /* owned, one block */
+    bool has_input;
+    struct wire_hash input;
+    struct core_need input_need;
+    struct list of_owner, of_xjob, in_queue;
+    uint64_t start_ns;
+    struct core_timer timeout_timer;
+    struct wire_result result; /* owned, in arena, once ENDED */
+    struct arena arena;
+    struct buf *streams;   /* two, of a streamed job: bytes not acknowledged */
+    uint64_t stream_at[2]; /* offset of the first of them */
+};
+
+/* --- clients -----------------------------------------------------------------------------------
+ */
+
+struct core_client {
+    struct table_entry by_id;
+    uint64_t id;
+    uint32_t uid;
+    bool is_privileged, is_watching, is_watch_due;
+    uint64_t listed_ns;
+    struct core_timer watch_timer;
+};
+
+/* --- the core ----------------------------------------------------------------------------------
+ */
+
+struct core_letter { /* a message from one of our roles to the other */
+    struct list node;
+    struct wire_message message;
+};
+
+struct core {
+    struct core_config config; /* its texts point into `self` */
+    struct core_peer *self;
+    uint64_t now_ns, promised_ns, grace_until_ns, random;
+    bool is_stepping, is_stopping, has_exited;
+    bool is_place_due, is_want_due, is_start_due, is_credit_due, are_peers_changed;
+    struct core_effects *effects; /* of the present step */
+    struct heap timers;
+    struct list graves;
+    struct list letters;
+    struct arena letter_arena; /* for them; cleared when a step ends */
+    struct core_moves moves;
+    uint64_t n_ignored; /* messages that made no sense, and were no fault either */
+
+    struct table peers, links, dials;
+    struct list contacts;
+    uint64_t next_dial, next_token;
+    uint64_t gossip_ns; /* when the next dial to somebody only heard of is due */
+
+    struct table jobs, clients;
+    struct list ready, spare, startup;
+    uint64_t next_job;
+    struct core_timer startup_timer, idle_timer;
+    uint32_t n_tasks, n_attempts;
+    bool is_check_due;
+    unsigned want_class; /* bits of the number of waiting tasks, when last told */
+    uint64_t n_passes;
+
+    struct table xjobs, held, blobs;
+    struct list queued, idle_cells;
+    uint32_t n_cells, cores_used, n_running, n_queued;
+    uint64_t mem_used, next_cell, n_starts;
+    struct core_timer cell_timer, renew_timer, stop_timer;
+    struct core_peer *reserved; /* whose wide task waits for cores; or NULL */
+};
+
+/* --- services (core.c) -------------------------------------------------------------------------
+ */
+
+void core_timer_set(struct core *core, struct core_timer *timer, uint64_t at_ns);
+void core_timer_stop(struct core *core, struct core_timer *timer);
+void core_bury(struct core *core, struct core_grave *grave, void (*free)(struct core_grave *grave));
+uint64_t core_random(struct core *core, uint64_t below);
+
+struct core_effect *core_emit(struct core *core, enum core_effect_type type);
+/* Zeroed memory that lives as long as the batch. */
+void *core_batch_alloc(struct core *core, size_t n, size_t size);
+struct slice core_batch_copy(struct core *core, struct slice s);
+struct slice core_batch_printf(struct core *core, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void core_log(struct core *core, enum core_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* To a peer over the session that stands, or to ourselves; nothing when it has none. What the
+ * message points to must live in the batch, or until the next step. */
+void core_send(struct core *core, struct core_peer *peer, const struct wire_message *message);
+void core_client_send(struct core *core, uint64_t client, const struct wire_message *message);
+
+/* A deep copy in one block that mem_free() frees (NULL when memory is short), or in an arena. */
+struct slice *core_slices_dup(struct wire_slices from, size_t *ret_bytes) MUST_CHECK;
+int core_spec_copy(struct arena *arena, const struct wire_job_spec *from,
+                   struct wire_job_spec *to) MUST_CHECK;
+int core_result_copy(struct arena *arena, const struct wire_result *from,
+                     struct wire_result *to) MUST_CHECK;
+/* NUL-terminated, cut to fit, made printable. */
+void core_text_set(char *to, size_t n_to, struct slice from);
+bool core_hash_is_zero(const struct wire_hash *hash);
+
+#endif

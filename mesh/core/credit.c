@@ -1,0 +1,206 @@
+/* What each owner may have outstanding here: its share of the cores, and so much beyond that the
+ * cores stay busy while a result travels and the next task comes back. */
+#include "mesh/core/exec.h"
+#include "mesh/core/peer.h"
+#include "wire/base/mem.h"
+
+void core_credit_share(uint32_t cores, bool has_self, const uint32_t *demands, uint32_t *shares,
+                       uint32_t n)
+{
+    uint32_t left = cores;
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        shares[i] = 0;
+    }
+    if (has_self && n > 0) {
+        uint32_t half = (cores + 1) / 2;
+        shares[0] = demands[0] < half ? demands[0] : half;
+        left -= shares[0];
+    }
+    /* Rounds: everyone who still wants gets the same, until nobody wants or nothing is left. */
+    for (;;) {
+        uint32_t n_wanting = 0;
+        for (uint32_t i = first; i < n; i++) {
+            n_wanting += shares[i] < demands[i];
+        }
+        if (n_wanting == 0 || left == 0) {
+            return;
+        }
+        /* Ourselves, with a head start, wait until the others have caught up. */
+        uint32_t low = UINT32_MAX;
+        uint32_t next = UINT32_MAX;
+        for (uint32_t i = first; i < n; i++) {
+            if (shares[i] < demands[i]) {
+                next = shares[i] < low                       ? low
+                       : shares[i] > low && shares[i] < next ? shares[i]
+                                                             : next;
+                low = shares[i] < low ? shares[i] : low;
+            }
+        }
+        uint32_t n_low = 0;
+        uint32_t step = next == UINT32_MAX ? UINT32_MAX : next - low;
+        for (uint32_t i = first; i < n; i++) {
+            if (shares[i] < demands[i] && shares[i] == low) {
+                n_low++;
+                step = demands[i] - shares[i] < step ? demands[i] - shares[i] : step;
+            }
+        }
+        uint32_t even = left / n_low;
+        uint32_t rest = even < step ? left % n_low : 0;
+        step = even < step ? even : step;
+        for (uint32_t i = first; i < n; i++) {
+            if (shares[i] < demands[i] && shares[i] == low) {
+                uint32_t extra = rest > 0 ? 1 : 0;
+                rest -= extra;
+                shares[i] += step + extra;
+                left -= step + extra;
+            }
+        }
+    }
+}
+
+uint32_t core_credit_prefetch(uint32_t n_slots, uint64_t wall_ns, uint64_t rtt_ns)
+{
+    if (wall_ns == 0 || wall_ns > CORE_PREFETCH_LONG_NS) {
+        return 0;
+    }
+    uint64_t span_ns = 2 * rtt_ns > CORE_PREFETCH_NS ? 2 * rtt_ns : CORE_PREFETCH_NS;
+    uint64_t n = (n_slots * span_ns + wall_ns - 1) / wall_ns;
+    return n < WIRE_CREDIT_MAX ? (uint32_t)n : WIRE_CREDIT_MAX;
+}
+
+static bool is_active(const struct core_peer *owner)
+{
+    return owner->want.n_tasks > 0 || owner->n_open > 0;
+}
+
+static bool may_have_credit(const struct core_peer *owner)
+{
+    return owner->is_self || owner->link != NULL;
+}
+
+/* From its share, as last reckoned. */
+static struct wire_credit reckon(const struct core *core, const struct core_peer *owner)
+{
+    if (core->config.cores == 0 || core->is_stopping) {
+        return (struct wire_credit){0};
+    }
+    uint64_t n_tasks = (uint64_t)owner->want.n_tasks + owner->n_open;
+    uint64_t n_cores = (uint64_t)owner->want.cores + owner->cores_open;
+    uint64_t each = n_tasks > 0 && n_cores > n_tasks ? n_cores / n_tasks : 1;
+    uint32_t share = owner->share > 0 ? owner->share : 1;
+    uint32_t slots = share / each > 0 ? (uint32_t)(share / each) : 1;
+    uint64_t n = slots + core_credit_prefetch(slots, owner->wall_ns, owner->rtt_ns);
+    return (struct wire_credit){.n_tasks = n < WIRE_CREDIT_MAX ? (uint32_t)n : WIRE_CREDIT_MAX,
+                                .cores = share};
+}
+
+/* What has not begun and is beyond the credit goes back, latest first. */
+static void hand_back(struct core *core, struct core_peer *owner)
+{
+    while (owner->n_open > owner->credit_given.n_tasks && !list_is_empty(&owner->queue)) {
+        struct core_held *held = LIST_ENTRY(owner->queue.prev, struct core_held, in_queue);
+        core_held_refuse(core, held, WIRE_REFUSAL_NO_CREDIT, slice_str(""));
+    }
+}
+
+static void drain(struct core *core, struct core_peer *owner)
+{
+    struct list *node = owner->held.next;
+    while (node != &owner->held) {
+        struct core_held *held = LIST_ENTRY(node, struct core_held, of_owner);
+        node = node->next;
+        if (held->state == CORE_HELD_WANTING || held->state == CORE_HELD_QUEUED) {
+            core_held_refuse(core, held, WIRE_REFUSAL_DRAINING, slice_str("offers no cores now"));
+        }
+    }
+}
+
+static void give(struct core *core, struct core_peer *owner, struct wire_credit credit)
+{
+    owner->credit_given = credit;
+    struct wire_message message = {.type = WIRE_MESSAGE_CREDIT};
+    message.credit = credit;
+    core_send(core, owner, &message);
+    if (core->config.cores == 0) {
+        drain(core, owner);
+    } else {
+        hand_back(core, owner);
+    }
+}
+
+/* Small changes of the prefetch are not worth a message. */
+static bool is_worth_telling(struct wire_credit old, struct wire_credit new)
+{
+    uint32_t change =
+        new.n_tasks > old.n_tasks ? new.n_tasks - old.n_tasks : old.n_tasks - new.n_tasks;
+    return new.cores != old.cores || (new.n_tasks == 0) != (old.n_tasks == 0) ||
+           (uint64_t)change * 4 > old.n_tasks;
+}
+
+void core_credit_update(struct core *core, struct core_peer *owner)
+{
+    if (!may_have_credit(owner)) {
+        return;
+    }
+    if (owner->credit_given.n_tasks == 0 && owner->share == 0) {
+        owner->share = core->config.cores > core->cores_used
+                           ? core->config.cores - core->cores_used
+                           : 0; /* the first: as if it wanted all that is idle */
+    }
+    struct wire_credit credit = reckon(core, owner);
+    if (is_worth_telling(owner->credit_given, credit)) {
+        give(core, owner, credit);
+    }
+}
+
+static uint32_t demand_of(const struct core_peer *owner)
+{
+    uint64_t cores = (uint64_t)owner->want.cores + owner->cores_open;
+    return cores == 0 ? 1 : cores < WIRE_CORES_MAX ? (uint32_t)cores : WIRE_CORES_MAX;
+}
+
+/* Each is given what the others leave, as if it wanted everything: an owner whose demand grows
+ * needs no message first. */
+static uint32_t share_of(struct core *core, struct core_peer **active, uint32_t *demands,
+                         uint32_t *shares, uint32_t n, uint32_t i_owner)
+{
+    uint32_t demand = demands[i_owner];
+    demands[i_owner] = WIRE_CORES_MAX;
+    core_credit_share(core->config.cores, active[0]->is_self, demands, shares, n);
+    demands[i_owner] = demand;
+    return shares[i_owner];
+}
+
+void core_credit_run(struct core *core)
+{
+    size_t n_max = core->peers.n + 1;
+    struct core_peer **active = core_batch_alloc(core, n_max, sizeof(struct core_peer *));
+    uint32_t *demands = core_batch_alloc(core, n_max, sizeof(uint32_t));
+    uint32_t *shares = core_batch_alloc(core, n_max, sizeof(uint32_t));
+    uint32_t n = 0;
+    table_for_each (entry, &core->peers) { /* ourselves are the oldest entry */
+        struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (may_have_credit(owner) && is_active(owner)) {
+            demands[n] = demand_of(owner);
+            active[n++] = owner;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        active[i]->share = share_of(core, active, demands, shares, n, i);
+        core_credit_update(core, active[i]);
+    }
+    table_for_each (entry, &core->peers) {
+        struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
+        uint32_t cores = core->config.cores;
+        bool is_standing = may_have_credit(owner) && !is_active(owner);
+        if (is_standing &&
+            (owner->credit_given.n_tasks == 0 || owner->credit_given.cores > cores)) {
+            active[n] = owner;
+            demands[n] = WIRE_CORES_MAX;
+            core_credit_share(cores, active[0]->is_self, demands, shares, n + 1);
+            owner->share = shares[n];
+            core_credit_update(core, owner);
+        }
+    }
+}

@@ -1,0 +1,421 @@
+/* The life of one attempt that we hold for an owner: wanting its input, queued, started, ended,
+ * and its result kept until the owner has it. */
+#include <string.h>
+
+#include "mesh/core/blob.h"
+#include "mesh/core/exec.h"
+#include "mesh/core/peer.h"
+#include "wire/base/buf.h"
+#include "wire/base/mem.h"
+
+#define STREAM_HELD_MAX (WIRE_STREAM_WINDOW_BYTES + WIRE_CHUNK_BYTES_MAX)
+
+static struct core_held_key key_of(const struct wire_key *owner, const struct wire_attempt_id *id)
+{
+    struct core_held_key key;
+    memset(&key, 0, sizeof(key));
+    key.owner = *owner;
+    key.id.job = id->job;
+    key.id.task = id->task;
+    key.id.incarnation = id->incarnation;
+    key.id.number = id->number;
+    return key;
+}
+
+struct core_held *core_held_find(const struct core *core, const struct wire_key *owner,
+                                 const struct wire_attempt_id *id)
+{
+    struct core_held_key key = key_of(owner, id);
+    struct table_entry *entry = table_find(&core->held, &key);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_held, by_key) : NULL;
+}
+
+/* --- records -----------------------------------------------------------------------------------
+ */
+
+static void timeout_fire(struct core *core, struct core_timer *timer)
+{
+    core_held_kill(core, CONTAINER_OF(timer, struct core_held, timeout_timer), WIRE_END_TIMEOUT);
+}
+
+static void input_done(struct core *core, struct core_need *need, int error)
+{
+    struct core_held *held = need->of;
+    if (error == 0) {
+        core_held_maybe_ready(core, held);
+    } else {
+        core_held_refuse(core, held, WIRE_REFUSAL_NO_BLOB,
+                         slice_str("the task's input could not be had"));
+    }
+}
+
+static void held_free(struct core_grave *grave)
+{
+    struct core_held *held = CONTAINER_OF(grave, struct core_held, grave);
+    for (unsigned i = 0; held->streams != NULL && i < 2; i++) {
+        buf_done(&held->streams[i]);
+    }
+    mem_free(held->streams);
+    arena_done(&held->arena);
+    struct slice *items;
+    memcpy(&items, &held->argv.items, sizeof(items));
+    mem_free(items);
+    mem_free(held);
+}
+
+static struct core_held *held_alloc(const struct core_xjob *xjob, const struct wire_task *task)
+{
+    struct core_held *held = mem_alloc(1, sizeof(*held));
+    size_t n_bytes;
+    struct slice *items = held != NULL ? core_slices_dup(task->argv, &n_bytes) : NULL;
+    struct buf *streams =
+        items != NULL && xjob->spec.is_streamed ? mem_alloc(2, sizeof(*streams)) : NULL;
+    if (items == NULL || (xjob->spec.is_streamed && streams == NULL)) {
+        mem_free(items);
+        mem_free(held);
+        return NULL;
+    }
+    for (unsigned i = 0; streams != NULL && i < 2; i++) {
+        buf_init(&streams[i], STREAM_HELD_MAX);
+    }
+    held->streams = streams;
+    held->argv = (struct wire_slices){.items = items, .n = task->argv.n};
+    return held;
+}
+
+struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
+                                const struct wire_task *task)
+{
+    struct core_held *held = held_alloc(xjob, task);
+    if (held == NULL) {
+        return NULL;
+    }
+    struct core_peer *owner = xjob->owner;
+    held->key = key_of(&owner->key, &task->id);
+    held->owner = owner;
+    held->xjob = xjob;
+    held->has_input = task->has_input;
+    held->input = task->input;
+    arena_init(&held->arena, WIRE_ARENA_BYTES_MAX);
+    held->timeout_timer.fire = timeout_fire;
+    held->input_need.of = held;
+    held->input_need.on_done = input_done;
+    table_insert(&core->held, &held->by_key, &held->key);
+    list_push_back(&owner->held, &held->of_owner);
+    list_push_back(&xjob->held, &held->of_xjob);
+    list_init(&held->in_queue);
+    xjob->n_held++;
+    held->is_open = true;
+    owner->cores_open += xjob->spec.cores;
+    owner->n_queued++;
+    core->n_queued++;
+    if (owner->n_open++ == 0) {
+        core_beat_hurry(core, owner);
+    }
+    if (task->has_input) {
+        core_need_want(core, &held->input_need, owner, &task->input, task->input_bytes);
+    }
+    return held;
+}
+
+void core_held_discard(struct core *core, struct core_held *held)
+{
+    if (held->cell != NULL) {
+        core_cell_give(core, STEAL(held->cell), false);
+    }
+    core_timer_stop(core, &held->timeout_timer);
+    core_need_drop(core, &held->input_need);
+    core_blob_unref(core, &held->result.out.hash);
+    core_blob_unref(core, &held->result.err.hash);
+    table_remove(&core->held, &held->by_key);
+    core_bury(core, &held->grave, held_free);
+}
+
+static bool is_unbegun(unsigned state)
+{
+    return state == CORE_HELD_WANTING || state == CORE_HELD_QUEUED;
+}
+
+bool core_held_has_cores(const struct core_held *held)
+{
+    return held->state == CORE_HELD_STARTING || held->state == CORE_HELD_RUNNING ||
+           held->state == CORE_HELD_ENDING;
+}
+
+static void leave_queue(struct core *core, struct core_held *held)
+{
+    struct core_peer *owner = held->owner;
+    list_remove(&held->in_queue);
+    if (list_is_empty(&owner->queue)) {
+        list_remove(&owner->queued);
+        if (core->reserved == owner) {
+            core->reserved = NULL;
+        }
+    }
+}
+
+static void close_account(struct core *core, struct core_held *held)
+{
+    if (!held->is_open) {
+        return;
+    }
+    struct core_peer *owner = held->owner;
+    held->is_open = false;
+    owner->n_open--;
+    owner->cores_open -= held->xjob->spec.cores;
+    core->is_credit_due |= owner->n_open == 0;
+}
+
+static void act_on_gone(struct core *core, struct core_held *held)
+{
+    struct core_peer *owner = held->owner;
+    struct core_xjob *xjob = held->xjob;
+    core_timer_stop(core, &held->timeout_timer);
+    core_need_drop(core, &held->input_need);
+    core_blob_unref(core, &held->result.out.hash);
+    core_blob_unref(core, &held->result.err.hash);
+    table_remove(&core->held, &held->by_key);
+    list_remove(&held->of_owner);
+    list_remove(&held->of_xjob);
+    core_bury(core, &held->grave, held_free);
+    xjob->n_held--;
+    core_xjob_maybe_free(core, xjob);
+    core_peer_maybe_forget(core, owner);
+}
+
+bool core_held_move(struct core *core, struct core_held *held, enum core_held_cause cause)
+{
+    unsigned from = held->state;
+    bool had_cores = core_held_has_cores(held);
+    if (!core_move(&core->moves, CORE_MACHINE_HELD, &held->state, cause)) {
+        core_log(core, CORE_LOG_DEBUG, "an attempt that is %s: %s is nothing to it",
+                 core_state_text(CORE_MACHINE_HELD, from),
+                 core_cause_text(CORE_MACHINE_HELD, cause));
+        return false;
+    }
+    if (is_unbegun(from) && !is_unbegun(held->state)) {
+        leave_queue(core, held);
+        held->owner->n_queued--;
+        core->n_queued--;
+    }
+    if (had_cores && !core_held_has_cores(held)) {
+        core_held_release_cores(core, held);
+    }
+    if (from == CORE_HELD_ENDED) {
+        held->owner->n_ended--;
+    }
+    if (held->state == CORE_HELD_ENDED) {
+        held->owner->n_ended++;
+        core_timer_stop(core, &held->timeout_timer);
+    }
+    if (held->state == CORE_HELD_ENDED || held->state == CORE_HELD_GONE) {
+        close_account(core, held);
+        core->is_start_due = true;
+    }
+    if (held->state == CORE_HELD_GONE) {
+        act_on_gone(core, held);
+    }
+    return true;
+}
+
+void core_held_maybe_ready(struct core *core, struct core_held *held)
+{
+    if (held->state != CORE_HELD_WANTING || held->xjob->n_missing > 0 ||
+        (held->has_input && held->input_need.state != CORE_NEED_MET)) {
+        return;
+    }
+    core_held_move(core, held, CORE_HELD_ON_READY);
+    struct core_peer *owner = held->owner;
+    struct list *at = owner->queue.prev;
+    while (at != &owner->queue && LIST_ENTRY(at, struct core_held, in_queue)->xjob->spec.priority <
+                                      held->xjob->spec.priority) {
+        at = at->prev;
+    }
+    list_insert_before(at->next, &held->in_queue);
+    if (!list_is_linked(&owner->queued)) {
+        list_push_back(&core->queued, &owner->queued);
+    }
+    core->is_start_due = true;
+}
+
+/* --- running -----------------------------------------------------------------------------------
+ */
+
+void core_held_start(struct core *core, struct core_held *held, struct core_cell *cell)
+{
+    const struct wire_job_spec *spec = &held->xjob->spec;
+    core_held_move(core, held, CORE_HELD_ON_START);
+    held->cell = cell;
+    held->start_ns = core->now_ns;
+    core->cores_used += spec->cores;
+    core->mem_used += spec->mem_bytes;
+    core->n_running++;
+    held->owner->cores_used += spec->cores;
+    held->owner->served = ++core->n_starts;
+    struct core_effect *effect = core_emit(core, CORE_EFFECT_START);
+    effect->start.owner = held->key.owner;
+    effect->start.is_own = held->owner->is_self;
+    effect->start.cell = cell->number;
+    effect->start.id = held->key.id;
+    effect->start.job = held->key.id.job;
+    effect->start.spec = spec;
+    effect->start.argv = held->argv;
+    effect->start.has_input = held->has_input;
+    effect->start.input = held->input;
+    if (held->owner->is_self && !heap_has(&core->renew_timer.entry)) {
+        core_timer_set(core, &core->renew_timer, core->now_ns);
+    }
+}
+
+void core_held_release_cores(struct core *core, struct core_held *held)
+{
+    const struct wire_job_spec *spec = &held->xjob->spec;
+    ensure(core->cores_used >= spec->cores);
+    core->cores_used -= spec->cores;
+    core->mem_used -= spec->mem_bytes;
+    core->n_running--;
+    held->owner->cores_used -= spec->cores;
+}
+
+void core_held_kill(struct core *core, struct core_held *held, enum wire_end end)
+{
+    /* The first reason stands. */
+    bool is_first = held->state != CORE_HELD_ENDING;
+    if (!core_held_move(core, held, CORE_HELD_ON_KILL) || !is_first) {
+        return;
+    }
+    held->killed_as = end;
+    core_timer_stop(core, &held->timeout_timer);
+    struct core_effect *effect = core_emit(core, CORE_EFFECT_KILL);
+    effect->kill.owner = held->key.owner;
+    effect->kill.id = held->key.id;
+    effect->kill.end = end;
+}
+
+static void send_result(struct core *core, struct core_held *held)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_RESULT};
+    message.result.id = held->key.id;
+    message.result.result = held->result;
+    core_send(core, held->owner, &message);
+}
+
+void core_held_end(struct core *core, struct core_held *held, const struct wire_result *result)
+{
+    if (held->is_forgotten) {
+        core_held_move(core, held, CORE_HELD_ON_FORGET);
+        return;
+    }
+    int r = core_result_copy(&held->arena, result, &held->result);
+    ensure(r == 0); /* its parts met their limits in the shell */
+    core_blob_ref(core, &held->result.out.hash);
+    core_blob_ref(core, &held->result.err.hash);
+    if (core_held_move(core, held, CORE_HELD_ON_END)) {
+        send_result(core, held);
+    }
+}
+
+void core_refuse(struct core *core, struct core_peer *owner, const struct wire_attempt_id *id,
+                 enum wire_refusal refusal, struct slice text)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_REFUSE};
+    message.refuse.id = *id;
+    message.refuse.refusal = refusal;
+    message.refuse.text = core_batch_copy(core, text);
+    core_send(core, owner, &message);
+}
+
+void core_held_refuse(struct core *core, struct core_held *held, enum wire_refusal refusal,
+                      struct slice text)
+{
+    struct core_peer *owner = held->owner;
+    struct wire_attempt_id id = held->key.id;
+    bool is_told = !held->is_forgotten;
+    if (core_held_move(core, held, CORE_HELD_ON_REFUSE) && is_told) {
+        core_refuse(core, owner, &id, refusal, text);
+    }
+}
+
+void core_held_forget(struct core *core, struct core_held *held, enum wire_end end)
+{
+    if (core_held_has_cores(held)) {
+        core_held_kill(core, held, end);
+        held->is_forgotten = true;
+        close_account(core, held);
+    } else {
+        core_held_move(core, held, CORE_HELD_ON_FORGET);
+    }
+}
+
+void core_held_ack(struct core *core, struct core_held *held)
+{
+    core_held_move(core, held, CORE_HELD_ON_ACK);
+}
+
+/* --- streams -----------------------------------------------------------------------------------
+ */
+
+static void send_stream(struct core *core, struct core_held *held, unsigned i, uint64_t offset,
+                        struct slice bytes)
+{
+    while (bytes.n > 0) {
+        size_t n = bytes.n < WIRE_CHUNK_BYTES_MAX ? bytes.n : WIRE_CHUNK_BYTES_MAX;
+        struct wire_message message = {.type = WIRE_MESSAGE_STREAM};
+        message.stream.id = held->key.id;
+        message.stream.stream = i + 1;
+        message.stream.offset = offset;
+        message.stream.bytes = core_batch_copy(core, slice_of(bytes.p, n));
+        core_send(core, held->owner, &message);
+        offset += n;
+        bytes = slice_of(bytes.p + n, bytes.n - n);
+    }
+}
+
+void core_held_on_stream(struct core *core, struct core_held *held,
+                         const struct wire_stream_data *data)
+{
+    if (held->streams == NULL || held->is_forgotten || data->stream < 1 || data->stream > 2) {
+        return;
+    }
+    unsigned i = data->stream - 1;
+    struct buf *kept = &held->streams[i];
+    uint64_t expected = held->stream_at[i] + kept->n;
+    ensure(data->offset == expected); /* the shell reads a pipe in order, within the window */
+    buf_append_slice(kept, data->bytes);
+    ensure(buf_error(kept) == 0);
+    send_stream(core, held, i, data->offset, data->bytes);
+}
+
+void core_held_on_stream_ack(struct core *core, struct core_held *held,
+                             const struct wire_stream_ack *ack)
+{
+    if (held->streams == NULL || ack->stream < 1 || ack->stream > 2) {
+        return;
+    }
+    unsigned i = ack->stream - 1;
+    struct buf *kept = &held->streams[i];
+    if (ack->offset <= held->stream_at[i] || ack->offset > held->stream_at[i] + kept->n) {
+        return;
+    }
+    buf_consume(kept, (size_t)(ack->offset - held->stream_at[i]));
+    held->stream_at[i] = ack->offset;
+    if (core_held_has_cores(held)) {
+        struct core_effect *effect = core_emit(core, CORE_EFFECT_STREAM_WINDOW);
+        effect->stream_window.owner = held->key.owner;
+        effect->stream_window.ack = *ack;
+    }
+}
+
+void core_held_repeat(struct core *core, struct core_held *held)
+{
+    for (unsigned i = 0; held->streams != NULL && i < 2; i++) {
+        send_stream(core, held, i, held->stream_at[i], buf_slice(&held->streams[i]));
+    }
+    if (held->state == CORE_HELD_ENDED) {
+        send_result(core, held);
+    } else if (held->state == CORE_HELD_RUNNING) {
+        struct wire_message message = {.type = WIRE_MESSAGE_STARTED};
+        message.started.id = held->key.id;
+        core_send(core, held->owner, &message);
+    }
+}

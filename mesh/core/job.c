@@ -1,0 +1,425 @@
+/* The life of a job: submitted, filled while it already runs, done when each task has its result.
+ *
+ * Memory is bounded by back-pressure: a client may add only so many tasks beyond those whose
+ * results it has dealt with, and results that it does not deal with stop further placing. */
+#include "mesh/core/job.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mesh/core/blob.h"
+#include "mesh/core/peer.h"
+#include "wire/base/mem.h"
+
+struct core_job *core_job_find(const struct core *core, uint64_t id)
+{
+    struct table_entry *entry = table_find(&core->jobs, &id);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_job, by_id) : NULL;
+}
+
+/* --- what the client is told -------------------------------------------------------------------
+ */
+
+void core_client_error(struct core *core, uint64_t client, enum wire_error error,
+                       const char *format, ...)
+{
+    char line[WIRE_REASON_BYTES_MAX];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    ensure(n >= 0);
+    struct wire_message message = {.type = WIRE_MESSAGE_ERROR};
+    message.error.error = error;
+    message.error.text = core_batch_copy(core, slice_str(line));
+    core_client_send(core, client, &message);
+}
+
+void core_job_notice(struct core *core, struct core_job *job, const char *format, ...)
+{
+    if (job->client == NULL) {
+        return;
+    }
+    char line[WIRE_REASON_BYTES_MAX];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    ensure(n >= 0);
+    struct wire_message message = {.type = WIRE_MESSAGE_NOTICE};
+    message.notice.job = job->id;
+    message.notice.text = core_batch_copy(core, slice_str(line));
+    core_client_send(core, job->client->id, &message);
+}
+
+static void tell_if_alone(struct core *core, struct core_job *job)
+{
+    if (!job->is_alone_told && !job->is_over && core_peer_n_up(core) == 0 &&
+        core->config.cores > 0) {
+        job->is_alone_told = true;
+        core_job_notice(core, job, "no other peer in sight: running here");
+    }
+}
+
+static void send_accepted(struct core *core, struct core_job *job)
+{
+    job->tasks_max = CORE_TASKS_FIRST;
+    struct wire_message message = {.type = WIRE_MESSAGE_ACCEPTED};
+    message.accepted.job = job->id;
+    message.accepted.tasks_max = job->tasks_max;
+    core_client_send(core, job->client->id, &message);
+    if (core->now_ns >= core->config.now_ns + CORE_STARTUP_NS) {
+        tell_if_alone(core, job);
+    }
+}
+
+/* --- birth and death ---------------------------------------------------------------------------
+ */
+
+static void job_free(struct core_grave *grave)
+{
+    struct core_job *job = CONTAINER_OF(grave, struct core_job, grave);
+    table_done(&job->tasks);
+    table_done(&job->by_peer);
+    arena_done(&job->arena);
+    mem_free(job);
+}
+
+static void job_bury(struct core *core, struct core_job *job)
+{
+    while (!list_is_empty(&job->sites)) {
+        core_site_free(core, LIST_ENTRY(job->sites.next, struct core_site, of_job));
+    }
+    for (uint32_t i = 0; i < job->spec.files.n; i++) {
+        core_blob_unref(core, &job->spec.files.items[i].hash);
+    }
+    core_timer_stop(core, &job->stuck_timer);
+    list_remove(&job->ready);
+    list_remove(&job->in_startup);
+    table_remove(&core->jobs, &job->by_id);
+    core_bury(core, &job->grave, job_free);
+}
+
+static char **copy_texts(struct arena *arena, struct wire_slices from)
+{
+    char **texts = arena_alloc(arena, from.n, sizeof(char *));
+    ensure(texts != NULL);
+    for (uint32_t i = 0; i < from.n; i++) {
+        texts[i] = arena_alloc(arena, from.items[i].n + 1, 1);
+        ensure(texts[i] != NULL);
+        memcpy(texts[i], from.items[i].p, from.items[i].n);
+    }
+    return texts;
+}
+
+static void copy_options(struct core_job *job, const struct wire_submit *submit)
+{
+    int r = core_spec_copy(&job->arena, &submit->spec, &job->spec);
+    r = r == 0 ? arena_copy(&job->arena, submit->name, &job->name) : r;
+    ensure(r == 0); /* our own client's, within the limits of one message */
+    struct wire_job_spec *spec = &job->spec;
+    spec->cores = spec->cores > 0 ? spec->cores : 1;
+    spec->lease_ms = spec->lease_ms == 0                  ? CORE_LEASE_DEFAULT_MS
+                     : spec->lease_ms < CORE_LEASE_MIN_MS ? CORE_LEASE_MIN_MS
+                     : spec->lease_ms < CORE_LEASE_MAX_MS ? spec->lease_ms
+                                                          : CORE_LEASE_MAX_MS;
+    if (spec->output_bytes_max == 0) {
+        spec->output_bytes_max = CORE_OUTPUT_DEFAULT_BYTES;
+    }
+    job->on = copy_texts(&job->arena, submit->on);
+    job->n_on = submit->on.n;
+    job->except = copy_texts(&job->arena, submit->except);
+    job->n_except = submit->except.n;
+    job->jobs_max = submit->jobs_max;
+    job->runs_max = submit->runs_max;
+    job->is_once = submit->is_once;
+    job->may_speculate = submit->may_speculate;
+    job->require_peers = submit->require_peers;
+}
+
+static struct core_job *job_new(struct core *core, struct core_client *client,
+                                const struct wire_submit *submit)
+{
+    struct core_job *job = mem_alloc_or_die(1, sizeof(*job));
+    arena_init(&job->arena, WIRE_ARENA_BYTES_MAX);
+    copy_options(job, submit);
+    job->id = core->next_job++;
+    job->client = client;
+    job->uid = client->uid;
+    job->since_ns = core->now_ns;
+    job->stuck_timer.fire = core_job_stuck_fire;
+    table_init(&job->tasks, sizeof(uint32_t), core->config.seed);
+    table_init(&job->by_peer, sizeof(struct wire_key), core->config.seed);
+    list_init(&job->waiting);
+    list_init(&job->ready);
+    list_init(&job->sites);
+    list_init(&job->in_startup);
+    table_insert(&core->jobs, &job->by_id, &job->id);
+    for (uint32_t i = 0; i < job->spec.files.n; i++) {
+        core_blob_ref(core, &job->spec.files.items[i].hash);
+    }
+    return job;
+}
+
+static bool is_submit_refused(struct core *core, struct core_client *client,
+                              const struct wire_submit *submit)
+{
+    if (core->is_stopping) {
+        core_client_error(core, client->id, WIRE_ERROR_UNAVAILABLE, "the daemon is ending");
+    } else if (submit->is_detached) {
+        core_client_error(core, client->id, WIRE_ERROR_UNAVAILABLE,
+                          "this daemon keeps no journal, so it takes no detached jobs");
+    } else if (core->jobs.n >= CORE_JOBS_MAX) {
+        core_client_error(core, client->id, WIRE_ERROR_LIMIT, "this peer has %u jobs already",
+                          CORE_JOBS_MAX);
+    } else if (submit->spec.cores > WIRE_CORES_MAX) {
+        core_client_error(core, client->id, WIRE_ERROR_INVALID,
+                          "a task may ask for at most %u cores", WIRE_CORES_MAX);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void refuse_lonely(struct core *core, struct core_job *job)
+{
+    core_client_error(core, job->client->id, WIRE_ERROR_UNAVAILABLE,
+                      "%u other peers are up, %u are required", core_peer_n_up(core),
+                      job->require_peers);
+    job_bury(core, job);
+}
+
+void core_job_submit(struct core *core, struct core_client *client,
+                     const struct wire_submit *submit)
+{
+    if (is_submit_refused(core, client, submit)) {
+        return;
+    }
+    struct core_job *job = job_new(core, client, submit);
+    if (job->require_peers <= core_peer_n_up(core)) {
+        send_accepted(core, job);
+    } else if (core->now_ns < core->config.now_ns + CORE_STARTUP_NS) {
+        list_push_back(&core->startup, &job->in_startup);
+    } else {
+        refuse_lonely(core, job);
+    }
+}
+
+void core_job_on_peer_up(struct core *core)
+{
+    uint32_t n_up = core_peer_n_up(core);
+    struct list *node = core->startup.next;
+    while (node != &core->startup) {
+        struct core_job *job = LIST_ENTRY(node, struct core_job, in_startup);
+        node = node->next;
+        if (job->require_peers <= n_up) {
+            list_remove(&job->in_startup);
+            send_accepted(core, job);
+        }
+    }
+}
+
+static void startup_fire(struct core *core, struct core_timer *timer)
+{
+    core_job_on_peer_up(core);
+    while (!list_is_empty(&core->startup)) {
+        refuse_lonely(core, LIST_ENTRY(core->startup.next, struct core_job, in_startup));
+    }
+    table_for_each (entry, &core->jobs) {
+        tell_if_alone(core, LIST_ENTRY(entry, struct core_job, by_id));
+    }
+    core->is_check_due = true;
+    core->is_place_due = true;
+}
+
+void core_job_init(struct core *core)
+{
+    core->startup_timer.fire = startup_fire;
+    core_timer_set(core, &core->startup_timer, core->now_ns + CORE_STARTUP_NS);
+}
+
+/* --- tasks come in -----------------------------------------------------------------------------
+ */
+
+void core_job_add_task(struct core *core, struct core_client *client,
+                       const struct wire_add_task *add)
+{
+    struct core_job *job = core_job_find(core, add->job);
+    if (job == NULL || job->client != client || job->is_over) {
+        core->n_ignored++;    /* cancelled a moment ago */
+        if (add->has_input) { /* it was stored for us: let it go */
+            core_blob_ref(core, &add->input);
+            core_blob_unref(core, &add->input);
+        }
+        return;
+    }
+    if (job->is_complete || add->task != job->n_added + 1 || add->task > job->tasks_max) {
+        core_client_error(core, client->id, WIRE_ERROR_INVALID,
+                          "task %u of job %llu comes out of order or beyond the credit of %llu",
+                          add->task, (unsigned long long)job->id,
+                          (unsigned long long)job->tasks_max);
+        core_job_cancel(core, job);
+        return;
+    }
+    job->n_added++;
+    struct core_task *task = core_task_new(core, job, add);
+    job->argv_bytes += task->argv_bytes;
+    core->is_check_due |= job->n_refused > 0 || job->n_added == 1;
+    core_job_update(core, job);
+}
+
+void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tasks)
+{
+    if (job->is_over || job->is_complete) {
+        return;
+    }
+    if (n_tasks != job->n_added) {
+        core_client_error(core, job->client->id, WIRE_ERROR_INVALID,
+                          "job %llu has %u tasks, not %u", (unsigned long long)job->id,
+                          job->n_added, n_tasks);
+        core_job_cancel(core, job);
+        return;
+    }
+    job->is_complete = true;
+    core_job_update(core, job);
+}
+
+static void raise_credit(struct core *core, struct core_job *job)
+{
+    if (job->is_complete || job->client == NULL || job->n_added == 0) {
+        return;
+    }
+    uint64_t n_open = job->n_added - job->n_acked;
+    if (n_open >= CORE_JOB_TASKS_MAX || job->argv_bytes >= CORE_JOB_BYTES_MAX) {
+        return;
+    }
+    uint64_t n_live = job->n_added - job->n_done;
+    uint64_t each = n_live > 0 ? job->argv_bytes / n_live + 1 : 1;
+    uint64_t ahead = (CORE_JOB_BYTES_MAX - job->argv_bytes) / each + 1;
+    ahead = ahead < CORE_TASKS_STEP ? ahead : CORE_TASKS_STEP;
+    uint64_t max = job->n_added + ahead;
+    uint64_t window = job->n_acked + CORE_JOB_TASKS_MAX;
+    max = max < window ? max : window;
+    bool is_short = job->tasks_max - job->n_added <= CORE_TASKS_FIRST / 2;
+    if (max > job->tasks_max && (is_short || max - job->tasks_max >= CORE_TASKS_STEP / 2)) {
+        job->tasks_max = max;
+        struct wire_message message = {.type = WIRE_MESSAGE_TASK_CREDIT};
+        message.task_credit.job = job->id;
+        message.task_credit.tasks_max = max;
+        core_client_send(core, job->client->id, &message);
+    }
+}
+
+/* --- results go out ----------------------------------------------------------------------------
+ */
+
+void core_job_on_done_ack(struct core *core, struct core_job *job, uint64_t n_done)
+{
+    if (n_done <= job->n_acked || n_done > job->n_done) {
+        return;
+    }
+    /* The bytes of each result are not kept: those acknowledged are taken for average ones. */
+    uint64_t n_before = job->n_done - job->n_acked;
+    uint64_t n_after = job->n_done - n_done;
+    job->unacked_bytes = job->unacked_bytes / n_before * n_after;
+    job->n_acked = n_done;
+    core_job_update(core, job);
+}
+
+static void job_over(struct core *core, struct core_job *job)
+{
+    job->is_over = true;
+    core_timer_stop(core, &job->stuck_timer);
+    if (job->client != NULL) {
+        struct wire_message message = {.type = WIRE_MESSAGE_JOB_DONE};
+        message.job_done = (struct wire_job_done){.job = job->id,
+                                                  .n_tasks = job->n_added,
+                                                  .n_succeeded = job->n_succeeded,
+                                                  .n_failed = job->n_failed,
+                                                  .n_lost = job->n_lost};
+        core_client_send(core, job->client->id, &message);
+    }
+    struct wire_message end = {.type = WIRE_MESSAGE_JOB_END};
+    end.job_end.job = job->id;
+    list_for_each (node, &job->sites) {
+        struct core_site *site = LIST_ENTRY(node, struct core_site, of_job);
+        uint64_t link = site->peer->is_self        ? 1
+                        : site->peer->link != NULL ? site->peer->link->id
+                                                   : 0;
+        if (site->job_link != 0 && site->job_link == link) {
+            core_send(core, site->peer, &end);
+        }
+    }
+}
+
+void core_job_update(struct core *core, struct core_job *job)
+{
+    if (!job->is_over && job->is_complete && job->n_done == job->n_added) {
+        job_over(core, job);
+    }
+    bool is_blocked = job->n_done - job->n_acked > CORE_DONE_UNACKED_MAX ||
+                      job->unacked_bytes > CORE_DONE_BYTES_MAX;
+    bool is_full = job->jobs_max > 0 && job->n_active >= job->jobs_max;
+    bool is_ready = job->n_waiting > 0 && !is_blocked && !is_full && !job->is_over;
+    if (is_ready && !list_is_linked(&job->ready)) {
+        list_push_back(&core->ready, &job->ready);
+    } else if (!is_ready) {
+        list_remove(&job->ready);
+    }
+    core->is_place_due = true;
+    if (job->is_over && job->tasks.n == 0) {
+        job_bury(core, job);
+    } else if (!job->is_over) {
+        raise_credit(core, job);
+    }
+}
+
+void core_job_cancel(struct core *core, struct core_job *job)
+{
+    if (job->is_over) {
+        return;
+    }
+    if (list_is_linked(&job->in_startup)) {
+        job_bury(core, job);
+        return;
+    }
+    job->is_complete = true;
+    job->n_added++; /* so that it is not over before the last task is */
+    table_for_each (entry, &job->tasks) {
+        struct core_task *task = LIST_ENTRY(entry, struct core_task, by_number);
+        if (task->state != CORE_TASK_DONE) {
+            core_task_give_up(core, task, WIRE_END_CANCELLED, WIRE_REFUSAL_NONE, slice_str(""));
+        }
+    }
+    job->n_added--;
+    core_job_update(core, job);
+}
+
+void core_job_stop_all(struct core *core)
+{
+    table_for_each (entry, &core->jobs) {
+        core_job_cancel(core, LIST_ENTRY(entry, struct core_job, by_id));
+    }
+}
+
+void core_job_free_all(struct core *core)
+{
+    core->effects = NULL;
+    table_for_each (entry, &core->jobs) {
+        struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
+        table_for_each (inner, &job->tasks) {
+            struct core_task *task = LIST_ENTRY(inner, struct core_task, by_number);
+            while (!list_is_empty(&task->attempts)) {
+                core_attempt_free(core,
+                                  LIST_ENTRY(task->attempts.next, struct core_attempt, of_task));
+            }
+            task->state = CORE_TASK_DONE;
+            core_task_maybe_free(core, task);
+        }
+        job->is_over = true;
+        if (table_find(&core->jobs, &job->id) != NULL) {
+            job_bury(core, job);
+        }
+    }
+}

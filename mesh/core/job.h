@@ -1,0 +1,89 @@
+/* The submitter role: jobs of local clients, their tasks, where each is placed, and its one result.
+ *
+ * job.c is the life of a job, task.c of a task and its attempts, place.c chooses peers,
+ * owner_recv.c hears executors, reunion.c settles what is where after a cut, stream.c passes output
+ * on as it comes. */
+#ifndef MESH_CORE_JOB_H
+#define MESH_CORE_JOB_H
+
+#include "mesh/core/core_internal.h"
+
+/* job.c */
+void core_job_init(struct core *core);
+void core_job_free_all(struct core *core);
+void core_job_stop_all(struct core *core);
+struct core_job *core_job_find(const struct core *core, uint64_t id);
+void core_job_submit(struct core *core, struct core_client *client,
+                     const struct wire_submit *submit);
+void core_job_add_task(struct core *core, struct core_client *client,
+                       const struct wire_add_task *add);
+void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tasks);
+void core_job_on_done_ack(struct core *core, struct core_job *job, uint64_t n_done);
+void core_job_cancel(struct core *core, struct core_job *job);
+/* What depends on its counts: whether tasks may be placed, how many may be added, whether it is
+ * over. To be called after each change. */
+void core_job_update(struct core *core, struct core_job *job);
+void core_job_notice(struct core *core, struct core_job *job, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A peer came up: jobs that wait for peers are answered. */
+void core_job_on_peer_up(struct core *core);
+void core_client_error(struct core *core, uint64_t client, enum wire_error error,
+                       const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* task.c */
+struct core_task *core_task_new(struct core *core, struct core_job *job,
+                                const struct wire_add_task *add);
+struct core_task *core_task_find(const struct core_job *job, uint32_t number);
+bool core_task_move(struct core *core, struct core_task *task, enum core_task_cause cause);
+void core_task_place(struct core *core, struct core_task *task, struct core_site *site);
+/* Its one result. `attempt` may be NULL: none counted. */
+void core_task_report(struct core *core, struct core_task *task, const struct core_attempt *attempt,
+                      enum wire_refusal refusal, const struct wire_result *result);
+/* Ends it without a result of its own. */
+void core_task_give_up(struct core *core, struct core_task *task, enum wire_end end,
+                       enum wire_refusal refusal, struct slice detail);
+/* Back to waiting, unless another attempt is out. */
+void core_task_requeue(struct core *core, struct core_task *task);
+void core_task_maybe_free(struct core *core, struct core_task *task);
+/* The result counts; its output is fetched first where that is needed. */
+void core_task_result(struct core *core, struct core_attempt *attempt,
+                      const struct wire_result *result);
+struct core_attempt *core_attempt_find(const struct core_task *task, const struct core_peer *peer,
+                                       uint32_t number);
+/* Gone for good: no longer counted, freed. */
+void core_attempt_free(struct core *core, struct core_attempt *attempt);
+/* Its peer is lost, or does not have it. */
+void core_attempt_lost(struct core *core, struct core_attempt *attempt);
+/* A lost one is found to be there still. */
+void core_attempt_found(struct core *core, struct core_attempt *attempt);
+struct wire_attempt_id core_attempt_id(const struct core *core, const struct core_attempt *attempt);
+void core_result_ack(struct core *core, struct core_peer *peer, const struct wire_attempt_id *id);
+
+/* place.c */
+void core_place_run(struct core *core);
+void core_want_run(struct core *core);
+/* Whether it can take tasks at all changed. */
+void core_place_peer_changed(struct core *core, struct core_peer *peer);
+/* Its credit or what is placed there changed. */
+void core_place_update_spare(struct core *core, struct core_peer *peer);
+void core_place_forget_peer(struct core *core, struct core_peer *peer);
+struct core_site *core_site_get(struct core *core, struct core_job *job, struct core_peer *peer);
+void core_site_free(struct core *core, struct core_site *site);
+void core_job_stuck_fire(struct core *core, struct core_timer *timer);
+
+/* owner_recv.c, reunion.c, stream.c */
+bool core_owner_on_message(struct core *core, struct core_peer *peer,
+                           const struct wire_message *message);
+void core_owner_on_inventory(struct core *core, struct core_peer *peer,
+                             const struct wire_inventory *inventory);
+void core_owner_link_up(struct core *core, struct core_peer *peer);
+void core_owner_peer_lost(struct core *core, struct core_peer *peer);
+bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
+                          const struct wire_hash *hash);
+void core_stream_on_data(struct core *core, struct core_peer *peer,
+                         const struct wire_stream_data *data);
+void core_stream_on_client_ack(struct core *core, struct core_job *job,
+                               const struct wire_client_stream_ack *ack);
+void core_stream_placed(struct core *core, struct core_task *task, const struct core_peer *peer);
+
+#endif

@@ -1,0 +1,69 @@
+/* Every maximum and every span of time of the core, with its unit and its reason. Those of the
+ * protocol are in wire/limits.h. */
+#ifndef MESH_CORE_LIMITS_H
+#define MESH_CORE_LIMITS_H
+
+#include <stdint.h>
+
+#define CORE_MS UINT64_C(1000000)
+#define CORE_S  UINT64_C(1000000000)
+
+/* --- peers -------------------------------------------------------------------------------------
+ */
+
+#define CORE_PEERS_MAX  8192u /* records; a new stranger beyond that is not taken up */
+#define CORE_DIALS_MAX  64u   /* at once, over all peers */
+#define CORE_STATIC_MAX 256u  /* --peer */
+
+#define CORE_BEAT_BUSY_MS 500u  /* where attempts are outstanding in either direction */
+#define CORE_BEAT_IDLE_MS 5000u /* otherwise */
+#define CORE_BEAT_MS_MAX  60000u
+
+#define CORE_DIAL_TIMEOUT_NS (3 * CORE_S)    /* connect and handshake together */
+#define CORE_DIAL_STAGGER_NS (200 * CORE_MS) /* then the next address is tried as well */
+#define CORE_REDIAL_NS       (1 * CORE_S)    /* of a peer lost a short while ago */
+#define CORE_REDIAL_FAST_NS  (600 * CORE_S)  /* this is "a short while" */
+#define CORE_REDIAL_MAX_NS   (300 * CORE_S)  /* longest pause between rounds of dials */
+#define CORE_FORGET_NS       (UINT64_C(7) * 86400 * CORE_S) /* nothing heard: no longer dialled */
+#define CORE_OVERLAP_NS      (500 * CORE_MS) /* two sessions this close overlapped in handshake */
+#define CORE_LOST_NS         (150 * CORE_MS) /* a cut peer that answers no redial is given up */
+#define CORE_CHALLENGE_NS    (3 * CORE_S)    /* for the old session to prove a clone */
+#define CORE_CONFLICT_NS     (60 * CORE_S)   /* a cloned identity is kept out */
+#define CORE_LATE_NS         (250 * CORE_MS) /* own loop this late: accuse nobody */
+#define CORE_GRACE_NS        (750 * CORE_MS) /* for that long: one busy beat, and then some */
+#define CORE_GOSSIP_PER_S    20u             /* dials to peers only heard of */
+#define CORE_REST_NS         (5 * CORE_S)    /* of a peer that could not start a task */
+
+/* --- submitter ---------------------------------------------------------------------------------
+ */
+
+#define CORE_STARTUP_NS           (1 * CORE_S)    /* to see peers before saying there are none */
+#define CORE_STUCK_NS             (500 * CORE_MS) /* before "no peer can start it" is final */
+#define CORE_JOBS_MAX             4096u
+#define CORE_JOB_TASKS_MAX        4096u       /* of a job: added, its result not dealt with */
+#define CORE_JOB_BYTES_MAX        (32u << 20) /* arguments of those */
+#define CORE_TASKS_FIRST          64u         /* a client may add before it hears more */
+#define CORE_TASKS_STEP           1024u       /* and at most this many ahead later */
+#define CORE_DONE_UNACKED_MAX     1024u /* results a client has not dealt with: place no more */
+#define CORE_DONE_BYTES_MAX       (16u << 20) /* their inlined output */
+#define CORE_CELL_DEATHS_MAX      3u          /* of one task: it is poison */
+#define CORE_OLD_ATTEMPTS_MAX     8u          /* lost ones whose answer would still be known */
+#define CORE_LEASE_DEFAULT_MS     10000u      /* attached jobs */
+#define CORE_LEASE_MIN_MS         1000u
+#define CORE_LEASE_MAX_MS         (86400u * 1000u)
+#define CORE_OUTPUT_DEFAULT_BYTES (UINT64_C(1) << 30)
+#define CORE_CLIENTS_MAX          256u
+#define CORE_WATCH_NS             (250 * CORE_MS) /* between two lists to a watcher */
+
+/* --- executor ----------------------------------------------------------------------------------
+ */
+
+#define CORE_OWNER_JOBS_MAX   1024u /* of one submitter here */
+#define CORE_HELD_ENDED_MAX   1024u /* unacknowledged: begin no more of that submitter's */
+#define CORE_CELL_IDLE_NS     (5 * CORE_S)
+#define CORE_PREFETCH_NS      (5 * CORE_MS) /* work to have at hand, or two round trips */
+#define CORE_PREFETCH_LONG_NS (1 * CORE_S)  /* tasks that last longer are not prefetched */
+#define CORE_RENEW_NS         (1 * CORE_S)
+#define CORE_STOP_NS          (2 * CORE_S) /* for what runs to end when the daemon stops */
+
+#endif

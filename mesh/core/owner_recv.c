@@ -1,0 +1,284 @@
+/* What executors say to the owner of tasks. Every answer is settled: a result is acknowledged when
+ * the owner has it for good, or when nobody wants it any more. */
+#include "mesh/core/blob.h"
+#include "mesh/core/job.h"
+#include "mesh/core/peer.h"
+
+struct found {
+    struct core_task *task;
+    struct core_attempt *attempt;
+};
+
+/* NULL members where there is none (any more). An id of another life of ours is not known. */
+static struct found find(const struct core *core, const struct core_peer *peer,
+                         const struct wire_attempt_id *id)
+{
+    struct found found = {0};
+    struct core_job *job = core_job_find(core, id->job);
+    if (job != NULL && id->incarnation == core->config.incarnation) {
+        found.task = core_task_find(job, id->task);
+    }
+    if (found.task != NULL) {
+        found.attempt = core_attempt_find(found.task, peer, id->number);
+    }
+    return found;
+}
+
+void core_result_ack(struct core *core, struct core_peer *peer, const struct wire_attempt_id *id)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_RESULT_ACK};
+    message.result_ack.id = *id;
+    core_send(core, peer, &message);
+}
+
+static void on_credit(struct core *core, struct core_peer *peer, const struct wire_credit *credit)
+{
+    peer->credit = *credit;
+    peer->credit.n_tasks = credit->n_tasks < WIRE_CREDIT_MAX ? credit->n_tasks : WIRE_CREDIT_MAX;
+    core_place_update_spare(core, peer);
+}
+
+static void on_started(struct core *core, struct core_peer *peer, const struct wire_attempt_id *id)
+{
+    struct found found = find(core, peer, id);
+    if (found.attempt == NULL || found.attempt->is_lost) {
+        core->n_ignored++;
+        return;
+    }
+    found.attempt->is_begun = true;
+    found.attempt->site->n_rests = 0;
+    if (found.task->state == CORE_TASK_PLACED) {
+        core_task_move(core, found.task, CORE_TASK_ON_BEGIN);
+    }
+}
+
+/* --- results -----------------------------------------------------------------------------------
+ */
+
+/* Takes the attempt off the books: its answer did not end the task. */
+static void settle(struct core *core, struct core_attempt *attempt, bool is_acked)
+{
+    struct core_task *task = attempt->task;
+    if (is_acked) {
+        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        core_result_ack(core, attempt->site->peer, &id);
+    }
+    core_attempt_free(core, attempt);
+    core_task_requeue(core, task);
+}
+
+static bool is_run_left(const struct core_job *job, const struct core_task *task)
+{
+    return !job->is_once && (job->runs_max == 0 || task->n_runs < job->runs_max);
+}
+
+static void on_own_end(struct core *core, struct core_attempt *attempt,
+                       const struct wire_result *result)
+{
+    struct core_task *task = attempt->task;
+    if (task->returned != NULL && task->returned->attempt == attempt) {
+        return; /* sent again; its output is on the way */
+    }
+    bool is_success = result->end == WIRE_END_EXITED && result->status == 0;
+    attempt->site->n_rests = 0;
+    task->n_runs++;
+    if (!is_success && is_run_left(task->job, task)) {
+        settle(core, attempt, true);
+    } else {
+        core_task_result(core, attempt, result);
+    }
+}
+
+static void on_cell_died(struct core *core, struct core_attempt *attempt,
+                         const struct wire_result *result)
+{
+    struct core_task *task = attempt->task;
+    if (++task->n_cell_deaths >= CORE_CELL_DEATHS_MAX || task->job->is_once) {
+        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, result);
+    } else {
+        settle(core, attempt, true);
+    }
+}
+
+static void rest_peer(struct core *core, struct core_peer *peer, uint64_t for_ns)
+{
+    peer->is_resting = true;
+    core_timer_set(core, &peer->rest_timer, core->now_ns + for_ns);
+    core_place_update_spare(core, peer);
+}
+
+static void on_mesh_end(struct core *core, struct core_attempt *attempt,
+                        const struct wire_result *result)
+{
+    struct core_task *task = attempt->task;
+    if (result->end == WIRE_END_NO_DISK) {
+        rest_peer(core, attempt->site->peer, CORE_REST_NS);
+    }
+    if (task->job->is_once && attempt->is_begun) {
+        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        core_result_ack(core, attempt->site->peer, &id);
+        core_attempt_free(core, attempt);
+        core_task_give_up(core, task, WIRE_END_LOST, WIRE_REFUSAL_NONE,
+                          core_batch_copy(core, slice_str(wire_end_text(result->end))));
+        return;
+    }
+    settle(core, attempt, true);
+}
+
+static void on_result(struct core *core, struct core_peer *peer,
+                      const struct wire_attempt_result *message)
+{
+    struct found found = find(core, peer, &message->id);
+    const struct wire_result *result = &message->result;
+    if (found.attempt == NULL) {
+        core_result_ack(core, peer, &message->id);
+        return;
+    }
+    struct core_attempt *attempt = found.attempt;
+    if (found.task->state == CORE_TASK_DONE) {
+        settle(core, attempt, true);
+        return;
+    }
+    bool is_by_itself = result->end == WIRE_END_EXITED || result->end == WIRE_END_SIGNALED;
+    if (attempt->is_lost && !is_by_itself) {
+        settle(core, attempt, true);
+        return;
+    }
+    switch ((enum wire_end)result->end) {
+    case WIRE_END_EXITED:
+    case WIRE_END_SIGNALED:
+    case WIRE_END_TIMEOUT:
+    case WIRE_END_OUTPUT_LIMIT:
+        on_own_end(core, attempt, result);
+        return;
+    case WIRE_END_CELL_DIED:
+        on_cell_died(core, attempt, result);
+        return;
+    case WIRE_END_NONE:
+    case WIRE_END_CANCELLED:
+    case WIRE_END_LEASE:
+    case WIRE_END_NO_DISK:
+    case WIRE_END_LOST:
+    case WIRE_END_NOT_STARTED:
+        on_mesh_end(core, attempt, result);
+        return;
+    }
+    settle(core, attempt, true); /* an end of a newer version: not one of ours */
+}
+
+/* --- refusals ----------------------------------------------------------------------------------
+ */
+
+static void site_out(struct core *core, struct core_site *site, const struct wire_refuse *refuse)
+{
+    if (site->refusal != WIRE_REFUSAL_NONE) {
+        return;
+    }
+    site->refusal = (enum wire_refusal)refuse->refusal;
+    core_text_set(site->detail, sizeof(site->detail), refuse->text);
+    site->job->n_refused++;
+    core->is_check_due = true;
+    core->is_want_due = true;
+    core_log(core, CORE_LOG_INFO, "%s is out for job %llu: %s", core_peer_label(site->peer),
+             (unsigned long long)site->job->id, wire_refusal_text(refuse->refusal));
+}
+
+static void blame(struct core *core, struct core_site *site, const struct wire_refuse *refuse)
+{
+    switch ((enum wire_refusal)refuse->refusal) {
+    case WIRE_REFUSAL_NONE:
+    case WIRE_REFUSAL_RECALLED:
+    case WIRE_REFUSAL_NO_CREDIT:
+        return;
+    case WIRE_REFUSAL_UNKNOWN_JOB:
+        site->job_link = 0;
+        rest_peer(core, site->peer, CORE_REST_NS / 5);
+        return;
+    case WIRE_REFUSAL_DRAINING:
+    case WIRE_REFUSAL_BUSY:
+        rest_peer(core, site->peer, CORE_REST_NS / 5);
+        return;
+    case WIRE_REFUSAL_NO_CELL:
+    case WIRE_REFUSAL_NO_MEMORY:
+    case WIRE_REFUSAL_NO_DISK:
+        rest_peer(core, site->peer, CORE_REST_NS);
+        if (++site->n_rests >= 3) {
+            site_out(core, site, refuse);
+        }
+        return;
+    case WIRE_REFUSAL_NOT_FOUND:
+    case WIRE_REFUSAL_NOT_EXECUTABLE:
+    case WIRE_REFUSAL_NO_INTERPRETER:
+    case WIRE_REFUSAL_WRONG_ARCH:
+    case WIRE_REFUSAL_NO_SANDBOX:
+    case WIRE_REFUSAL_NO_BLOB:
+    case WIRE_REFUSAL_TOO_LARGE:
+        site_out(core, site, refuse);
+        return;
+    }
+    site_out(core, site, refuse); /* of a newer version */
+}
+
+static void on_refuse(struct core *core, struct core_peer *peer, const struct wire_refuse *refuse)
+{
+    struct found found = find(core, peer, &refuse->id);
+    if (found.attempt == NULL) {
+        core->n_ignored++;
+        return;
+    }
+    if (!found.attempt->is_cancelled) {
+        blame(core, found.attempt->site, refuse);
+    }
+    settle(core, found.attempt, false);
+}
+
+/* --- dispatch ----------------------------------------------------------------------------------
+ */
+
+bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
+                          const struct wire_hash *hash)
+{
+    list_for_each (node, &peer->sites) {
+        const struct core_site *site = LIST_ENTRY(node, struct core_site, of_peer);
+        const struct wire_files *files = &site->job->spec.files;
+        for (uint32_t i = 0; site->job_link != 0 && i < files->n; i++) {
+            if (memcmp(&files->items[i].hash, hash, sizeof(*hash)) == 0) {
+                return true;
+            }
+        }
+    }
+    list_for_each (node, &peer->placed) {
+        const struct core_task *task = LIST_ENTRY(node, struct core_attempt, of_peer)->task;
+        if (task->has_input && memcmp(&task->input, hash, sizeof(*hash)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool core_owner_on_message(struct core *core, struct core_peer *peer,
+                           const struct wire_message *message)
+{
+    switch ((unsigned)message->type) { /* as a number: the other messages are not for this role */
+    case WIRE_MESSAGE_CREDIT:
+        on_credit(core, peer, &message->credit);
+        return true;
+    case WIRE_MESSAGE_STARTED:
+        on_started(core, peer, &message->started.id);
+        return true;
+    case WIRE_MESSAGE_STREAM:
+        core_stream_on_data(core, peer, &message->stream);
+        return true;
+    case WIRE_MESSAGE_RESULT:
+        on_result(core, peer, &message->result);
+        return true;
+    case WIRE_MESSAGE_REFUSE:
+        on_refuse(core, peer, &message->refuse);
+        return true;
+    case WIRE_MESSAGE_INVENTORY:
+        core_owner_on_inventory(core, peer, &message->inventory);
+        return true;
+    default:
+        return false;
+    }
+}

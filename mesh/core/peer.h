@@ -1,0 +1,78 @@
+/* Other peers: who they are, where they can be dialled, which session stands, whether they live.
+ *
+ * peer.c keeps the records and their state, dial.c addresses and dials, link.c sessions, beat.c
+ * heartbeats and silence, gossip.c what peers tell of others. None of them knows jobs: they call
+ * core_owner_* (job.h) and core_exec_* (exec.h) where those must act. */
+#ifndef MESH_CORE_PEER_H
+#define MESH_CORE_PEER_H
+
+#include "mesh/core/core_internal.h"
+
+void core_peer_new_self(struct core *core);
+void core_peer_free_all(struct core *core);
+void core_peer_on_event(struct core *core, const struct core_event *event);
+/* A message from a peer, or from ourselves. */
+void core_peer_deliver(struct core *core, struct core_peer *peer,
+                       const struct wire_message *message);
+
+struct core_peer *core_peer_find(const struct core *core, const struct wire_key *key);
+/* NULL when there are too many. */
+struct core_peer *core_peer_get(struct core *core, const struct wire_key *key);
+/* Frees a record that nothing needs any more. */
+void core_peer_maybe_forget(struct core *core, struct core_peer *peer);
+/* Its name, or its id while it has none. */
+const char *core_peer_label(const struct core_peer *peer);
+/* True when the table has the change; acts on what leaving or reaching a state means. */
+bool core_peer_move(struct core *core, struct core_peer *peer, enum core_peer_cause cause);
+/* A session stands or stood a moment ago. */
+bool core_peer_is_here(const struct core_peer *peer);
+/* How many others are up. */
+uint32_t core_peer_n_up(const struct core *core);
+/* Whether somebody could still turn up within the time of a handshake. */
+bool core_peer_is_any_coming(const struct core *core);
+enum wire_peer_state core_peer_wire_state(const struct core_peer *peer);
+/* Whether `text` (of --on) means this peer: its name, or a prefix of its id. */
+bool core_peer_is_meant(const struct core_peer *peer, const char *text);
+
+/* dial.c */
+void core_dial_on_found(struct core *core, const struct core_event *event);
+void core_dial_on_lost(struct core *core, const struct wire_key *key);
+void core_dial_on_failed(struct core *core, const struct core_event *event);
+void core_dial_add_address(struct core_peer *peer, struct slice address, unsigned source);
+/* Begins a round of dials now, or in `in_ns`; nothing when a session stands. */
+void core_dial_start(struct core *core, struct core_peer *peer, uint64_t in_ns);
+void core_dial_stop(struct core *core, struct core_peer *peer);
+/* A dial became a link: forgets it. */
+void core_dial_done(struct core *core, uint64_t dial, struct core_peer *peer);
+void core_dial_init(struct core_peer *peer);
+
+/* link.c */
+void core_link_on_up(struct core *core, const struct core_event *event);
+void core_link_on_down(struct core *core, const struct core_event *event);
+void core_link_close(struct core *core, struct core_link *link, enum wire_reason reason,
+                     const char *text);
+/* The older of two sessions stays: its handshake overlapped, and it is the dial of the smaller
+ * key. Pure. */
+bool core_link_is_older_kept(const struct wire_key *self, const struct wire_key *peer,
+                             bool is_older_ours, bool is_newer_ours, uint64_t gap_ns);
+struct core_link *core_link_find(const struct core *core, uint64_t id);
+void core_link_on_challenge_met(struct core *core, struct core_link *link);
+void core_link_free_all(struct core *core);
+
+/* beat.c */
+void core_beat_init(struct core_peer *peer);
+void core_beat_link_up(struct core *core, struct core_peer *peer);
+void core_beat_link_gone(struct core *core, struct core_peer *peer);
+void core_beat_heard(struct core *core, struct core_peer *peer);
+void core_beat_on_beat(struct core *core, struct core_peer *peer, const struct wire_beat *beat);
+void core_beat_on_ack(struct core *core, struct core_peer *peer, const struct wire_beat_ack *ack);
+/* Attempts became outstanding: from now on the fast interval counts. */
+void core_beat_hurry(struct core *core, struct core_peer *peer);
+/* To everyone, at once: the offered cores changed. */
+void core_beat_all(struct core *core);
+
+/* gossip.c */
+void core_gossip_link_up(struct core *core, struct core_peer *peer);
+void core_gossip_on_peers(struct core *core, const struct wire_peers *peers);
+
+#endif

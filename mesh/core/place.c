@@ -1,0 +1,317 @@
+/* Which task goes where. The choice functions are pure; core_place_run() applies them until credit
+ * or tasks run out. Only peers that can take a task now are looked at: the list core.spare. */
+#include <string.h>
+
+#include "mesh/core/job.h"
+#include "mesh/core/peer.h"
+#include "wire/base/mem.h"
+
+/* --- sites: a job at a peer --------------------------------------------------------------------
+ */
+
+static bool is_any_meant(const struct core_peer *peer, char *const *texts, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (core_peer_is_meant(peer, texts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void judge_fit(const struct core_job *job, struct core_site *site)
+{
+    const struct core_peer *peer = site->peer;
+    site->fits = (job->spec.arch.n == 0 || slice_eq_str(job->spec.arch, peer->arch)) &&
+                 (job->n_on == 0 || is_any_meant(peer, job->on, job->n_on)) &&
+                 !is_any_meant(peer, job->except, job->n_except);
+}
+
+struct core_site *core_site_get(struct core *core, struct core_job *job, struct core_peer *peer)
+{
+    struct table_entry *entry = table_find(&job->by_peer, &peer->key);
+    if (entry != NULL) {
+        return LIST_ENTRY(entry, struct core_site, by_peer);
+    }
+    struct core_site *site = mem_alloc_or_die(1, sizeof(*site));
+    site->key = peer->key;
+    site->job = job;
+    site->peer = peer;
+    judge_fit(job, site);
+    table_insert(&job->by_peer, &site->by_peer, &site->key);
+    list_push_back(&job->sites, &site->of_job);
+    list_push_back(&peer->sites, &site->of_peer);
+    return site;
+}
+
+static void site_free(struct core_grave *grave)
+{
+    mem_free(CONTAINER_OF(grave, struct core_site, grave));
+}
+
+void core_site_free(struct core *core, struct core_site *site)
+{
+    site->job->n_refused -= site->refusal != WIRE_REFUSAL_NONE;
+    table_remove(&site->job->by_peer, &site->by_peer);
+    list_remove(&site->of_job);
+    list_remove(&site->of_peer);
+    core_bury(core, &site->grave, site_free);
+}
+
+void core_place_forget_peer(struct core *core, struct core_peer *peer)
+{
+    while (!list_is_empty(&peer->sites)) {
+        core_site_free(core, LIST_ENTRY(peer->sites.next, struct core_site, of_peer));
+    }
+    list_remove(&peer->spare);
+}
+
+/* --- who can take one --------------------------------------------------------------------------
+ */
+
+static bool can_take(const struct core_peer *peer)
+{
+    return peer->state == CORE_PEER_UP && (peer->is_self || peer->link != NULL) &&
+           peer->is_inventoried && !peer->is_resting && peer->n_placed < peer->credit.n_tasks;
+}
+
+void core_place_update_spare(struct core *core, struct core_peer *peer)
+{
+    bool is_spare = can_take(peer);
+    if (is_spare && !list_is_linked(&peer->spare)) {
+        list_push_back(&core->spare, &peer->spare);
+    } else if (!is_spare) {
+        list_remove(&peer->spare);
+    }
+    core->is_place_due |= is_spare;
+}
+
+void core_place_peer_changed(struct core *core, struct core_peer *peer)
+{
+    list_for_each (node, &peer->sites) {
+        struct core_site *site = LIST_ENTRY(node, struct core_site, of_peer);
+        judge_fit(site->job, site);
+    }
+    core_place_update_spare(core, peer);
+    core->is_check_due = true;
+    core->is_place_due = true;
+    core->is_want_due = true;
+}
+
+static bool is_site_open(const struct core_site *site)
+{
+    return site->fits && site->refusal == WIRE_REFUSAL_NONE &&
+           site->job->spec.cores <= site->peer->cores;
+}
+
+/* Idle cores first, then who has the files already, then the emptiest, then the nearest. */
+static bool is_better(const struct core_job *job, const struct core_site *a,
+                      const struct core_site *b)
+{
+    const struct core_peer *p = a->peer;
+    const struct core_peer *q = b->peer;
+    int64_t idle_p = (int64_t)p->credit.cores - p->cores_placed;
+    int64_t idle_q = (int64_t)q->credit.cores - q->cores_placed;
+    bool has_idle_p = idle_p >= (int64_t)job->spec.cores;
+    bool has_idle_q = idle_q >= (int64_t)job->spec.cores;
+    if (has_idle_p != has_idle_q) {
+        return has_idle_p;
+    }
+    bool has_files_p = p->is_self || a->job_link != 0;
+    bool has_files_q = q->is_self || b->job_link != 0;
+    if (job->spec.files.n > 0 && has_files_p != has_files_q) {
+        return has_files_p;
+    }
+    if (idle_p != idle_q) {
+        return idle_p > idle_q;
+    }
+    return p->rtt_ns < q->rtt_ns;
+}
+
+static struct core_site *choose_site(struct core *core, struct core_job *job)
+{
+    struct core_site *best = NULL;
+    list_for_each (node, &core->spare) {
+        struct core_peer *peer = LIST_ENTRY(node, struct core_peer, spare);
+        struct core_site *site = core_site_get(core, job, peer);
+        if (is_site_open(site) && (best == NULL || is_better(job, site, best))) {
+            best = site;
+        }
+    }
+    return best;
+}
+
+/* The job whose turn it is: priority, then fewest cores in use, then the older. */
+static struct core_job *choose_job(const struct core *core)
+{
+    struct core_job *best = NULL;
+    list_for_each (node, &core->ready) {
+        struct core_job *job = LIST_ENTRY(node, struct core_job, ready);
+        if (job->tried == core->n_passes) {
+            continue;
+        }
+        bool is_first = best == NULL || job->spec.priority > best->spec.priority ||
+                        (job->spec.priority == best->spec.priority &&
+                         (job->cores_placed < best->cores_placed ||
+                          (job->cores_placed == best->cores_placed && job->id < best->id)));
+        best = is_first ? job : best;
+    }
+    return best;
+}
+
+/* --- nobody can --------------------------------------------------------------------------------
+ */
+
+struct prospect {
+    uint32_t n_can;         /* peers that could run the job */
+    uint32_t n_out;         /* that would fit, and refused it */
+    struct core_site *site; /* the first of those */
+};
+
+static struct prospect prospect_of(struct core *core, struct core_job *job)
+{
+    struct prospect prospect = {0};
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (!peer->is_self && !core_peer_is_here(peer)) {
+            continue;
+        }
+        struct core_site *site = core_site_get(core, job, peer);
+        if (!site->fits || job->spec.cores > peer->cores) {
+            continue;
+        }
+        prospect.n_can += site->refusal == WIRE_REFUSAL_NONE;
+        prospect.n_out += site->refusal != WIRE_REFUSAL_NONE;
+        if (site->refusal != WIRE_REFUSAL_NONE && prospect.site == NULL) {
+            prospect.site = site;
+        }
+    }
+    return prospect;
+}
+
+static void check_job(struct core *core, struct core_job *job)
+{
+    struct prospect prospect = prospect_of(core, job);
+    if (prospect.n_can > 0) {
+        core_timer_stop(core, &job->stuck_timer);
+    } else if (prospect.n_out > 0) {
+        if (!heap_has(&job->stuck_timer.entry)) {
+            bool is_any_coming = core_peer_is_any_coming(core);
+            core_timer_set(core, &job->stuck_timer,
+                           core->now_ns + (is_any_coming ? CORE_STUCK_NS : 0));
+        }
+    } else if (!job->is_unfit_told && !heap_has(&core->startup_timer.entry)) {
+        job->is_unfit_told = true;
+        core_job_notice(
+            core, job, "no peer in sight can run this (%u cores a task%s%.*s): it waits for one",
+            job->spec.cores, job->spec.arch.n > 0 ? ", " : "", SLICE_FMT(job->spec.arch));
+    }
+}
+
+void core_job_stuck_fire(struct core *core, struct core_timer *timer)
+{
+    struct core_job *job = CONTAINER_OF(timer, struct core_job, stuck_timer);
+    struct prospect prospect = prospect_of(core, job);
+    if (job->is_over || prospect.n_can > 0 || prospect.site == NULL) {
+        return;
+    }
+    enum wire_refusal refusal = prospect.site->refusal;
+    struct slice detail = core_batch_copy(core, slice_str(prospect.site->detail));
+    while (!job->is_over && !list_is_empty(&job->waiting)) {
+        struct core_task *task = LIST_ENTRY(job->waiting.next, struct core_task, in_waiting);
+        core_task_give_up(core, task, WIRE_END_NOT_STARTED, refusal, detail);
+    }
+}
+
+/* --- the run -----------------------------------------------------------------------------------
+ */
+
+static unsigned bits(uint64_t n)
+{
+    unsigned n_bits = 0;
+    for (; n > 0; n >>= 1) {
+        n_bits++;
+    }
+    return n_bits;
+}
+
+/* What peers are told of waiting tasks changes with the order of magnitude. */
+static void note_waiting(struct core *core)
+{
+    uint64_t n = 0;
+    list_for_each (node, &core->ready) {
+        n += LIST_ENTRY(node, struct core_job, ready)->n_waiting;
+    }
+    unsigned class = bits(n);
+    if (class != core->want_class) {
+        core->want_class = class;
+        core->is_want_due = true;
+    }
+}
+
+void core_place_run(struct core *core)
+{
+    if (core->is_check_due) {
+        core->is_check_due = false;
+        table_for_each (entry, &core->jobs) {
+            struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
+            if (job->n_waiting > 0 && !job->is_over) {
+                check_job(core, job);
+            }
+        }
+    }
+    core->n_passes++;
+    while (!list_is_empty(&core->spare)) {
+        struct core_job *job = choose_job(core);
+        if (job == NULL) {
+            break;
+        }
+        struct core_site *site = choose_site(core, job);
+        if (site == NULL) {
+            job->tried = core->n_passes;
+            continue;
+        }
+        core_task_place(core, LIST_ENTRY(job->waiting.next, struct core_task, in_waiting), site);
+        core_job_update(core, job);
+    }
+    core->is_place_due = false;
+    note_waiting(core);
+}
+
+static struct wire_want want_of(struct core *core, struct core_peer *peer)
+{
+    uint64_t n_tasks = 0;
+    uint64_t n_cores = 0;
+    list_for_each (node, &core->ready) {
+        struct core_job *job = LIST_ENTRY(node, struct core_job, ready);
+        if (!is_site_open(core_site_get(core, job, peer))) {
+            continue;
+        }
+        uint64_t n = job->n_waiting;
+        if (job->jobs_max > 0 && n > job->jobs_max - job->n_active) {
+            n = job->jobs_max - job->n_active;
+        }
+        n_tasks += n;
+        n_cores += n * job->spec.cores;
+    }
+    return (struct wire_want){.n_tasks = n_tasks < UINT32_MAX ? (uint32_t)n_tasks : UINT32_MAX,
+                              .cores = n_cores < UINT32_MAX ? (uint32_t)n_cores : UINT32_MAX};
+}
+
+void core_want_run(struct core *core)
+{
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (!peer->is_self && (peer->link == NULL || !peer->is_inventoried)) {
+            continue;
+        }
+        struct wire_want want = want_of(core, peer);
+        if (bits(want.n_tasks) != bits(peer->want_sent.n_tasks) ||
+            bits(want.cores) != bits(peer->want_sent.cores)) {
+            peer->want_sent = want;
+            struct wire_message message = {.type = WIRE_MESSAGE_WANT};
+            message.want = want;
+            core_send(core, peer, &message);
+        }
+    }
+}

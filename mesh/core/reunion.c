@@ -1,0 +1,113 @@
+/* What is where after a cut. The executor says what it holds; what may go on is kept, the rest is
+ * dropped there, and what we believe to be there and is not goes back to waiting. */
+#include "mesh/core/job.h"
+#include "mesh/core/peer.h"
+
+void core_owner_link_up(struct core *core, struct core_peer *peer)
+{
+    peer->credit = (struct wire_credit){0};
+    peer->want_sent = (struct wire_want){0};
+    list_for_each (node, &peer->placed) {
+        LIST_ENTRY(node, struct core_attempt, of_peer)->is_seen = false;
+    }
+    core_place_peer_changed(core, peer);
+    core_job_on_peer_up(core);
+}
+
+/* Whether the attempt may go on where it is. */
+static bool is_kept(struct core *core, struct core_peer *peer, const struct wire_held_attempt *held)
+{
+    struct core_job *job = core_job_find(core, held->id.job);
+    bool is_ours = job != NULL && held->id.incarnation == core->config.incarnation;
+    struct core_task *task = is_ours ? core_task_find(job, held->id.task) : NULL;
+    struct core_attempt *attempt =
+        task != NULL ? core_attempt_find(task, peer, held->id.number) : NULL;
+    if (attempt == NULL) {
+        return false;
+    }
+    attempt->is_seen = true;
+    if (task->state == CORE_TASK_DONE || attempt->is_cancelled) {
+        core_attempt_free(core, attempt);
+        core_task_requeue(core, task);
+        return false;
+    }
+    if (attempt->is_lost && held->held == WIRE_HELD_RUNNING && task->state == CORE_TASK_WAITING) {
+        core_attempt_found(core, attempt);
+        return true;
+    }
+    if (attempt->is_lost && held->held != WIRE_HELD_ENDED) {
+        core_attempt_free(core, attempt);
+        return false;
+    }
+    return true;
+}
+
+static void send_verdict(struct core *core, struct core_peer *peer, enum wire_message_type type,
+                         const struct wire_attempt_id *ids, uint32_t n)
+{
+    if (n == 0) {
+        return;
+    }
+    struct wire_message message = {.type = type};
+    struct wire_attempt_ids list = {.items = ids, .n = n};
+    if (type == WIRE_MESSAGE_KEEP) {
+        message.keep.ids = list;
+    } else {
+        message.drop.ids = list;
+    }
+    core_send(core, peer, &message);
+}
+
+/* The attempts of this peer that its inventory did not name. */
+static void lose_unseen(struct core *core, struct core_peer *peer)
+{
+    struct core_attempt *attempt;
+    do {
+        attempt = NULL;
+        list_for_each (node, &peer->placed) {
+            struct core_attempt *at = LIST_ENTRY(node, struct core_attempt, of_peer);
+            if (!at->is_seen) {
+                attempt = at;
+                break;
+            }
+        }
+        if (attempt != NULL) {
+            core_attempt_lost(core, attempt);
+        }
+    } while (attempt != NULL);
+}
+
+void core_owner_on_inventory(struct core *core, struct core_peer *peer,
+                             const struct wire_inventory *inventory)
+{
+    if (peer->is_self || peer->is_inventoried) {
+        core->n_ignored++;
+        return;
+    }
+    struct wire_attempt_id *keep = core_batch_alloc(core, inventory->n, sizeof(*keep));
+    struct wire_attempt_id *drop = core_batch_alloc(core, inventory->n, sizeof(*drop));
+    uint32_t n_keep = 0;
+    uint32_t n_drop = 0;
+    for (uint32_t i = 0; i < inventory->n; i++) {
+        if (is_kept(core, peer, &inventory->items[i])) {
+            keep[n_keep++] = inventory->items[i].id;
+        } else {
+            drop[n_drop++] = inventory->items[i].id;
+        }
+    }
+    send_verdict(core, peer, WIRE_MESSAGE_KEEP, keep, n_keep);
+    send_verdict(core, peer, WIRE_MESSAGE_DROP, drop, n_drop);
+    if (inventory->is_last) {
+        lose_unseen(core, peer);
+        peer->is_inventoried = true;
+        core_place_peer_changed(core, peer);
+    }
+}
+
+void core_owner_peer_lost(struct core *core, struct core_peer *peer)
+{
+    peer->credit = (struct wire_credit){0};
+    while (!list_is_empty(&peer->placed)) {
+        core_attempt_lost(core, LIST_ENTRY(peer->placed.next, struct core_attempt, of_peer));
+    }
+}

@@ -1,0 +1,477 @@
+/* The life of a task and of its attempts. A task has one result, whatever happens to how many of
+ * its attempts: that is the one way into DONE, here. */
+#include <errno.h>
+#include <string.h>
+
+#include "mesh/core/blob.h"
+#include "mesh/core/job.h"
+#include "mesh/core/peer.h"
+#include "wire/base/mem.h"
+
+struct core_task *core_task_find(const struct core_job *job, uint32_t number)
+{
+    struct table_entry *entry = table_find(&job->tasks, &number);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_task, by_number) : NULL;
+}
+
+static bool is_active(unsigned state)
+{
+    return state == CORE_TASK_PLACED || state == CORE_TASK_RUNNING || state == CORE_TASK_FETCHING;
+}
+
+/* Keeps the counts of the job and its list of waiting tasks right; one that waits again goes
+ * first. */
+bool core_task_move(struct core *core, struct core_task *task, enum core_task_cause cause)
+{
+    struct core_job *job = task->job;
+    unsigned from = task->state;
+    if (!core_move(&core->moves, CORE_MACHINE_TASK, &task->state, cause)) {
+        core_log(core, CORE_LOG_DEBUG, "task %llu/%u is %s: %s is nothing to it",
+                 (unsigned long long)job->id, task->number,
+                 core_state_text(CORE_MACHINE_TASK, from),
+                 core_cause_text(CORE_MACHINE_TASK, cause));
+        return false;
+    }
+    if (from == CORE_TASK_WAITING && task->state != CORE_TASK_WAITING) {
+        list_remove(&task->in_waiting);
+        job->n_waiting--;
+    }
+    if (task->state == CORE_TASK_WAITING) {
+        list_push_front(&job->waiting, &task->in_waiting);
+        job->n_waiting++;
+    }
+    job->n_active -= is_active(from);
+    job->n_active += is_active(task->state);
+    return true;
+}
+
+/* --- attempts ----------------------------------------------------------------------------------
+ */
+
+struct wire_attempt_id core_attempt_id(const struct core *core, const struct core_attempt *attempt)
+{
+    return (struct wire_attempt_id){.job = attempt->task->job->id,
+                                    .task = attempt->task->number,
+                                    .incarnation = core->config.incarnation,
+                                    .number = attempt->number};
+}
+
+struct core_attempt *core_attempt_find(const struct core_task *task, const struct core_peer *peer,
+                                       uint32_t number)
+{
+    list_for_each (node, &task->attempts) {
+        struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
+        if (attempt->number == number && attempt->site->peer == peer) {
+            return attempt;
+        }
+    }
+    return NULL;
+}
+
+static void count_in(struct core *core, struct core_attempt *attempt)
+{
+    struct core_peer *peer = attempt->site->peer;
+    struct core_job *job = attempt->task->job;
+    list_push_back(&peer->placed, &attempt->of_peer);
+    peer->cores_placed += job->spec.cores;
+    job->cores_placed += job->spec.cores;
+    if (peer->n_placed++ == 0) {
+        core_beat_hurry(core, peer);
+    }
+    core_place_update_spare(core, peer);
+}
+
+static void count_out(struct core *core, struct core_attempt *attempt)
+{
+    struct core_peer *peer = attempt->site->peer;
+    struct core_job *job = attempt->task->job;
+    list_remove(&attempt->of_peer);
+    if (!attempt->is_lost) {
+        peer->n_placed--;
+        peer->cores_placed -= job->spec.cores;
+        job->cores_placed -= job->spec.cores;
+        core_place_update_spare(core, peer);
+    }
+}
+
+void core_attempt_free(struct core *core, struct core_attempt *attempt)
+{
+    struct core_peer *peer = attempt->site->peer;
+    count_out(core, attempt);
+    list_remove(&attempt->of_task);
+    attempt->task->n_attempts--;
+    core->n_attempts--;
+    bool was_lost = attempt->is_lost;
+    mem_free(attempt);
+    if (was_lost && core->effects != NULL) {
+        core_peer_maybe_forget(core, peer);
+    }
+}
+
+static bool has_live_attempt(const struct core_task *task)
+{
+    list_for_each (node, &task->attempts) {
+        const struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
+        if (!attempt->is_lost && !attempt->is_cancelled) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void send_cancel(struct core *core, struct core_attempt *attempt)
+{
+    attempt->is_cancelled = true;
+    struct wire_message message = {.type = WIRE_MESSAGE_CANCEL};
+    message.cancel.id = core_attempt_id(core, attempt);
+    core_send(core, attempt->site->peer, &message);
+}
+
+/* Nothing that is still out can count any more. */
+static void cancel_attempts(struct core *core, struct core_task *task)
+{
+    struct list *node = task->attempts.next;
+    while (node != &task->attempts) {
+        struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
+        node = node->next;
+        bool has_ended = task->returned != NULL && task->returned->attempt == attempt;
+        if (has_ended) {
+            struct wire_attempt_id id = core_attempt_id(core, attempt);
+            core_result_ack(core, attempt->site->peer, &id);
+        }
+        if (attempt->is_lost || has_ended) {
+            core_attempt_free(core, attempt);
+        } else if (!attempt->is_cancelled) {
+            send_cancel(core, attempt);
+        }
+    }
+}
+
+static void trim_lost(struct core *core, struct core_task *task)
+{
+    unsigned n_lost = 0;
+    struct list *node = task->attempts.prev;
+    while (node != &task->attempts) {
+        struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
+        node = node->prev;
+        n_lost += attempt->is_lost;
+        if (attempt->is_lost && n_lost > CORE_OLD_ATTEMPTS_MAX) {
+            core_attempt_free(core, attempt);
+        }
+    }
+}
+
+/* --- output on its way -------------------------------------------------------------------------
+ */
+
+static void returned_free(struct core_grave *grave)
+{
+    struct core_returned *returned = CONTAINER_OF(grave, struct core_returned, grave);
+    arena_done(&returned->arena);
+    mem_free(returned);
+}
+
+static void returned_drop(struct core *core, struct core_task *task)
+{
+    struct core_returned *returned = STEAL(task->returned);
+    if (returned != NULL) {
+        core_need_drop(core, &returned->needs[0]);
+        core_need_drop(core, &returned->needs[1]);
+        core_bury(core, &returned->grave, returned_free);
+    }
+}
+
+static void returned_done(struct core *core, struct core_need *need, int error)
+{
+    struct core_returned *returned = need->of;
+    struct core_task *task = returned->task;
+    struct core_attempt *attempt = returned->attempt;
+    if (error == -ENOENT) { /* not there any more: as if it had been lost */
+        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        core_result_ack(core, attempt->site->peer, &id);
+        core_attempt_lost(core, attempt);
+        return;
+    }
+    if (error == -ENOSPC) {
+        struct wire_result result = {.end = WIRE_END_NO_DISK,
+                                     .detail = slice_str("no room here for its output")};
+        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &result);
+        return;
+    }
+    if (returned->needs[0].state != CORE_NEED_PENDING &&
+        returned->needs[1].state != CORE_NEED_PENDING) {
+        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
+    }
+}
+
+void core_task_result(struct core *core, struct core_attempt *attempt,
+                      const struct wire_result *result)
+{
+    struct core_task *task = attempt->task;
+    struct core_peer *peer = attempt->site->peer;
+    bool is_elsewhere =
+        !core_hash_is_zero(&result->out.hash) || !core_hash_is_zero(&result->err.hash);
+    if (peer->is_self || !is_elsewhere) {
+        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, result);
+        return;
+    }
+    if (task->returned != NULL && task->returned->attempt != attempt) {
+        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        core_result_ack(core, peer, &id); /* another attempt's output is on its way already */
+        core_attempt_free(core, attempt);
+        return;
+    }
+    if (task->returned != NULL || !core_task_move(core, task, CORE_TASK_ON_FETCH)) {
+        return; /* sent twice */
+    }
+    struct core_returned *returned = mem_alloc_or_die(1, sizeof(*returned));
+    arena_init(&returned->arena, WIRE_ARENA_BYTES_MAX);
+    int r = core_result_copy(&returned->arena, result, &returned->result);
+    ensure(r == 0); /* within the limits of one message */
+    returned->task = task;
+    returned->attempt = attempt;
+    task->returned = returned;
+    const struct wire_output *outputs[2] = {&returned->result.out, &returned->result.err};
+    for (unsigned i = 0; i < 2; i++) {
+        returned->needs[i].of = returned;
+        returned->needs[i].on_done = returned_done;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        core_need_want(core, &returned->needs[i], peer, &outputs[i]->hash, outputs[i]->bytes);
+    }
+    if (returned->needs[0].state == CORE_NEED_MET && returned->needs[1].state == CORE_NEED_MET) {
+        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
+    }
+}
+
+/* --- the task ----------------------------------------------------------------------------------
+ */
+
+static void task_free(struct core_grave *grave)
+{
+    struct core_task *task = CONTAINER_OF(grave, struct core_task, grave);
+    struct slice *items;
+    memcpy(&items, &task->argv.items, sizeof(items));
+    mem_free(items);
+    mem_free(task->streams);
+    mem_free(task);
+}
+
+struct core_task *core_task_new(struct core *core, struct core_job *job,
+                                const struct wire_add_task *add)
+{
+    struct core_task *task = mem_alloc_or_die(1, sizeof(*task));
+    size_t n_bytes = 0;
+    struct slice *items = core_slices_dup(add->argv, &n_bytes);
+    ensure(items != NULL);
+    task->job = job;
+    task->number = add->task;
+    task->argv = (struct wire_slices){.items = items, .n = add->argv.n};
+    task->argv_bytes = n_bytes + add->argv.n * sizeof(struct slice);
+    task->has_input = add->has_input;
+    task->input = add->input;
+    task->input_bytes = add->input_bytes;
+    if (job->spec.is_streamed) {
+        task->streams = mem_alloc_or_die(1, sizeof(*task->streams));
+    }
+    list_init(&task->attempts);
+    table_insert(&job->tasks, &task->by_number, &task->number);
+    list_push_back(&job->waiting, &task->in_waiting);
+    job->n_waiting++;
+    core->n_tasks++;
+    if (task->has_input) {
+        core_blob_ref(core, &task->input);
+    }
+    return task;
+}
+
+void core_task_maybe_free(struct core *core, struct core_task *task)
+{
+    struct core_job *job = task->job;
+    if (task->state != CORE_TASK_DONE || task->n_attempts > 0) {
+        return;
+    }
+    returned_drop(core, task);
+    list_remove(&task->in_waiting);
+    if (task->has_input) {
+        core_blob_unref(core, &task->input);
+    }
+    table_remove(&job->tasks, &task->by_number);
+    core->n_tasks--;
+    core_bury(core, &task->grave, task_free);
+}
+
+void core_task_place(struct core *core, struct core_task *task, struct core_site *site)
+{
+    struct core_job *job = task->job;
+    struct core_peer *peer = site->peer;
+    bool did_move = core_task_move(core, task, CORE_TASK_ON_PLACE);
+    ensure(did_move);
+    struct core_attempt *attempt = mem_alloc_or_die(1, sizeof(*attempt));
+    attempt->task = task;
+    attempt->site = site;
+    attempt->number = ++task->n_numbers;
+    attempt->at_ns = core->now_ns;
+    list_push_back(&task->attempts, &attempt->of_task);
+    task->n_attempts++;
+    core->n_attempts++;
+    count_in(core, attempt);
+    uint64_t link = peer->is_self ? 1 : peer->link->id;
+    struct wire_message message = {.type = WIRE_MESSAGE_JOB};
+    if (site->job_link != link) {
+        site->job_link = link;
+        message.job.job = job->id;
+        message.job.spec = job->spec;
+        core_send(core, peer, &message);
+    }
+    message = (struct wire_message){.type = WIRE_MESSAGE_TASK};
+    message.task = (struct wire_task){.id = core_attempt_id(core, attempt),
+                                      .argv = task->argv,
+                                      .has_input = task->has_input,
+                                      .input = task->input,
+                                      .input_bytes = task->input_bytes};
+    core_send(core, peer, &message);
+    core_stream_placed(core, task, peer);
+}
+
+static bool is_own_end(uint32_t end)
+{
+    return end == WIRE_END_EXITED || end == WIRE_END_SIGNALED || end == WIRE_END_TIMEOUT ||
+           end == WIRE_END_OUTPUT_LIMIT;
+}
+
+static void count_result(struct core_task *task, const struct core_attempt *attempt,
+                         const struct wire_result *result)
+{
+    struct core_job *job = task->job;
+    bool is_success = result->end == WIRE_END_EXITED && result->status == 0;
+    job->n_done++;
+    job->n_succeeded += is_success;
+    job->n_failed += !is_success;
+    job->n_lost += !is_own_end(result->end);
+    job->argv_bytes -= task->argv_bytes;
+    job->unacked_bytes += result->out.inlined.n + result->err.inlined.n;
+    if (attempt != NULL) {
+        struct core_stats *stats = &attempt->site->peer->stats;
+        stats->n_tasks++;
+        stats->n_failed += !is_success;
+        stats->wall_us += result->wall_us;
+        stats->cpu_us += result->user_us + result->sys_us;
+    }
+}
+
+/* The one way into DONE. */
+static void finish(struct core *core, struct core_task *task, enum core_task_cause cause,
+                   const struct core_attempt *attempt, enum wire_refusal refusal,
+                   const struct wire_result *result)
+{
+    struct core_job *job = task->job;
+    if (!core_task_move(core, task, cause)) {
+        return;
+    }
+    count_result(task, attempt, result);
+    if (job->client != NULL) {
+        struct wire_message message = {.type = WIRE_MESSAGE_DONE};
+        struct wire_done *done = &message.done;
+        done->job = job->id;
+        done->task = task->number;
+        done->n_runs = task->n_runs + task->n_lost_runs;
+        done->refusal = refusal;
+        done->result = *result;
+        done->result.out.inlined = core_batch_copy(core, result->out.inlined);
+        done->result.err.inlined = core_batch_copy(core, result->err.inlined);
+        done->result.detail = core_batch_copy(core, result->detail);
+        if (attempt != NULL) {
+            done->attempt = attempt->number;
+            done->peer = attempt->site->peer->key;
+            done->peer_name = core_batch_copy(core, slice_str(attempt->site->peer->name));
+        }
+        core_client_send(core, job->client->id, &message);
+    }
+    if (attempt != NULL && cause == CORE_TASK_ON_REPORT) {
+        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        core_result_ack(core, attempt->site->peer, &id);
+        core_attempt_free(core, core_attempt_find(task, attempt->site->peer, attempt->number));
+    }
+    cancel_attempts(core, task);
+    returned_drop(core, task);
+    core_task_maybe_free(core, task);
+    core_job_update(core, job);
+}
+
+void core_task_report(struct core *core, struct core_task *task, const struct core_attempt *attempt,
+                      enum wire_refusal refusal, const struct wire_result *result)
+{
+    finish(core, task, CORE_TASK_ON_REPORT, attempt, refusal, result);
+}
+
+void core_task_give_up(struct core *core, struct core_task *task, enum wire_end end,
+                       enum wire_refusal refusal, struct slice detail)
+{
+    struct wire_result result = {.end = end, .detail = detail};
+    finish(core, task, CORE_TASK_ON_GIVE_UP, NULL, refusal, &result);
+}
+
+void core_task_requeue(struct core *core, struct core_task *task)
+{
+    if (task->state == CORE_TASK_DONE) {
+        core_task_maybe_free(core, task);
+        core_job_update(core, task->job);
+        return;
+    }
+    if (task->returned != NULL) {
+        return; /* another attempt's output is on its way */
+    }
+    if (has_live_attempt(task)) {
+        if (task->state == CORE_TASK_FETCHING) {
+            core_task_move(core, task, CORE_TASK_ON_RESUME);
+        }
+    } else if (task->state != CORE_TASK_WAITING) {
+        core_task_move(core, task, CORE_TASK_ON_REQUEUE);
+    }
+    core_job_update(core, task->job);
+}
+
+void core_attempt_lost(struct core *core, struct core_attempt *attempt)
+{
+    struct core_task *task = attempt->task;
+    struct core_peer *peer = attempt->site->peer;
+    if (task->returned != NULL && task->returned->attempt == attempt) {
+        returned_drop(core, task);
+    }
+    if (task->state == CORE_TASK_DONE || attempt->is_cancelled) {
+        core_attempt_free(core, attempt);
+        core_task_requeue(core, task);
+        return;
+    }
+    if (attempt->is_lost) {
+        core_task_requeue(core, task);
+        return;
+    }
+    peer->stats.n_lost++;
+    task->n_lost_runs += attempt->is_begun;
+    if (task->streams != NULL) {
+        memcpy(task->streams->lost_on, peer->name, sizeof(peer->name));
+    }
+    count_out(core, attempt);
+    attempt->is_lost = true;
+    list_push_back(&peer->past, &attempt->of_peer);
+    trim_lost(core, task);
+    if (task->job->is_once) {
+        core_task_give_up(core, task, WIRE_END_LOST, WIRE_REFUSAL_NONE,
+                          core_batch_printf(core, "%s was lost", core_peer_label(peer)));
+    } else {
+        core_task_requeue(core, task);
+    }
+}
+
+void core_attempt_found(struct core *core, struct core_attempt *attempt)
+{
+    ensure(attempt->is_lost);
+    if (core_task_move(core, attempt->task, CORE_TASK_ON_PLACE)) {
+        list_remove(&attempt->of_peer);
+        attempt->is_lost = false;
+        count_in(core, attempt);
+        core_job_update(core, attempt->task->job);
+    }
+}

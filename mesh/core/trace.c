@@ -1,0 +1,218 @@
+#include "mesh/core/trace.h"
+
+#include "wire/base/text.h"
+#include "wire/identity.h"
+#include "wire/message_codec.h"
+
+#define NAME_TEXT(name, text) text,
+static const char *const event_names[] = {CORE_EVENTS(NAME_TEXT)};
+static const char *const effect_names[] = {CORE_EFFECTS(NAME_TEXT)};
+static const char *const link_ends[] = {CORE_LINK_ENDS(NAME_TEXT)};
+
+static void print_text(struct buf *to, const char *name, struct slice s)
+{
+    char printable[WIRE_REASON_BYTES_MAX];
+    buf_printf(to, " %s=%s", name, text_printable(s, printable, sizeof(printable)));
+}
+
+static void print_key(struct buf *to, const struct wire_key *key)
+{
+    char id[WIRE_ID_TEXT_BYTES];
+    buf_printf(to, " %s", wire_id_text(key, id));
+}
+
+static void print_attempt(struct buf *to, const struct wire_key *owner,
+                          const struct wire_attempt_id *id)
+{
+    print_key(to, owner);
+    buf_printf(to, " %llu/%u#%u", (unsigned long long)id->job, id->task, id->number);
+}
+
+static void print_hash(struct buf *to, const struct wire_hash *hash)
+{
+    char hex[9];
+    text_hex(slice_of(hash->b, 4), hex, sizeof(hex));
+    buf_printf(to, " %s", hex);
+}
+
+static void print_end(struct buf *to, const struct wire_result *result)
+{
+    buf_printf(to, " %s %u", wire_end_text(result->end), result->status);
+}
+
+/* Events of peers. */
+static void print_peer_event(const struct core_event *event, struct buf *to)
+{
+    switch ((unsigned)event->type) { /* as a number: only these */
+    case CORE_EVENT_PEER_FOUND:
+        print_key(to, &event->peer_found.key);
+        buf_printf(to, " %u addresses", event->peer_found.addresses.n);
+        return;
+    case CORE_EVENT_PEER_LOST:
+        print_key(to, &event->peer_lost.key);
+        return;
+    case CORE_EVENT_PEER_CLONED:
+        print_text(to, "text", event->peer_cloned.text);
+        return;
+    case CORE_EVENT_DIAL_FAILED:
+        buf_printf(to, " %llu error %d %s", (unsigned long long)event->dial_failed.dial,
+                   event->dial_failed.error, wire_reason_text(event->dial_failed.reason));
+        return;
+    case CORE_EVENT_LINK_UP:
+        print_key(to, &event->link_up.key);
+        buf_printf(to, " link %llu dial %llu", (unsigned long long)event->link_up.link,
+                   (unsigned long long)event->link_up.dial);
+        print_text(to, "name", event->link_up.name);
+        return;
+    case CORE_EVENT_LINK_DOWN:
+        buf_printf(to, " link %llu %s %s", (unsigned long long)event->link_down.link,
+                   link_ends[event->link_down.end], wire_reason_text(event->link_down.reason));
+        return;
+    case CORE_EVENT_MESSAGE:
+        buf_printf(to, " link %llu ", (unsigned long long)event->message.link);
+        wire_message_print(event->message.message, to);
+        return;
+    default:
+        return;
+    }
+}
+
+void core_event_print(const struct core_event *event, struct buf *to)
+{
+    buf_append_str(to, event_names[event->type]);
+    switch (event->type) {
+    case CORE_EVENT_TICK:
+    case CORE_EVENT_STOP:
+        return;
+    case CORE_EVENT_PEER_FOUND:
+    case CORE_EVENT_PEER_LOST:
+    case CORE_EVENT_PEER_CLONED:
+    case CORE_EVENT_DIAL_FAILED:
+    case CORE_EVENT_LINK_UP:
+    case CORE_EVENT_LINK_DOWN:
+    case CORE_EVENT_MESSAGE:
+        print_peer_event(event, to);
+        return;
+    case CORE_EVENT_CLIENT_UP:
+    case CORE_EVENT_CLIENT_DOWN:
+        buf_printf(to, " %llu", (unsigned long long)event->client_down.client);
+        return;
+    case CORE_EVENT_CLIENT_MESSAGE:
+        buf_printf(to, " %llu ", (unsigned long long)event->client_message.client);
+        wire_message_print(event->client_message.message, to);
+        return;
+    case CORE_EVENT_ATTEMPT_STARTED:
+        print_attempt(to, &event->attempt_started.owner, &event->attempt_started.id);
+        return;
+    case CORE_EVENT_ATTEMPT_STREAM:
+        print_attempt(to, &event->attempt_stream.owner, &event->attempt_stream.data.id);
+        buf_printf(to, " stream %u at %llu: %zu bytes", event->attempt_stream.data.stream,
+                   (unsigned long long)event->attempt_stream.data.offset,
+                   event->attempt_stream.data.bytes.n);
+        return;
+    case CORE_EVENT_ATTEMPT_ENDED:
+        print_attempt(to, &event->attempt_ended.owner, &event->attempt_ended.id);
+        print_end(to, &event->attempt_ended.result);
+        return;
+    case CORE_EVENT_ATTEMPT_REFUSED:
+        print_attempt(to, &event->attempt_refused.owner, &event->attempt_refused.id);
+        buf_printf(to, " %s", wire_refusal_text(event->attempt_refused.refusal));
+        return;
+    case CORE_EVENT_BLOB_STORED:
+        print_hash(to, &event->blob_stored.hash);
+        return;
+    case CORE_EVENT_BLOB_FAILED:
+        print_hash(to, &event->blob_failed.hash);
+        return;
+    case CORE_EVENT_CORES:
+        buf_printf(to, " %u", event->cores.cores);
+        return;
+    }
+    ensure(!"reached");
+}
+
+/* Effects about links, dials and clients. */
+static void print_link_effect(const struct core_effect *effect, struct buf *to)
+{
+    switch ((unsigned)effect->type) { /* as a number: only these */
+    case CORE_EFFECT_SEND:
+        buf_printf(to, " link %llu ", (unsigned long long)effect->send.link);
+        wire_message_print(&effect->send.message, to);
+        return;
+    case CORE_EFFECT_CLOSE_LINK:
+        buf_printf(to, " %llu %s", (unsigned long long)effect->close_link.link,
+                   wire_reason_text(effect->close_link.reason));
+        return;
+    case CORE_EFFECT_DIAL:
+        buf_printf(to, " %llu", (unsigned long long)effect->dial.dial);
+        print_text(to, "address", effect->dial.address);
+        return;
+    case CORE_EFFECT_CANCEL_DIAL:
+        buf_printf(to, " %llu", (unsigned long long)effect->cancel_dial.dial);
+        return;
+    case CORE_EFFECT_CLIENT_SEND:
+        buf_printf(to, " %llu ", (unsigned long long)effect->client_send.client);
+        wire_message_print(&effect->client_send.message, to);
+        return;
+    case CORE_EFFECT_CLIENT_CLOSE:
+        buf_printf(to, " %llu", (unsigned long long)effect->client_close.client);
+        return;
+    default:
+        return;
+    }
+}
+
+void core_effect_print(const struct core_effect *effect, struct buf *to)
+{
+    buf_append_str(to, effect_names[effect->type]);
+    switch (effect->type) {
+    case CORE_EFFECT_SEND:
+    case CORE_EFFECT_CLOSE_LINK:
+    case CORE_EFFECT_DIAL:
+    case CORE_EFFECT_CANCEL_DIAL:
+    case CORE_EFFECT_CLIENT_SEND:
+    case CORE_EFFECT_CLIENT_CLOSE:
+        print_link_effect(effect, to);
+        return;
+    case CORE_EFFECT_START:
+        print_attempt(to, &effect->start.owner, &effect->start.id);
+        buf_printf(to, " cell %llu", (unsigned long long)effect->start.cell);
+        return;
+    case CORE_EFFECT_KILL:
+        print_attempt(to, &effect->kill.owner, &effect->kill.id);
+        buf_printf(to, " %s", wire_end_text(effect->kill.end));
+        return;
+    case CORE_EFFECT_STREAM_WINDOW:
+        print_attempt(to, &effect->stream_window.owner, &effect->stream_window.ack.id);
+        buf_printf(to, " to %llu", (unsigned long long)effect->stream_window.ack.offset);
+        return;
+    case CORE_EFFECT_RENEW:
+        print_key(to, &effect->renew.owner);
+        return;
+    case CORE_EFFECT_CELL_CLOSE:
+        buf_printf(to, " %llu", (unsigned long long)effect->cell_close.cell);
+        return;
+    case CORE_EFFECT_BLOB_FETCH:
+        print_hash(to, &effect->blob_fetch.hash);
+        return;
+    case CORE_EFFECT_BLOB_SERVE:
+        print_hash(to, &effect->blob_serve.hash);
+        return;
+    case CORE_EFFECT_BLOB_RELEASE:
+        print_hash(to, &effect->blob_release.hash);
+        return;
+    case CORE_EFFECT_REMEMBER:
+        print_key(to, &effect->remember.key);
+        return;
+    case CORE_EFFECT_ADVERTISE:
+        buf_printf(to, " %u cores", effect->advertise.cores);
+        return;
+    case CORE_EFFECT_LOG:
+        print_text(to, "text", effect->log.text);
+        return;
+    case CORE_EFFECT_EXIT:
+        buf_printf(to, " %d", effect->exit.status);
+        return;
+    }
+    ensure(!"reached");
+}
