@@ -86,7 +86,8 @@ int disc_static_peer_check(const char *text, struct errmsg *err) MUST_CHECK;
 
 /* Starts announcing and listening on `loop`. Callbacks may run before it returns only for log
  * lines. -EINVAL: a static peer or interface makes no sense; -ENOTSUP: the mode is not built in;
- * -ENOMEM. A missing daemon or network is no error: it is waited for. */
+ * -ENOMEM. A missing daemon or network is no error: it is waited for. After an error the loop must
+ * run once more, to close what was opened. */
 int disc_start(uv_loop_t *loop, const struct disc_config *config, struct disc **ret_disc,
                struct errmsg *err) MUST_CHECK;
 
@@ -95,8 +96,8 @@ void disc_update_cores(struct disc *disc, uint32_t cores);
 /* Announces another mesh tag; the same holds. */
 void disc_update_mesh(struct disc *disc, const char *mesh);
 
-/* Says goodbye and closes. No callback but on_closed runs after it returns; the memory is freed
- * before on_closed, which may be NULL, runs from the loop. */
+/* Says goodbye and closes; not from inside one of the callbacks. No callback but on_closed runs
+ * after it returns; the memory is freed before on_closed, which may be NULL, runs from the loop. */
 void disc_close(struct disc *disc, void (*on_closed)(void *user), void *user);
 
 #endif

@@ -4,6 +4,7 @@
 #define MESH_DISCOVERY_DISCOVERY_INTERNAL_H
 
 #include <avahi-common/address.h>
+#include <avahi-common/domain.h>
 #include <net/if.h>
 
 #include "discovery/discovery.h"
@@ -37,6 +38,7 @@ struct disc_report {
     struct disc_txt txt;
     struct sockaddr_storage address;
     struct disc_peer_entry *peer;
+    bool counts; /* its interface is in use */
 };
 
 struct disc_peer_entry {
@@ -44,6 +46,7 @@ struct disc_peer_entry {
     uint8_t key[DISC_KEY_BYTES];
     char name[DISC_NAME_BYTES_MAX + 1];
     struct list reports; /* of disc_report.in_peer, oldest first */
+    bool is_told;        /* the owner knows it */
 };
 
 struct disc {
@@ -59,10 +62,12 @@ struct disc {
 
     struct interfaces *interfaces;
     struct sockaddr_storage own[DISC_OWN_ADDRESSES_MAX]; /* ours, now or earlier in this life */
-    size_t n_own;
+    size_t n_own, next_own;
+    uint64_t nonce; /* tells this process from a clone of it */
 
-    struct table peers; /* of disc_peer_entry */
-    struct list reports;
+    struct table peers;  /* of disc_peer_entry */
+    struct list reports; /* of disc_report.in_disc */
+    bool is_full_told;
 
     struct avahi_poll_uv *poll;
     struct mdns_client *client;     /* NULL unless in use */
@@ -80,17 +85,32 @@ struct disc {
     void *on_closed_user;
 };
 
+/* --- reports.c --- */
+
 /* A service was resolved, or resolved anew: replaces what this id said before. Ignores what is our
- * own, what is on interfaces that are not in use, and records that make no sense. */
+ * own, and records that make no sense; on interfaces that are not in use it waits until they are.
+ */
 void disc_report(struct disc *disc, const struct disc_report_id *id,
                  const struct sockaddr_storage *address, const struct slice *txt, size_t n_txt);
 /* What this id said is gone. */
 void disc_unreport(struct disc *disc, const struct disc_report_id *id);
 /* The source stops: nothing it said stands. */
 void disc_unreport_all(struct disc *disc);
-/* Another machine claims our names. */
+/* Other interfaces are in use than before. */
+void disc_refilter(struct disc *disc);
+/* Remembers the addresses in use as ours. */
+void disc_note_own_addresses(struct disc *disc);
+/* Another machine has our identity. */
 void disc_cloned(struct disc *disc, const char *text);
-/* The client source found no daemon to work with, or lost it for good. */
+/* An Avahi address as a socket address; `ifindex` becomes the scope of a link-local one. */
+void disc_sockaddr(const AvahiAddress *a, int ifindex, uint16_t port,
+                   struct sockaddr_storage *ret_address);
+
+/* --- discovery.c --- */
+
+/* Whether a responder takes over where no daemon runs. */
+bool disc_may_embed(const struct disc *disc);
+/* The client source lost its daemon for good: frees it and embeds. Only where disc_may_embed(). */
 void disc_client_gone(struct disc *disc);
 
 void disc_log(struct disc *disc, enum disc_log_level level, const char *format, ...)
@@ -98,13 +118,11 @@ void disc_log(struct disc *disc, enum disc_log_level level, const char *format, 
 
 /* "<host> <id>": the name of our service. */
 void disc_instance_name(const struct disc *disc, char to[static DISC_INSTANCE_BYTES_MAX + 1]);
-/* An Avahi address as a socket address; `ifindex` becomes the scope of a link-local one. */
-void disc_sockaddr(const AvahiAddress *a, int ifindex, uint16_t port,
-                   struct sockaddr_storage *ret_address);
-
+/* "meshd-<id>.local": the name of our embedded host record. */
+void disc_host_name(const struct disc *disc, char to[static AVAHI_DOMAIN_NAME_MAX]);
 /* --- the sources: each is born by new, told of a changed record, and ended by free --- */
 
-/* NULL: no D-Bus, or the library is not built in; the reason is logged. */
+/* NULL: no memory, or the library is not built in. A missing daemon is waited for. */
 struct mdns_client *mdns_client_new(struct disc *disc) MUST_CHECK;
 /* Whether the daemon was there at birth. */
 bool mdns_client_is_running(const struct mdns_client *client);

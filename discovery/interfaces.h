@@ -30,11 +30,19 @@ int interfaces_new(uv_loop_t *loop, const char *const *names, size_t n,
 /* Frees itself when libuv has closed its handles, then calls on_closed. */
 void interfaces_close(struct interfaces *interfaces, void (*on_closed)(void *user), void *user);
 
-/* The addresses of the interfaces in use, in a stable order. */
+/* The addresses of the interfaces in use, those of one interface together. */
 const struct interface_address *interfaces_addresses(const struct interfaces *interfaces,
                                                      size_t *ret_n);
+/* The names the user gave; n 0: none. */
+const char (*interfaces_names(const struct interfaces *interfaces, size_t *ret_n))[IF_NAMESIZE];
 /* Whether that interface is in use. */
 bool interfaces_has(const struct interfaces *interfaces, int ifindex);
+/* Whether it is a loopback interface, in use or not. */
+bool interfaces_is_loopback(int ifindex);
+/* Whether the kernel has the address now, on any interface. */
+bool interfaces_is_ours(const struct sockaddr_storage *address);
+/* Whether two IPv4 or IPv6 addresses are equal but for port and scope. */
+bool interfaces_is_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 
 /* Whether the name is that of a bridge or a port of containers or virtual machines. */
 bool interfaces_is_container(const char *name);

@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -82,12 +83,25 @@ static bool take(const struct interfaces *interfaces, const struct ifaddrs *ifa,
     return true;
 }
 
-static size_t list_addresses(const struct interfaces *interfaces,
-                             struct interface_address to[static INTERFACES_ADDRESSES_MAX])
+/* Those of one interface together, and the same order whatever order the kernel has. */
+static int compare_addresses(const void *a, const void *b)
+{
+    const struct interface_address *x = a;
+    const struct interface_address *y = b;
+    if (x->ifindex != y->ifindex) {
+        return x->ifindex < y->ifindex ? -1 : 1;
+    }
+    return memcmp(&x->address, &y->address, sizeof(x->address));
+}
+
+/* False: the kernel does not say. */
+static bool list_addresses(const struct interfaces *interfaces,
+                           struct interface_address to[static INTERFACES_ADDRESSES_MAX],
+                           size_t *ret_n)
 {
     struct ifaddrs *all;
     if (getifaddrs(&all) != 0) {
-        return 0;
+        return false;
     }
     size_t n = 0;
     for (int with_loopback = 0; with_loopback < 2 && n == 0; with_loopback++) {
@@ -97,15 +111,29 @@ static size_t list_addresses(const struct interfaces *interfaces,
         }
     }
     freeifaddrs(all);
-    return n;
+    qsort(to, n, sizeof(to[0]), compare_addresses);
+    *ret_n = n;
+    return true;
+}
+
+static bool is_equal(const struct interface_address *a, const struct interface_address *b)
+{
+    return compare_addresses(a, b) == 0 && strcmp(a->name, b->name) == 0;
 }
 
 static bool look_again(struct interfaces *interfaces)
 {
     struct interface_address now[INTERFACES_ADDRESSES_MAX];
     memset(now, 0, sizeof(now));
-    size_t n = list_addresses(interfaces, now);
-    if (n == interfaces->n && memcmp(now, interfaces->addresses, n * sizeof(now[0])) == 0) {
+    size_t n;
+    if (!list_addresses(interfaces, now, &n)) {
+        return false; /* out of descriptors, perhaps: what was known stands */
+    }
+    bool is_same = n == interfaces->n;
+    for (size_t i = 0; is_same && i < n; i++) {
+        is_same = is_equal(&now[i], &interfaces->addresses[i]);
+    }
+    if (is_same) {
         return false;
     }
     memcpy(interfaces->addresses, now, sizeof(now));
@@ -240,6 +268,12 @@ const struct interface_address *interfaces_addresses(const struct interfaces *in
     return interfaces->addresses;
 }
 
+const char (*interfaces_names(const struct interfaces *interfaces, size_t *ret_n))[IF_NAMESIZE]
+{
+    *ret_n = interfaces->n_names;
+    return (const char(*)[IF_NAMESIZE])interfaces->names;
+}
+
 bool interfaces_has(const struct interfaces *interfaces, int ifindex)
 {
     for (size_t i = 0; i < interfaces->n; i++) {
@@ -248,4 +282,53 @@ bool interfaces_has(const struct interfaces *interfaces, int ifindex)
         }
     }
     return false;
+}
+
+bool interfaces_is_loopback(int ifindex)
+{
+    char name[IF_NAMESIZE];
+    struct ifaddrs *all;
+    if (if_indextoname((unsigned)ifindex, name) == NULL || getifaddrs(&all) != 0) {
+        return false;
+    }
+    bool is_loopback = false;
+    for (const struct ifaddrs *ifa = all; ifa != NULL && !is_loopback; ifa = ifa->ifa_next) {
+        is_loopback = (ifa->ifa_flags & IFF_LOOPBACK) != 0 && strcmp(ifa->ifa_name, name) == 0;
+    }
+    freeifaddrs(all);
+    return is_loopback;
+}
+
+bool interfaces_is_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    if (a->ss_family != b->ss_family) {
+        return false;
+    }
+    if (a->ss_family == AF_INET) {
+        return ((const struct sockaddr_in *)a)->sin_addr.s_addr ==
+               ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+    }
+    return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+                  &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+bool interfaces_is_ours(const struct sockaddr_storage *address)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0) {
+        return false;
+    }
+    bool is_ours = false;
+    for (const struct ifaddrs *ifa = all; ifa != NULL && !is_ours; ifa = ifa->ifa_next) {
+        if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != address->ss_family) {
+            continue;
+        }
+        struct sockaddr_storage own = {0};
+        memcpy(&own, ifa->ifa_addr,
+               address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
+                                             : sizeof(struct sockaddr_in6));
+        is_ours = interfaces_is_same_host(&own, address);
+    }
+    freeifaddrs(all);
+    return is_ours;
 }

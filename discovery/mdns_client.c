@@ -45,6 +45,8 @@ struct mdns_client {
     uint64_t lost_ms;   /* since when there is no daemon; 0 while there is */
     bool is_connecting; /* inside avahi_client_new(), which may not be freed yet */
     bool is_broken;     /* and must be freed once it returned */
+    bool is_refused;    /* its administrator lets nobody announce through it */
+    bool is_warned;     /* that announcing fails; until it works */
 };
 
 struct resolver {
@@ -113,12 +115,8 @@ static int for_each_interface(struct mdns_client *c, bool is_update)
     const struct interface_address *own = interfaces_addresses(c->disc->interfaces, &n);
     int r = 0;
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        bool is_first = true;
-        for (size_t j = 0; j < i; j++) {
-            is_first = is_first && own[j].ifindex != own[i].ifindex;
-        }
-        if (!is_first) {
-            continue;
+        if (i > 0 && own[i - 1].ifindex == own[i].ifindex) {
+            continue; /* another address of the same */
         }
         if (is_update) {
             r = avahi_entry_group_update_service_txt_strlst(
@@ -144,6 +142,23 @@ static void take_alternative(struct mdns_client *c)
     avahi_free(other);
 }
 
+/* We go on looking for others; a responder of our own announces us where there may be one. It is
+ * not made here, for Avahi is on the stack. */
+static void refused(struct mdns_client *c)
+{
+    if (c->is_refused) {
+        return;
+    }
+    c->is_refused = true;
+    disc_log(c->disc, DISC_LOG_WARN,
+             "avahi-daemon may not announce this peer%s; see disable-user-service-publishing in "
+             "avahi-daemon.conf",
+             disc_may_embed(c->disc) ? ": we answer mDNS ourselves" : ", which others cannot see");
+    if (disc_may_embed(c->disc)) {
+        disc_timer_start(c->retry, 0);
+    }
+}
+
 static void announce_anew(struct mdns_client *c)
 {
     IGNORE(avahi_entry_group_reset(c->group)); /* adding tells */
@@ -157,12 +172,14 @@ static void announce_anew(struct mdns_client *c)
     if (r >= 0 && !avahi_entry_group_is_empty(c->group)) {
         r = avahi_entry_group_commit(c->group);
     }
+    if (r == AVAHI_ERR_NOT_PERMITTED) {
+        refused(c);
+        return;
+    }
     if (r < 0) {
-        disc_log(c->disc, DISC_LOG_WARN, "avahi-daemon does not announce this peer: %s%s",
-                 avahi_strerror(r),
-                 r == AVAHI_ERR_NOT_PERMITTED
-                     ? "; see disable-user-service-publishing in avahi-daemon.conf"
-                     : "");
+        disc_log(c->disc, c->is_warned ? DISC_LOG_DEBUG : DISC_LOG_WARN,
+                 "avahi-daemon does not announce this peer: %s; trying again", avahi_strerror(r));
+        c->is_warned = true;
     }
     /* A group that an unsteady interface keeps from being established is set up anew. */
     disc_timer_start(c->watchdog, WATCHDOG_MS);
@@ -187,6 +204,7 @@ static void on_group(AvahiEntryGroup *group, AvahiEntryGroupState state, void *u
         announce_anew(c);
         break;
     case AVAHI_ENTRY_GROUP_ESTABLISHED:
+        c->is_warned = false;
         disc_timer_stop(c->watchdog);
         break;
     case AVAHI_ENTRY_GROUP_FAILURE:
@@ -288,23 +306,34 @@ static void on_browse(AvahiServiceBrowser *browser, AvahiIfIndex ifindex, AvahiP
 
 /* --- life --- */
 
-static void on_running(struct mdns_client *c)
+static void browse(struct mdns_client *c)
 {
-    if (c->lost_ms != 0) {
-        disc_log(c->disc, DISC_LOG_INFO, "avahi-daemon is back");
-    }
-    c->lost_ms = 0;
     if (c->browser == NULL) {
         c->browser =
             avahi_service_browser_new(c->avahi, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC,
                                       DISC_SERVICE_TYPE, NULL, (AvahiLookupFlags)0, on_browse, c);
     }
+}
+
+static void on_running(struct mdns_client *c)
+{
+    if (c->lost_ms != 0) {
+        disc_log(c->disc, DISC_LOG_INFO, "avahi-daemon answers");
+    }
+    c->lost_ms = 0;
+    browse(c);
     if (c->group == NULL) {
         c->group = avahi_entry_group_new(c->avahi, on_group, c);
     }
+    if (c->group == NULL && avahi_client_errno(c->avahi) == AVAHI_ERR_NOT_PERMITTED) {
+        refused(c);
+        return;
+    }
     if (c->browser == NULL || c->group == NULL) {
-        disc_log(c->disc, DISC_LOG_WARN, "avahi-daemon refuses our requests: %s; trying again",
+        disc_log(c->disc, c->is_warned ? DISC_LOG_DEBUG : DISC_LOG_WARN,
+                 "avahi-daemon refuses our requests: %s; trying again",
                  avahi_strerror(avahi_client_errno(c->avahi)));
+        c->is_warned = true;
         reconnect_later(c);
         return;
     }
@@ -340,6 +369,7 @@ static void on_client(AvahiClient *avahi, AvahiClientState state, void *user)
         if (c->group != NULL) {
             IGNORE(avahi_entry_group_reset(c->group)); /* RUNNING announces anew */
         }
+        browse(c); /* a host that keeps losing its name can still look for others */
         break;
     }
 }
@@ -350,6 +380,7 @@ static bool connect_now(struct mdns_client *c)
     int error = 0;
     c->is_connecting = true;
     c->is_broken = false;
+    c->is_refused = false;
     AvahiClient *avahi = avahi_client_new(avahi_poll_uv_api(c->disc->poll), AVAHI_CLIENT_NO_FAIL,
                                           on_client, c, &error);
     c->is_connecting = false;
@@ -371,12 +402,13 @@ static void on_retry(void *user)
 {
     struct mdns_client *c = user;
     uint64_t now_ms = uv_now(c->disc->loop);
-    if (c->lost_ms != 0 && now_ms - c->lost_ms >= GIVE_UP_MS) {
-        bool is_auto = c->disc->mode == DISC_MODE_AUTO;
-        if (is_auto) {
-            disc_client_gone(c->disc); /* frees c where a responder can be embedded */
-            return;
-        }
+    bool is_gone = c->lost_ms != 0 && now_ms - c->lost_ms >= GIVE_UP_MS;
+    if (is_gone && disc_may_embed(c->disc)) {
+        disc_log(c->disc, DISC_LOG_INFO, "avahi-daemon is gone; answering mDNS ourselves");
+    }
+    if ((is_gone || c->is_refused) && disc_may_embed(c->disc)) {
+        disc_client_gone(c->disc); /* frees c */
+        return;
     }
     if (c->avahi == NULL && !connect_now(c)) {
         disc_timer_start(c->retry, RETRY_MS);
@@ -418,6 +450,7 @@ struct mdns_client *mdns_client_free(struct mdns_client *c)
     if (c->watchdog != NULL) {
         disconnect(c);
     }
+    disc_unreport_all(c->disc);
     c->retry = disc_timer_free(c->retry);
     c->watchdog = disc_timer_free(c->watchdog);
     return mem_free(c);

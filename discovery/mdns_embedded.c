@@ -6,8 +6,8 @@
  * changed addresses and TXT records are seen.
  *
  * When it fails: no usable network makes avahi_server_new() fail, which is tried again every few
- * seconds. A group that does not get established in time, and one that collided, is set up anew; a
- * collision is reported as a cloned identity. */
+ * seconds. A group that does not get established in time is set up anew. Another host with our
+ * names is reported as a clone (clones.h), and only one of the two goes on announcing them. */
 #include <errno.h>
 
 #include "discovery/discovery_internal.h"
@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "discovery/avahi_poll_uv.h"
+#include "discovery/clones.h"
 #include "wire/base/mem.h"
 
 const bool mdns_embedded_is_built = true;
@@ -35,6 +36,7 @@ const bool mdns_embedded_is_built = true;
     120 /* seconds, of every record: what a crashed peer leaves behind lasts so long */
 #define RETRY_MS      5000
 #define WATCHDOG_MS   10000
+#define COLLISION_MS  60000
 #define RESOLVERS_MAX 2048
 #define NAME_BYTES    AVAHI_DOMAIN_NAME_MAX
 
@@ -43,7 +45,11 @@ struct mdns_embedded {
     AvahiServer *server; /* NULL while there is no network */
     AvahiSEntryGroup *group;
     AvahiSServiceBrowser *browser;
+    struct clones *clones;
     struct disc_timer *retry; /* to make the server, or the group, anew */
+    bool is_failed;           /* the server must be made anew */
+    bool is_clone_news;       /* whether to announce must be decided anew */
+    bool is_warned;           /* that announcing fails; until it works */
     struct list resolvers;
     size_t n_resolvers;
 };
@@ -146,8 +152,8 @@ static int own_names(const struct disc *disc, struct own_names *ret_names)
 {
     char instance[DISC_INSTANCE_BYTES_MAX + 1];
     disc_instance_name(disc, instance);
-    IGNORE(snprintf(ret_names->type, NAME_BYTES, DISC_SERVICE_TYPE "." DOMAIN));      /* fits */
-    IGNORE(snprintf(ret_names->host, NAME_BYTES, "meshd-%s." DOMAIN, disc->id_text)); /* fits */
+    IGNORE(snprintf(ret_names->type, NAME_BYTES, DISC_SERVICE_TYPE "." DOMAIN)); /* fits */
+    disc_host_name(disc, ret_names->host);
     return avahi_service_name_join(ret_names->service, NAME_BYTES, instance, DISC_SERVICE_TYPE,
                                    DOMAIN);
 }
@@ -175,11 +181,7 @@ static int fill_group(struct mdns_embedded *m)
     size_t n;
     const struct interface_address *own = interfaces_addresses(m->disc->interfaces, &n);
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        bool is_first = true;
-        for (size_t j = 0; j < i; j++) {
-            is_first = is_first && own[j].ifindex != own[i].ifindex;
-        }
-        if (is_first) {
+        if (i == 0 || own[i - 1].ifindex != own[i].ifindex) {
             r = add_service(m, own[i].ifindex, &names);
         }
         if (r >= 0) {
@@ -192,13 +194,23 @@ static int fill_group(struct mdns_embedded *m)
     return r;
 }
 
+static void warn_once(struct mdns_embedded *m, const char *text, int error)
+{
+    disc_log(m->disc, m->is_warned ? DISC_LOG_DEBUG : DISC_LOG_WARN, "%s: %s; trying again", text,
+             avahi_strerror(error));
+    m->is_warned = true;
+}
+
 static void announce_anew(struct mdns_embedded *m)
 {
     avahi_s_entry_group_reset(m->group);
+    disc_timer_stop(m->retry);
+    if (m->clones != NULL && clones_are_silencing(m->clones)) {
+        return; /* clones.h says when we may speak again */
+    }
     int r = fill_group(m);
     if (r < 0) {
-        disc_log(m->disc, DISC_LOG_WARN, "cannot announce this peer: %s; trying again",
-                 avahi_strerror(r));
+        warn_once(m, "cannot announce this peer", r);
         disc_timer_start(m->retry, RETRY_MS);
         return;
     }
@@ -212,15 +224,17 @@ static void on_group(AvahiServer *server, AvahiSEntryGroup *group, AvahiEntryGro
     struct mdns_embedded *m = user;
     switch (state) {
     case AVAHI_ENTRY_GROUP_ESTABLISHED:
-        disc_timer_stop(m->retry);
+        m->is_warned = false;
+        if (!m->is_failed && !m->is_clone_news) {
+            disc_timer_stop(m->retry);
+        }
         break;
     case AVAHI_ENTRY_GROUP_COLLISION:
         disc_cloned(m->disc, "another host answers for this peer's names");
-        disc_timer_start(m->retry, RETRY_MS);
+        disc_timer_start(m->retry, COLLISION_MS);
         break;
     case AVAHI_ENTRY_GROUP_FAILURE:
-        disc_log(m->disc, DISC_LOG_WARN, "announcing failed: %s; trying again",
-                 avahi_strerror(avahi_server_errno(server)));
+        warn_once(m, "announcing failed", avahi_server_errno(server));
         disc_timer_start(m->retry, RETRY_MS);
         break;
     case AVAHI_ENTRY_GROUP_UNCOMMITED:
@@ -234,8 +248,10 @@ void mdns_embedded_announce(struct mdns_embedded *m, bool are_interfaces_new)
     if (m->server == NULL) {
         return; /* the retry timer makes one, with what is known then */
     }
-    if (are_interfaces_new ||
-        avahi_s_entry_group_get_state(m->group) != AVAHI_ENTRY_GROUP_ESTABLISHED) {
+    if (are_interfaces_new) {
+        if (m->clones != NULL) {
+            clones_announce(m->clones);
+        }
         announce_anew(m);
         return;
     }
@@ -243,15 +259,13 @@ void mdns_embedded_announce(struct mdns_embedded *m, bool are_interfaces_new)
     int r = own_names(m->disc, &names);
     size_t n;
     const struct interface_address *own = interfaces_addresses(m->disc->interfaces, &n);
-    int last = -1;
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        if (own[i].ifindex != last) {
-            last = own[i].ifindex;
-            r = add_txt(m, last, names.service, true);
+        if (i == 0 || own[i - 1].ifindex != own[i].ifindex) {
+            r = add_txt(m, own[i].ifindex, names.service, true);
         }
     }
     if (r < 0) {
-        announce_anew(m);
+        announce_anew(m); /* there was nothing to update */
     }
 }
 
@@ -345,8 +359,11 @@ static void on_server(AvahiServer *server, AvahiServerState state, void *user)
         disc_cloned(m->disc, "another host answers to this peer's host name");
         break;
     case AVAHI_SERVER_FAILURE:
-        disc_log(m->disc, DISC_LOG_WARN, "mDNS failed: %s",
-                 server != NULL ? avahi_strerror(avahi_server_errno(server)) : "at the start");
+        if (m->server != NULL) { /* at birth avahi_server_new() tells */
+            warn_once(m, "mDNS failed", avahi_server_errno(server));
+            m->is_failed = true;
+            disc_timer_start(m->retry, RETRY_MS);
+        }
         break;
     case AVAHI_SERVER_INVALID:
     case AVAHI_SERVER_REGISTERING:
@@ -361,7 +378,51 @@ static void drop_line(AvahiLogLevel level, const char *text)
 {
 }
 
-static int make_server(struct mdns_embedded *m)
+static void on_clones_changed(void *user)
+{
+    struct mdns_embedded *m = user;
+    m->is_clone_news = true;
+    /* Later, for Avahi is on the stack. */
+    disc_timer_start(m->retry, 0);
+}
+
+static void drop_server(struct mdns_embedded *m)
+{
+    list_for_each_safe (it, &m->resolvers) {
+        free_resolver(LIST_ENTRY(it, struct resolver, in_embedded));
+    }
+    m->clones = clones_free(m->clones);
+    if (m->server != NULL) {
+        avahi_server_free(m->server); /* sends the goodbye; frees group and browser */
+    }
+    m->server = NULL;
+    m->group = NULL;
+    m->browser = NULL;
+    m->is_failed = false;
+    disc_unreport_all(m->disc);
+}
+
+/* Avahi itself keeps away from what the user did not name, and from bridges that are there now. */
+static void set_interfaces(const struct disc *disc, AvahiServerConfig *config)
+{
+    size_t n;
+    const char(*names)[IF_NAMESIZE] = interfaces_names(disc->interfaces, &n);
+    for (size_t i = 0; i < n; i++) {
+        config->allow_interfaces = avahi_string_list_add(config->allow_interfaces, names[i]);
+    }
+    struct if_nameindex *all = n == 0 ? if_nameindex() : NULL;
+    for (size_t i = 0; all != NULL && all[i].if_index != 0; i++) {
+        if (interfaces_is_container(all[i].if_name)) {
+            config->deny_interfaces =
+                avahi_string_list_add(config->deny_interfaces, all[i].if_name);
+        }
+    }
+    if (all != NULL) {
+        if_freenameindex(all);
+    }
+}
+
+static int new_server(struct mdns_embedded *m)
 {
     AvahiServerConfig config;
     avahi_server_config_init(&config);
@@ -373,25 +434,31 @@ static int make_server(struct mdns_embedded *m)
     config.publish_workstation = 0;
     config.publish_domain = 0;
     config.use_iff_running = 1;
+    config.enable_wide_area = 0; /* all our names are .local: no sockets for others */
     config.n_cache_entries_max = 4096;
+    set_interfaces(m->disc, &config);
     int error = 0;
     m->server = avahi_server_new(avahi_poll_uv_api(m->disc->poll), &config, on_server, m, &error);
     avahi_server_config_free(&config);
-    if (m->server == NULL) {
-        return error;
+    return m->server != NULL ? 0 : error;
+}
+
+static int make_server(struct mdns_embedded *m)
+{
+    int r = new_server(m);
+    if (r < 0) {
+        return r;
     }
     m->group = avahi_s_entry_group_new(m->server, on_group, m);
     m->browser =
         avahi_s_service_browser_new(m->server, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC,
                                     DISC_SERVICE_TYPE, DOMAIN, (AvahiLookupFlags)0, on_browse, m);
     if (m->group == NULL || m->browser == NULL) {
-        error = avahi_server_errno(m->server);
-        avahi_server_free(m->server); /* with the group and the browser */
-        m->server = NULL;
-        m->group = NULL;
-        m->browser = NULL;
-        return error;
+        r = avahi_server_errno(m->server);
+        drop_server(m);
+        return r;
     }
+    m->clones = clones_new(m->disc, m->server, on_clones_changed, m);
     announce_anew(m);
     return 0;
 }
@@ -399,13 +466,17 @@ static int make_server(struct mdns_embedded *m)
 static void on_retry(void *user)
 {
     struct mdns_embedded *m = user;
+    m->is_clone_news = false;
+    if (m->is_failed) {
+        drop_server(m);
+    }
     if (m->server != NULL) {
         announce_anew(m);
         return;
     }
     int r = make_server(m);
     if (r < 0) {
-        disc_log(m->disc, DISC_LOG_DEBUG, "no mDNS yet: %s", avahi_strerror(r));
+        warn_once(m, "no mDNS", r);
         disc_timer_start(m->retry, RETRY_MS);
     }
 }
@@ -423,12 +494,7 @@ struct mdns_embedded *mdns_embedded_new(struct disc *disc)
     if (m->retry == NULL) {
         return mem_free(m);
     }
-    int r = make_server(m);
-    if (r < 0) {
-        disc_log(disc, DISC_LOG_WARN, "no mDNS yet: %s; trying again every %u s", avahi_strerror(r),
-                 RETRY_MS / 1000);
-        disc_timer_start(m->retry, RETRY_MS);
-    }
+    on_retry(m);
     return m;
 }
 
@@ -437,12 +503,7 @@ struct mdns_embedded *mdns_embedded_free(struct mdns_embedded *m)
     if (m == NULL) {
         return NULL;
     }
-    list_for_each_safe (it, &m->resolvers) {
-        free_resolver(LIST_ENTRY(it, struct resolver, in_embedded));
-    }
-    if (m->server != NULL) {
-        avahi_server_free(m->server); /* sends the goodbye; frees group and browser */
-    }
+    drop_server(m);
     m->retry = disc_timer_free(m->retry);
     return mem_free(m);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "discovery/discovery.h"
+#include "discovery/discovery_internal.h"
 #include "tests/lib/runner.h"
 #include "wire/base/text.h"
 
@@ -16,7 +16,8 @@ struct side {
     uint8_t key[DISC_KEY_BYTES];
     char id[16];
     const struct side *other; /* what it waits for */
-    unsigned n_found, n_lost, n_cloned;
+    unsigned n_found, n_lost, n_cloned, n_warnings;
+    char name[DISC_NAME_BYTES_MAX + 1];
     uint32_t cores;
     size_t n_addresses;
     bool is_static_found;
@@ -35,6 +36,8 @@ static void on_found(void *user, const struct disc_peer *peer)
         side->n_found++;
         side->cores = peer->cores;
         side->n_addresses = peer->n_addresses;
+        side->first = peer->addresses[0];
+        snprintf(side->name, sizeof(side->name), "%s", peer->name);
         ck_assert_str_eq(peer->arch, "test");
     }
 }
@@ -52,6 +55,7 @@ static void on_cloned(void *user, const char *text)
 
 static void on_log(void *user, enum disc_log_level level, const char *text)
 {
+    ((struct side *)user)->n_warnings += level == DISC_LOG_WARN;
 }
 
 static void on_closed(void *user)
@@ -170,6 +174,253 @@ START_TEST(two_embedded_find_each_other_see_changes_and_goodbyes)
 }
 END_TEST
 
+/* Two that share a key, as a copied state directory makes them. */
+static bool is_cloned(const struct side *side)
+{
+    return side->n_cloned > 0;
+}
+
+static void start_clone(uv_loop_t *loop, struct side *side, const struct side *of, const char *name)
+{
+    struct disc_config config = config_of(side, DISC_MODE_EMBEDDED);
+    memcpy(side->key, of->key, sizeof(side->key));
+    memcpy(config.key, of->key, sizeof(config.key));
+    config.id_text = of->id;
+    config.name = name;
+    struct errmsg err;
+    ck_assert_int_eq(disc_start(loop, &config, &side->disc, &err), 0);
+}
+
+START_TEST(embedded_clones_are_told_and_one_of_them_stays)
+{
+    uv_loop_t loop;
+    ck_assert_int_eq(uv_loop_init(&loop), 0);
+    struct side a = {0};
+    struct side b = {0};
+    struct side witness = {.other = &a};
+    start(&loop, &a, DISC_MODE_EMBEDDED);
+    start_clone(&loop, &b, &a, _i == 0 ? "host" : "copy");
+    until(&loop, is_cloned, &a);
+    until(&loop, is_cloned, &b);
+    start(&loop, &witness, DISC_MODE_EMBEDDED);
+    until(&loop, is_found, &witness);
+    /* When one of the two goes, the other is there, whichever was silent. */
+    disc_close(a.disc, on_closed, &a);
+    disc_update_cores(b.disc, 9);
+    until(&loop, has_nine_cores, &witness);
+    ck_assert(a.is_closed);
+    ck_assert_uint_eq(a.n_cloned, 1);
+    ck_assert_uint_eq(b.n_cloned, 1);
+    finish(&loop, &b, &witness);
+}
+END_TEST
+
+/* --- merging, without a network: reports as the sources make them --- */
+
+#define PEER_KEY_HEX "4242424242424242424242424242424242424242424242424242424242424242"
+
+struct merging {
+    uv_loop_t loop;
+    struct side side;
+    struct side peer;
+    int lo;
+};
+
+static void merging_init(struct merging *m)
+{
+    *m = (struct merging){.lo = (int)if_nametoindex("lo")};
+    ck_assert_int_eq(uv_loop_init(&m->loop), 0);
+    memset(m->peer.key, 0x42, sizeof(m->peer.key));
+    m->side.other = &m->peer;
+    start(&m->loop, &m->side, DISC_MODE_OFF);
+}
+
+static void merging_done(struct merging *m)
+{
+    finish(&m->loop, &m->side, NULL);
+}
+
+static struct disc_report_id id_of(const struct merging *m, int protocol, const char *instance)
+{
+    struct disc_report_id id = {.ifindex = m->lo, .protocol = protocol};
+    ck_assert_uint_le(strlen(instance), DISC_INSTANCE_BYTES_MAX);
+    memcpy(id.instance, instance, strlen(instance) + 1);
+    return id;
+}
+
+static void report_key(struct merging *m, const struct disc_report_id *id, const char *address,
+                       uint16_t port, const char *key, const char *cores)
+{
+    AvahiAddress a;
+    ck_assert_ptr_nonnull(avahi_address_parse(address, AVAHI_PROTO_UNSPEC, &a));
+    struct sockaddr_storage to;
+    disc_sockaddr(&a, id->ifindex, port, &to);
+    char id_text[80];
+    snprintf(id_text, sizeof(id_text), "id=%s", key);
+    const struct slice txt[] = {slice_str("v=1"), slice_str(id_text), slice_str("arch=test"),
+                                slice_str(cores)};
+    disc_report(m->side.disc, id, &to, txt, ARRAY_LEN(txt));
+}
+
+static void report(struct merging *m, const struct disc_report_id *id, const char *address,
+                   const char *cores)
+{
+    report_key(m, id, address, 7946, PEER_KEY_HEX, cores);
+}
+
+START_TEST(reports_of_one_key_are_one_peer_until_the_last_is_gone)
+{
+    struct merging m;
+    merging_init(&m);
+    struct disc_report_id v4 = id_of(&m, AVAHI_PROTO_INET, "hal k3vq-7d2m");
+    struct disc_report_id v6 = id_of(&m, AVAHI_PROTO_INET6, "hal k3vq-7d2m");
+    report(&m, &v6, "fe80::1", "cores=4");
+    report(&m, &v4, "10.0.0.1", "cores=4");
+    ck_assert_uint_eq(m.side.n_found, 2);
+    ck_assert_uint_eq(m.side.n_addresses, 2);
+    ck_assert_int_eq(m.side.first.ss_family, AF_INET); /* the link-local one stands last */
+    report(&m, &v4, "10.0.0.1", "cores=4");            /* nothing new */
+    ck_assert_uint_eq(m.side.n_found, 2);
+    report(&m, &v4, "10.0.0.1", "cores=8");
+    ck_assert_uint_eq(m.side.n_found, 3);
+    ck_assert_uint_eq(m.side.cores, 8);
+    disc_unreport(m.side.disc, &v4);
+    ck_assert_uint_eq(m.side.n_addresses, 1);
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&m.side.first;
+    ck_assert_int_eq((int)in6->sin6_scope_id, m.lo);
+    ck_assert_uint_eq(m.side.n_lost, 0);
+    disc_unreport(m.side.disc, &v6);
+    disc_unreport(m.side.disc, &v6);
+    ck_assert_uint_eq(m.side.n_lost, 1);
+    merging_done(&m);
+}
+END_TEST
+
+START_TEST(source_that_ends_loses_each_peer_once)
+{
+    struct merging m;
+    merging_init(&m);
+    struct disc_report_id v4 = id_of(&m, AVAHI_PROTO_INET, "hal k3vq-7d2m");
+    struct disc_report_id v6 = id_of(&m, AVAHI_PROTO_INET6, "hal k3vq-7d2m");
+    report(&m, &v4, "10.0.0.1", "cores=4");
+    report(&m, &v6, "fe80::1", "cores=4");
+    m.side.n_found = 0;
+    disc_unreport_all(m.side.disc);
+    ck_assert_uint_eq(m.side.n_found, 0);
+    ck_assert_uint_eq(m.side.n_lost, 1);
+    merging_done(&m);
+}
+END_TEST
+
+START_TEST(report_from_an_interface_that_is_not_in_use_waits)
+{
+    struct merging m;
+    merging_init(&m);
+    struct disc_report_id id = id_of(&m, AVAHI_PROTO_INET, "hal k3vq-7d2m");
+    id.ifindex = 1 << 20;
+    report(&m, &id, "10.0.0.1", "cores=4");
+    ck_assert_uint_eq(m.side.n_found, 0);
+    disc_unreport(m.side.disc, &id);
+    ck_assert_uint_eq(m.side.n_lost, 0); /* never told of, so not lost */
+    report(&m, &id, "10.0.0.1", "cores=4");
+    struct disc_report *kept =
+        LIST_ENTRY(list_first(&m.side.disc->reports), struct disc_report, in_disc);
+    kept->id.ifindex = m.lo; /* as if that interface came into use */
+    disc_refilter(m.side.disc);
+    ck_assert_uint_eq(m.side.n_found, 1);
+    kept->id.ifindex = 1 << 20;
+    disc_refilter(m.side.disc);
+    ck_assert_uint_eq(m.side.n_lost, 1);
+    merging_done(&m);
+}
+END_TEST
+
+static const char *const not_dialable[] = {"0.0.0.0", "224.0.0.251", "255.255.255.255",
+                                           "::",      "ff02::fb",    "::ffff:10.0.0.1"};
+
+START_TEST(address_nobody_can_be_at_is_not_reported)
+{
+    struct merging m;
+    merging_init(&m);
+    struct disc_report_id id = id_of(&m, AVAHI_PROTO_INET, "hal k3vq-7d2m");
+    report(&m, &id, not_dialable[_i], "cores=4");
+    report_key(&m, &id, "10.0.0.1", 0, PEER_KEY_HEX, "cores=4");
+    ck_assert_uint_eq(m.side.n_found, 0);
+    merging_done(&m);
+}
+END_TEST
+
+START_TEST(loopback_address_counts_only_from_the_loopback_interface)
+{
+    struct merging m;
+    merging_init(&m);
+    struct disc_report_id id = id_of(&m, AVAHI_PROTO_INET, "hal k3vq-7d2m");
+    report(&m, &id, "127.0.0.1", "cores=4");
+    ck_assert_uint_eq(m.side.n_found, 1);
+    id.ifindex = 1 << 20;
+    report(&m, &id, "127.0.0.1", "cores=4");
+    ck_assert(list_first(&m.side.disc->reports)->next == &m.side.disc->reports);
+    merging_done(&m);
+}
+END_TEST
+
+START_TEST(own_key_is_ours_at_our_addresses_and_a_clone_elsewhere)
+{
+    struct merging m;
+    merging_init(&m);
+    struct disc_report_id id = id_of(&m, AVAHI_PROTO_INET, "hal k3vq-7d2m");
+    char own[2 * DISC_KEY_BYTES + 1];
+    text_hex(slice_of(m.side.key, sizeof(m.side.key)), own, sizeof(own));
+    report_key(&m, &id, "127.0.0.1", 7777, own, "cores=4");
+    ck_assert_uint_eq(m.side.n_cloned, 0);
+    report_key(&m, &id, "198.51.100.7", 7777, own, "cores=4");
+    report_key(&m, &id, "198.51.100.8", 7777, own, "cores=4");
+    ck_assert_uint_eq(m.side.n_cloned, 1); /* not a line for each packet */
+    ck_assert_uint_eq(m.side.n_found, 0);
+    merging_done(&m);
+}
+END_TEST
+
+static const char *const instances[][2] = {
+    {"hal k3vq-7d2m", "hal"},
+    {"hal k3vq-7d2m #2", "hal"},
+    {"my host k3vq-7d2m", "my host"},
+    {"my #1 k3vq-7d2m #12", "my #1"},
+    {"nospace", "nospace"},
+    {"hal #x", "hal"},
+    {" k3vq-7d2m", ""},
+    {"#2", "#2"},
+};
+
+START_TEST(host_name_is_the_instance_without_id_and_number)
+{
+    struct merging m;
+    merging_init(&m);
+    struct disc_report_id id = id_of(&m, AVAHI_PROTO_INET, instances[_i][0]);
+    report(&m, &id, "10.0.0.1", "cores=4");
+    ck_assert_str_eq(m.side.name, instances[_i][1]);
+    merging_done(&m);
+}
+END_TEST
+
+START_TEST(strangers_beyond_the_limit_are_ignored_with_one_warning)
+{
+    struct merging m;
+    merging_init(&m);
+    for (unsigned i = 0; i < DISC_PEERS_MAX + 2; i++) {
+        char instance[32];
+        char key[2 * DISC_KEY_BYTES + 1];
+        snprintf(instance, sizeof(instance), "h %u", i);
+        snprintf(key, sizeof(key), "%064x", i);
+        struct disc_report_id id = id_of(&m, AVAHI_PROTO_INET, instance);
+        report_key(&m, &id, "10.0.0.1", 7946, key, "cores=4");
+    }
+    ck_assert_uint_eq(m.side.disc->peers.n, DISC_PEERS_MAX);
+    ck_assert_uint_eq(m.side.n_warnings, 1);
+    merging_done(&m);
+}
+END_TEST
+
 START_TEST(numeric_static_peer_is_reported_with_its_scope)
 {
     uv_loop_t loop;
@@ -186,7 +437,8 @@ START_TEST(numeric_static_peer_is_reported_with_its_scope)
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a.first;
     ck_assert_int_eq(in6->sin6_family, AF_INET6);
     ck_assert_uint_eq(in6->sin6_scope_id, 1);
-    ck_assert_uint_eq(ntohs(in6->sin6_port), 7946);
+    const uint8_t port[] = {7946 >> 8, 7946 & 0xff}; /* network order */
+    ck_assert_mem_eq(&in6->sin6_port, port, sizeof(port));
     finish(&loop, &a, NULL);
 }
 END_TEST
@@ -233,6 +485,16 @@ int main(void)
     TCase *tc = tcase_create("discovery");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, two_embedded_find_each_other_see_changes_and_goodbyes);
+    tcase_add_loop_test(tc, embedded_clones_are_told_and_one_of_them_stays, 0, 2);
+    tcase_add_test(tc, reports_of_one_key_are_one_peer_until_the_last_is_gone);
+    tcase_add_test(tc, source_that_ends_loses_each_peer_once);
+    tcase_add_test(tc, report_from_an_interface_that_is_not_in_use_waits);
+    tcase_add_loop_test(tc, address_nobody_can_be_at_is_not_reported, 0, ARRAY_LEN(not_dialable));
+    tcase_add_test(tc, loopback_address_counts_only_from_the_loopback_interface);
+    tcase_add_test(tc, own_key_is_ours_at_our_addresses_and_a_clone_elsewhere);
+    tcase_add_loop_test(tc, host_name_is_the_instance_without_id_and_number, 0,
+                        ARRAY_LEN(instances));
+    tcase_add_test(tc, strangers_beyond_the_limit_are_ignored_with_one_warning);
     tcase_add_test(tc, numeric_static_peer_is_reported_with_its_scope);
     tcase_add_loop_test(tc, closing_at_once_leaves_nothing_behind, DISC_MODE_AUTO,
                         DISC_MODE_OFF + 1);
