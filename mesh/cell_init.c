@@ -21,15 +21,9 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-uint64_t init_now_ns(void)
-{
-    struct timespec ts;
-    ensure(clock_gettime(CLOCK_BOOTTIME, &ts) == 0);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
+#include "mesh/clock.h"
 
 static _Noreturn void die(const char *what, int error)
 {
@@ -100,7 +94,7 @@ static void finish(struct init *init, enum cell_how how)
     struct init_attempt *attempt = &init->attempt;
     bool by_itself = attempt->has_ended;
     int killed = init_kill_all(init);
-    uint64_t ended_ns = by_itself ? attempt->ended_ns : init_now_ns();
+    uint64_t ended_ns = by_itself ? attempt->ended_ns : meshd_clock_ns();
     int clean = make_as_new(init, killed);
     struct cell_message message = {
         .type = CELL_ENDED,
@@ -152,7 +146,7 @@ static void on_start(struct init *init, const struct cell_message *message, cons
         die("unexpected start", EPROTO);
     }
     init->attempt = (struct init_attempt){
-        .serial = message->serial, .exec_pipe = -1, .started_ns = init_now_ns()};
+        .serial = message->serial, .exec_pipe = -1, .started_ns = meshd_clock_ns()};
     if (init_spawn(init, message, fds, &failure) < 0) {
         report_failure(init, message->serial, &failure);
         return;

@@ -63,9 +63,6 @@ struct init_exec_failure {
     uint32_t error;
 };
 
-/* CLOCK_BOOTTIME. */
-uint64_t init_now_ns(void);
-
 /* --- cell_init_start.c --- */
 
 /* Forks and executes. The descriptors stay the caller's. On success attempt.pid and

@@ -4,9 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
@@ -17,7 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mesh/clock.h"
 #include "wire/base/mem.h"
+#include "wire/base/text.h"
 
 static void count_usage(struct init_usage *usage, const struct rusage *r)
 {
@@ -41,7 +43,7 @@ bool init_reap(struct init *init)
         if (pid == init->attempt.pid) {
             init->attempt.has_ended = true;
             init->attempt.status = status;
-            init->attempt.ended_ns = init_now_ns();
+            init->attempt.ended_ns = meshd_clock_ns();
         }
     }
 }
@@ -61,6 +63,13 @@ struct processes {
     size_t cap;
 };
 
+/* 0 when it is no number of a process. */
+static pid_t parse_pid(const char *text)
+{
+    uint64_t pid;
+    return text_parse_u64(text, INT_MAX, &pid) == 0 ? (pid_t)pid : 0;
+}
+
 /* 0 when there is no such process. */
 static pid_t parent_of(pid_t pid)
 {
@@ -77,8 +86,12 @@ static pid_t parent_of(pid_t pid)
     }
     text[n] = '\0';
     const char *name_end = strrchr(text, ')'); /* the name may hold anything */
-    int parent = 0;
-    return name_end != NULL && sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : 0;
+    if (name_end == NULL || strlen(name_end) < 5) {
+        return 0;
+    }
+    char *parent = text + (name_end - text) + 4; /* ") S PARENT ..." */
+    parent[strcspn(parent, " ")] = '\0';
+    return parse_pid(parent);
 }
 
 static int list_processes(struct processes *all)
@@ -90,7 +103,7 @@ static int list_processes(struct processes *all)
     int r = 0;
     const struct dirent *entry;
     while (r == 0 && (entry = readdir(proc)) != NULL) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for what is no process */
+        pid_t pid = parse_pid(entry->d_name);
         pid_t parent = pid > 0 ? parent_of(pid) : 0;
         if (parent <= 0) {
             continue;
@@ -156,7 +169,7 @@ int init_kill_all(struct init *init)
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
-    uint64_t give_up_ns = init_now_ns() + INIT_KILL_NS;
+    uint64_t give_up_ns = meshd_clock_ns() + INIT_KILL_NS;
     while (init_reap(init)) {
         int r = 0;
         if (!init->is_sandbox) {
@@ -164,7 +177,7 @@ int init_kill_all(struct init *init)
         } else if (kill(-1, SIGKILL) < 0 && errno != ESRCH) {
             r = -errno;
         }
-        if (r < 0 || init_now_ns() > give_up_ns) {
+        if (r < 0 || meshd_clock_ns() > give_up_ns) {
             return r < 0 ? r : -EBUSY;
         }
         struct timespec patience = {.tv_nsec = 20000000};

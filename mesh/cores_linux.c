@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "wire/base/ensure.h"
-#include "wire/base/mem.h"
+#include "wire/base/text.h"
 
 #define LINE_BYTES 4096
 
@@ -160,6 +160,18 @@ static bool read_line(const char *dir, const char *name, char *to, int n_to)
     return ok;
 }
 
+/* The number that begins the line at *at, which moves behind it and the blank that follows. A
+ * number that does not fit, "max" and "-1" are none. */
+static bool next_number(char **at, uint64_t *ret_value)
+{
+    char *word = *at + strspn(*at, " ");
+    size_t n = strcspn(word, " \n");
+    bool is_last = word[n] == '\0';
+    word[n] = '\0';
+    *at = word + n + (is_last ? 0 : 1);
+    return text_parse_u64(word, INT64_MAX, ret_value) == 0;
+}
+
 /* --- processors --- */
 
 static void lower(uint64_t *least, uint64_t value)
@@ -168,10 +180,10 @@ static void lower(uint64_t *least, uint64_t value)
 }
 
 /* In thousandths of a processor. */
-static void lower_to_quota(uint64_t *milli, long long quota, long long period)
+static void lower_to_quota(uint64_t *milli, uint64_t quota, uint64_t period)
 {
-    if (quota > 0 && period > 0 && quota < LLONG_MAX / 1000) {
-        lower(milli, (uint64_t)(quota * 1000 / period));
+    if (quota > 0 && period > 0 && quota < UINT64_MAX / 1000) {
+        lower(milli, quota * 1000 / period);
     }
 }
 
@@ -180,20 +192,23 @@ static uint64_t quota_milli(const char *root)
     uint64_t milli = UINT64_MAX;
     char text[128];
     char text2[128];
-    long long quota;
-    long long period;
+    uint64_t quota;
+    uint64_t period;
     struct group group = find_group(root, "", true);
     for (bool more = group.dir[0] != '\0'; more; more = go_up(&group)) {
-        if (read_line(group.dir, "cpu.max", text, sizeof text) &&
-            sscanf(text, "%18lld %18lld", &quota, &period) == 2) {
+        char *at = text;
+        if (read_line(group.dir, "cpu.max", text, sizeof text) && next_number(&at, &quota) &&
+            next_number(&at, &period)) {
             lower_to_quota(&milli, quota, period);
         }
     }
     group = find_group(root, "cpu", false);
     for (bool more = group.dir[0] != '\0'; more; more = go_up(&group)) {
+        char *at = text;
+        char *at2 = text2;
         if (read_line(group.dir, "cpu.cfs_quota_us", text, sizeof text) &&
             read_line(group.dir, "cpu.cfs_period_us", text2, sizeof text2) &&
-            sscanf(text, "%18lld", &quota) == 1 && sscanf(text2, "%18lld", &period) == 1) {
+            next_number(&at, &quota) && next_number(&at2, &period)) {
             lower_to_quota(&milli, quota, period);
         }
     }
@@ -231,26 +246,29 @@ uint32_t cores_effective(const char *root)
 uint64_t cores_memory_total_bytes(const char *root)
 {
     char line[256];
-    unsigned long long kib = 0;
+    static const char label[] = "MemTotal:";
+    uint64_t kib = 0;
     FILE *f = open_below(root, "/proc/meminfo");
     while (f != NULL && kib == 0 && fgets(line, sizeof line, f) != NULL) {
-        if (sscanf(line, "MemTotal: %18llu kB", &kib) != 1) {
-            kib = 0;
+        char *at = line + sizeof label - 1;
+        if (strncmp(line, label, sizeof label - 1) == 0 && !next_number(&at, &kib)) {
+            break;
         }
     }
     if (f != NULL) {
         fclose(f);
     }
-    return (uint64_t)kib * 1024;
+    return kib * 1024;
 }
 
 static void lower_to_limits(uint64_t *least, struct group group, const char *name)
 {
     char text[128];
-    unsigned long long bytes;
+    uint64_t bytes;
     for (bool more = group.dir[0] != '\0'; more; more = go_up(&group)) {
         /* "max" of v2 is no number; v1 says a huge one. */
-        if (read_line(group.dir, name, text, sizeof text) && sscanf(text, "%20llu", &bytes) == 1) {
+        char *at = text;
+        if (read_line(group.dir, name, text, sizeof text) && next_number(&at, &bytes)) {
             lower(least, bytes);
         }
     }

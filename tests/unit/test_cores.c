@@ -30,7 +30,7 @@ static void put(const char *path, const char *text)
 
 static void set_up(void)
 {
-    strcpy(root, "/tmp/test-cores-XXXXXX");
+    snprintf(root, sizeof root, "/tmp/test-cores-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(root));
     put("/proc/meminfo", "MemTotal:        8000000 kB\nMemFree: 1 kB\n");
 }

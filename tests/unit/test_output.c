@@ -52,7 +52,8 @@ static void on_closed(void *user)
 static void init(struct fixture *fx, const char *dir, uint64_t bytes_max, bool is_streamed)
 {
     memset(fx, 0, sizeof *fx);
-    signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    ck_assert_int_eq(sigaction(SIGPIPE, &ignore, NULL), 0);
     ck_assert_int_eq(uv_loop_init(&fx->loop), 0);
     struct output_config config = {.loop = &fx->loop,
                                    .spool_dir = dir,
@@ -147,7 +148,8 @@ START_TEST(a_full_disk_is_an_error_and_no_silent_cut)
 {
     struct fixture fx;
     struct rlimit limit = {100000, 100000}; /* as a full disk: writes beyond fail, EFBIG */
-    signal(SIGXFSZ, SIG_IGN);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    ck_assert_int_eq(sigaction(SIGXFSZ, &ignore, NULL), 0);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     init(&fx, "/tmp", 1 << 20, false);
     put(&fx, 65537);
