@@ -116,7 +116,7 @@ void cmd_table_print(const struct cmd_table *table)
         ensure(line != NULL);
         fill_line(table, i, line);
     }
-    scols_table_enable_noheadings(cols, 0);
+    scols_table_enable_noencoding(cols, 1); /* cells are printable already */
     scols_print_table(cols);
     scols_unref_table(cols);
 }
