@@ -395,7 +395,9 @@ static void take_message(struct control_client *client, const struct wire_messag
     }
     if (add_pending(client, message, fds, n_fds) < 0) {
         client_refuse(client, WIRE_ERROR_UNAVAILABLE, "the daemon is out of memory");
+        return;
     }
+    deliver(client); /* when none of its files can even be tried, nothing is waited for */
 }
 
 static bool may_take(const struct control_client *client)

@@ -7,6 +7,7 @@
 
 #include "mesh/control_internal.h"
 #include "wire/base/mem.h"
+#include "wire/base/text.h"
 #include "wire/blob_hash.h"
 
 /* Frames without descriptors share a segment up to this size. */
@@ -133,9 +134,11 @@ void client_send(struct control_client *client, const struct wire_message *messa
 
 void client_send_error(struct control_client *client, enum wire_error error, const char *text)
 {
+    char line[WIRE_REASON_BYTES_MAX];
+    text_printable(slice_str(text), line, sizeof(line));
     struct wire_message message = {
         .type = WIRE_MESSAGE_ERROR,
-        .error = {.error = error, .text = slice_str(text)},
+        .error = {.error = error, .text = slice_str(line)},
     };
     client_send(client, &message);
 }

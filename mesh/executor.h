@@ -24,6 +24,7 @@ struct meshd_executor_config {
     const struct meshd_options *options;
     const struct meshd_state *state;
     const char *peer_name; /* what tasks see as MESH_PEER */
+    uint64_t table_seed;   /* random: keys of attempts are chosen by others */
 };
 
 /* Finds out whether cells can be sandboxed here. 0 or -errno with err set. */

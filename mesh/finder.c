@@ -1,5 +1,6 @@
 #include "mesh/finder.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "discovery/discovery.h"

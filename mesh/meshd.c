@@ -16,6 +16,7 @@
 
 #include "mesh/address.h"
 #include "mesh/clock.h"
+#include "mesh/cores.h"
 #include "mesh/meshd_internal.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
@@ -172,17 +173,19 @@ static int set_up_executor(struct meshd *meshd, struct errmsg *err)
         .options = meshd->options,
         .state = &meshd->state,
         .peer_name = meshd->host,
+        .table_seed = meshd->seed,
     };
     return meshd_executor_new(&config, &meshd->executor, err);
 }
 
-static int set_up_core(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
+static void set_up_core(struct meshd *meshd, uint64_t epoch)
 {
     const struct meshd_options *options = meshd->options;
     struct core_config config = {
         .key = *wire_identity_key(meshd->identity),
         .epoch = epoch,
         .incarnation = meshd->state.incarnation,
+        .seed = meshd->seed,
         .now_ns = meshd_clock_ns(),
         .name = meshd->host,
         .arch = meshd->arch,
@@ -192,16 +195,13 @@ static int set_up_core(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         .cores = offered_cores(meshd),
         .cores_effective = meshd->cores_effective,
         .are_cores_fixed = options->has_cores,
+        .mem_bytes = cores_memory_limit_bytes(""),
         .dead_after_ns = options->dead_after_ns,
         .has_sandbox = meshd_executor_has_sandbox(meshd->executor),
         .exit_idle_ns = options->exit_idle_ns,
     };
-    int rc = draw(&config.seed, sizeof(config.seed), err);
-    if (rc == 0) {
-        core_effects_init(&meshd->effects);
-        meshd->core = core_new(&config);
-    }
-    return rc;
+    core_effects_init(&meshd->effects);
+    meshd->core = core_new(&config);
 }
 
 static int set_up_finder(struct meshd *meshd, struct errmsg *err)
@@ -291,12 +291,15 @@ static int set_up_state(struct meshd *meshd, struct errmsg *err)
 static int set_up(struct meshd *meshd, struct errmsg *err)
 {
     uint64_t epoch;
-    meshd->cores_effective = uv_available_parallelism();
+    meshd->cores_effective = cores_effective("");
     meshd->cores_checked_ns = meshd_clock_ns();
     describe_host(meshd);
     int rc = set_up_state(meshd, err);
     if (rc == 0) {
         rc = draw(&epoch, sizeof(epoch), err);
+    }
+    if (rc == 0) {
+        rc = draw(&meshd->seed, sizeof(meshd->seed), err);
     }
     if (rc < 0) {
         return rc;
@@ -320,9 +323,7 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
     if (rc == 0) {
         describe_address(meshd);
         meshd->remember = meshd_remember_new(&meshd->loop, meshd->state.dir_fd, &meshd->log);
-        rc = set_up_core(meshd, epoch, err);
-    }
-    if (rc == 0) {
+        set_up_core(meshd, epoch);
         rc = set_up_finder(meshd, err);
     }
     return rc == 0 ? start_handles(meshd) : rc;

@@ -35,6 +35,7 @@ struct meshd {
     struct wire_identity *identity;
     uint32_t cores_effective;
     uint64_t cores_checked_ns;
+    uint64_t seed; /* random, for hash tables */
     struct core *core;
     struct core_effects effects;
     bool is_stepping;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "mesh/clock.h"
+#include "mesh/cores.h"
 #include "mesh/meshd_internal.h"
 #include "wire/base/mem.h"
 
@@ -75,7 +76,7 @@ static void check_cores(struct meshd *meshd)
         return;
     }
     meshd->cores_checked_ns = now_ns;
-    uint32_t cores = uv_available_parallelism();
+    uint32_t cores = cores_effective("");
     if (cores != meshd->cores_effective) {
         meshd->cores_effective = cores;
         struct core_event event = {.type = CORE_EVENT_CORES, .cores = {.cores = cores}};

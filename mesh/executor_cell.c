@@ -1,0 +1,284 @@
+/* Whether and how cells can be made here, and what goes into them: files, input, environment. */
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mesh/executor_internal.h"
+#include "wire/base/arena.h"
+#include "wire/base/mem.h"
+
+#define ENV_BYTES_MAX (4096u + WIRE_ENV_MAX * sizeof(struct slice))
+
+/* --- set-up ------------------------------------------------------------------------------------
+ */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    IGNORE(remove(path)); /* what stays is in nobody's way */
+    return 0;
+}
+
+/* A daemon that was killed left folders of its cells; nobody else uses this place. */
+static int make_work_dir(struct meshd_executor *executor, struct errmsg *err)
+{
+    int n = snprintf(executor->work_dir, sizeof(executor->work_dir), "%s/work",
+                     executor->config.state->path);
+    int rc = n < 0 || (size_t)n >= sizeof(executor->work_dir) ? -ENAMETOOLONG : 0;
+    if (rc == 0) {
+        IGNORE(nftw(executor->work_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT));
+        rc = meshd_make_dirs(executor->work_dir, 0700);
+    }
+    if (rc < 0) {
+        errmsg_set(err, "cannot make the folder \"work\" in the state directory %s: %s",
+                   executor->config.state->path, strerror(-rc));
+    }
+    return rc;
+}
+
+static void add_binds(struct meshd_executor *executor, const char *const *paths, uint32_t n,
+                      bool is_writable)
+{
+    for (uint32_t i = 0; i < n && executor->sandbox.n_binds < SANDBOX_BINDS_MAX; i++) {
+        executor->binds[executor->sandbox.n_binds++] =
+            (struct sandbox_bind){.path = paths[i], .is_writable = is_writable};
+    }
+}
+
+static void probe_sandbox(struct meshd_executor *executor)
+{
+    struct errmsg err;
+    if (executor->config.options->is_sandbox_off) {
+        meshd_log(executor->config.log, CORE_LOG_WARN,
+                  "the sandbox is off: tasks of this machine's users run as they are, others' "
+                  "tasks are refused");
+        return;
+    }
+    int rc = sandbox_find_bwrap(executor->bwrap, sizeof(executor->bwrap), &err);
+    if (rc == 0) {
+        executor->sandbox.bwrap = executor->bwrap;
+        rc = sandbox_probe(&executor->sandbox, &err);
+    }
+    executor->has_sandbox = rc == 0;
+    if (rc < 0) {
+        executor->sandbox.bwrap = NULL;
+        meshd_log(executor->config.log, CORE_LOG_WARN,
+                  "no sandbox: others' tasks are refused here: %s", err.text);
+    }
+}
+
+int meshd_executor_new(const struct meshd_executor_config *config,
+                       struct meshd_executor **ret_executor, struct errmsg *err)
+{
+    const struct meshd_options *options = config->options;
+    struct meshd_executor *executor = mem_alloc_or_die(1, sizeof(*executor));
+    executor->config = *config;
+    int rc = sandbox_find_cell_program(executor->cell_program, sizeof(executor->cell_program), err);
+    if (rc == 0) {
+        rc = make_work_dir(executor, err);
+    }
+    if (rc < 0) {
+        mem_free(executor);
+        return rc;
+    }
+    executor->sandbox.cell_program = executor->cell_program;
+    executor->sandbox.binds = executor->binds;
+    add_binds(executor, options->binds, options->n_binds, false);
+    add_binds(executor, options->bind_rws, options->n_bind_rws, true);
+    table_init(&executor->cells, sizeof(uint64_t), 0); /* numbers of our own core */
+    table_init(&executor->attempts, sizeof(struct attempt_key), config->table_seed);
+    probe_sandbox(executor);
+    *ret_executor = executor;
+    return 0;
+}
+
+bool meshd_executor_has_sandbox(const struct meshd_executor *executor)
+{
+    return executor->has_sandbox;
+}
+
+/* --- cells -------------------------------------------------------------------------------------
+ */
+
+static void close_files(const struct cell_file *files, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        IGNORE(close(files[i].fd)); /* were opened for reading */
+    }
+}
+
+/* Opens the job's files; the paths are copied into the arena, NUL-terminated. */
+static int open_files(struct meshd_executor *executor, const struct wire_files *from,
+                      struct arena *arena, struct cell_file *to, uint32_t *n, struct errmsg *err)
+{
+    for (*n = 0; *n < from->n; (*n)++) {
+        const struct wire_file *file = &from->items[*n];
+        uint64_t bytes;
+        char *path = arena_alloc(arena, file->path.n + 1, 1);
+        if (path == NULL) {
+            return -ENOMEM;
+        }
+        memcpy(path, file->path.p, file->path.n);
+        int rc = meshd_blobs_open(executor->config.blobs, &file->hash, &to[*n].fd, &bytes);
+        if (rc < 0) {
+            errmsg_set(err, "cannot open the stored file %s: %s", path, strerror(-rc));
+            return rc;
+        }
+        to[*n].path = path;
+        to[*n].is_executable = (file->mode & 0111) != 0;
+    }
+    return 0;
+}
+
+static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effect,
+                     enum wire_refusal *reterr_why, struct errmsg *err)
+{
+    struct meshd_executor *executor = exec_cell->executor;
+    const struct wire_files *from = &effect->start.spec->files;
+    struct cell_file files[WIRE_FILES_MAX];
+    uint32_t n_files = 0;
+    struct arena paths;
+    ensure(from->n <= WIRE_FILES_MAX); /* the codec and the core saw to it */
+    arena_init(&paths, WIRE_FILES_MAX * (WIRE_PATH_BYTES_MAX + 32u));
+    int rc = open_files(executor, from, &paths, files, &n_files, err);
+    *reterr_why = WIRE_REFUSAL_NO_BLOB;
+    if (rc == 0) {
+        struct cell_config config = {
+            .loop = executor->config.loop,
+            .sandbox = &executor->sandbox,
+            .is_bare = !executor->has_sandbox,
+            .work_dir = executor->work_dir,
+            .scratch_bytes = EXECUTOR_SCRATCH_BYTES,
+            .files = files,
+            .n_files = n_files,
+            .events = &executor_cell_events,
+            .user = exec_cell,
+        };
+        rc = cell_new(&config, &exec_cell->cell, err);
+        *reterr_why = WIRE_REFUSAL_NO_CELL;
+    }
+    close_files(files, n_files);
+    arena_done(&paths);
+    return rc;
+}
+
+struct exec_cell *executor_make_cell(struct meshd_executor *executor,
+                                     const struct core_effect *effect,
+                                     enum wire_refusal *reterr_why, struct errmsg *err)
+{
+    if (!executor->has_sandbox && !effect->start.is_own) {
+        errmsg_set(err, "no sandbox here");
+        *reterr_why = WIRE_REFUSAL_NO_SANDBOX;
+        return NULL;
+    }
+    struct exec_cell *exec_cell = mem_alloc(1, sizeof(*exec_cell));
+    if (exec_cell == NULL) {
+        *reterr_why = WIRE_REFUSAL_NO_MEMORY;
+        return NULL;
+    }
+    exec_cell->executor = executor;
+    exec_cell->number = effect->start.cell;
+    if (make_cell(exec_cell, effect, reterr_why, err) < 0) {
+        return mem_free(exec_cell);
+    }
+    table_insert(&executor->cells, &exec_cell->by_number, &exec_cell->number);
+    executor->n_cells++;
+    return exec_cell;
+}
+
+/* --- attempts ----------------------------------------------------------------------------------
+ */
+
+static struct slice env_text(struct arena *arena, const char *name, const char *value)
+{
+    size_t n = strlen(name) + 1 + strlen(value);
+    char *text = arena_alloc(arena, n + 1, 1);
+    if (text == NULL) {
+        return (struct slice){0};
+    }
+    IGNORE(snprintf(text, n + 1, "%s=%s", name, value)); /* measured above */
+    return slice_of(text, n);
+}
+
+/* MESH_* first, then what the job names. */
+static int make_env(const struct meshd_executor *executor, const struct core_effect *effect,
+                    struct arena *arena, struct wire_slices *ret_env)
+{
+    const struct wire_slices *from = &effect->start.spec->env;
+    struct slice *items = arena_alloc(arena, from->n + 4u, sizeof(*items));
+    char job[32], task[16], number[16];
+    if (items == NULL) {
+        return -ENOMEM;
+    }
+    IGNORE(snprintf(job, sizeof(job), "%u.%u", (unsigned)(effect->start.job >> 32),
+                    (unsigned)(effect->start.job & UINT32_MAX))); /* they fit */
+    IGNORE(snprintf(task, sizeof(task), "%u", effect->start.id.task));
+    IGNORE(snprintf(number, sizeof(number), "%u", effect->start.id.number));
+    items[0] = env_text(arena, "MESH_JOB", job);
+    items[1] = env_text(arena, "MESH_TASK", task);
+    items[2] = env_text(arena, "MESH_ATTEMPT", number);
+    items[3] = env_text(arena, "MESH_PEER", executor->config.peer_name);
+    for (unsigned i = 0; i < 4; i++) {
+        if (items[i].p == NULL) {
+            return -ENOMEM;
+        }
+    }
+    if (from->n > 0) {
+        memcpy(&items[4], from->items, from->n * sizeof(*items));
+    }
+    *ret_env = (struct wire_slices){.items = items, .n = from->n + 4u};
+    return 0;
+}
+
+static enum wire_refusal refusal_of(int error)
+{
+    if (error == -E2BIG) {
+        return WIRE_REFUSAL_TOO_LARGE;
+    }
+    if (error == -EINVAL) {
+        return WIRE_REFUSAL_NOT_EXECUTABLE;
+    }
+    return error == -ENOMEM ? WIRE_REFUSAL_NO_MEMORY : WIRE_REFUSAL_NO_CELL;
+}
+
+int executor_start_in(struct exec_cell *exec_cell, const struct core_effect *effect,
+                      enum wire_refusal *reterr_why, struct errmsg *err)
+{
+    const struct wire_job_spec *spec = effect->start.spec;
+    struct meshd_executor *executor = exec_cell->executor;
+    struct cell_start start = {
+        .exec = spec->exec,
+        .argv = effect->start.argv,
+        .input_fd = -1,
+        .lease_ms = spec->lease_ms,
+        .nice = spec->nice,
+        .output_bytes_max = spec->output_bytes_max,
+        .is_streamed = spec->is_streamed,
+    };
+    uint64_t bytes;
+    if (effect->start.has_input) {
+        int rc =
+            meshd_blobs_open(executor->config.blobs, &effect->start.input, &start.input_fd, &bytes);
+        if (rc < 0) {
+            errmsg_set(err, "cannot open the stored input: %s", strerror(-rc));
+            *reterr_why = WIRE_REFUSAL_NO_BLOB;
+            return rc;
+        }
+    }
+    struct arena arena;
+    arena_init(&arena, ENV_BYTES_MAX);
+    int rc = make_env(executor, effect, &arena, &start.env);
+    if (rc == 0) {
+        rc = cell_start(exec_cell->cell, &start, err);
+    }
+    arena_done(&arena);
+    if (rc < 0) {
+        *reterr_why = refusal_of(rc);
+        if (start.input_fd >= 0) {
+            IGNORE(close(start.input_fd)); /* stayed ours */
+        }
+    }
+    return rc;
+}

@@ -1,0 +1,80 @@
+/* Shared by executor.c (attempts) and executor_cell.c (making cells, and what goes into them), and
+ * by nobody else. */
+#ifndef MESH_EXECUTOR_INTERNAL_H
+#define MESH_EXECUTOR_INTERNAL_H
+
+#include "mesh/cell.h"
+#include "mesh/executor.h"
+#include "wire/base/table.h"
+
+/* The scratch of a cell, its /tmp and its /dev/shm, each at most. */
+#define EXECUTOR_SCRATCH_BYTES (UINT64_C(1) << 30)
+
+struct attempt_key {
+    struct wire_key owner;
+    uint64_t job;
+    uint32_t task;
+    uint32_t incarnation;
+    uint32_t number;
+};
+
+struct exec_cell {
+    struct table_entry by_number; /* key: number */
+    uint64_t number;              /* the core's */
+    struct meshd_executor *executor;
+    struct cell *cell;            /* owned */
+    struct exec_attempt *attempt; /* that runs in it, or NULL */
+};
+
+/* Index 0 is standard output, 1 standard error. */
+struct exec_attempt {
+    struct table_entry by_key;
+    struct attempt_key key;
+    struct meshd_executor *executor;
+    struct wire_key owner;
+    struct wire_attempt_id id;
+    uint64_t lease_ms;
+    struct exec_cell *cell; /* NULL: it has ended, its outputs are being stored */
+    bool is_cell_usable;
+    bool is_output_lost;
+    bool is_blob[2];
+    bool is_held[2];
+    unsigned n_storing;
+    struct wire_hash hashes[2];
+    uint8_t *inlined[2]; /* owned */
+    struct wire_result result;
+    char detail[WIRE_REASON_BYTES_MAX];
+};
+
+struct meshd_executor {
+    struct meshd_executor_config config;
+    struct table cells;    /* by number */
+    struct table attempts; /* by attempt_key */
+    unsigned n_cells;      /* not closed yet */
+    unsigned n_storing;    /* outputs under way */
+    bool has_sandbox;
+    struct sandbox sandbox;
+    struct sandbox_bind binds[SANDBOX_BINDS_MAX];
+    char cell_program[MESHD_PATH_BYTES];
+    char bwrap[MESHD_PATH_BYTES];
+    char work_dir[MESHD_PATH_BYTES];
+    bool is_closing;
+    void (*on_closed)(void *user);
+    void *on_closed_user;
+};
+
+/* executor.c */
+extern const struct cell_events executor_cell_events;
+void executor_maybe_closed(struct meshd_executor *executor);
+
+/* executor_cell.c */
+
+/* The cell of a START whose number is new. NULL, and why. */
+struct exec_cell *executor_make_cell(struct meshd_executor *executor,
+                                     const struct core_effect *effect,
+                                     enum wire_refusal *reterr_why, struct errmsg *err) MUST_CHECK;
+/* Starts the attempt of a START in its cell. 0, or -errno and why. */
+int executor_start_in(struct exec_cell *exec_cell, const struct core_effect *effect,
+                      enum wire_refusal *reterr_why, struct errmsg *err) MUST_CHECK;
+
+#endif
