@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 
 #define ARGS_MAX 64
+/* How every meshd that daemon_start() starts begins its arguments, and nothing else does. */
+#define DAEMON_STATE "/var/lib/mesh"
+#define DAEMON_FLAGS "--state " DAEMON_STATE
 /* What a command that only asks may take, on a loaded machine under a sanitizer. */
 #define ASK_MS 10000
 
@@ -45,7 +48,7 @@ struct lab_process *daemon_start(struct lab_host *host, ...)
     }
     argv[n++] = needed("MESHD");
     argv[n++] = "--state";
-    argv[n++] = "/var/lib/mesh";
+    argv[n++] = DAEMON_STATE;
     argv[n++] = "--socket";
     argv[n++] = DAEMON_SOCKET;
     va_list args;
@@ -146,6 +149,20 @@ bool daemon_sees_up(struct lab_host *host, unsigned n)
     return n_up == n;
 }
 
+/* A daemon that is gone answers nobody: no use in waiting for it. */
+static void expect_daemon_lives(struct lab_host *host)
+{
+    struct lab_process *last = NULL;
+    list_for_each (node, &host->processes) {
+        struct lab_process *process = LIST_ENTRY(node, struct lab_process, node);
+        last = strstr(process->what, DAEMON_FLAGS) != NULL ? process : last;
+    }
+    if (last != NULL && !lab_is_running(last)) {
+        lab_fail(host->lab, "%s: meshd has ended (wait status %#x)", host->name,
+                 (unsigned)last->status);
+    }
+}
+
 struct wanted {
     struct lab_host *host;
     unsigned n_up;
@@ -156,6 +173,7 @@ struct wanted {
 static bool has_n_up(void *context)
 {
     const struct wanted *wanted = context;
+    expect_daemon_lives(wanted->host);
     return daemon_sees_up(wanted->host, wanted->n_up);
 }
 
@@ -175,6 +193,7 @@ uint64_t daemon_wait_whole_mesh(struct lab_host *const *hosts, unsigned n_hosts,
 static bool is_in_state(void *context)
 {
     const struct wanted *wanted = context;
+    expect_daemon_lives(wanted->host);
     struct daemon_peers peers;
     const struct daemon_peer *peer = NULL;
     if (daemon_get_peers(wanted->host, &peers)) {
