@@ -33,12 +33,3 @@ int cmd_peers_ask(struct mesh_client *client, const struct wire_message **ret_li
         }
     }
 }
-
-void cmd_peers_look(struct mesh_client *client)
-{
-    const struct wire_message *list;
-    if (cmd_peers_ask(client, &list) == 0 && is_alone(&list->peers_list)) {
-        uint32_t cores = list->peers_list.n > 0 ? list->peers_list.items[0].cores : 0;
-        cmd_complain("no other peer in sight: running on this machine only (%u cores)", cores);
-    }
-}

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "cli/joblog.h"
-#include "cli/peers_look.h"
 #include "cli/signals.h"
 #include "cli/submit_internal.h"
 #include "mesh/client/clock.h"
@@ -474,7 +473,6 @@ static int begin(struct cmd_run *run)
         r = spool_stdin(&run->stdin_fd, &err);
     }
     if (r == 0) {
-        cmd_peers_look(run->client);
         r = send_submit(run, &err);
     }
     if (cmd_signals_caught() != 0) {

@@ -306,6 +306,12 @@ static void on_submit(struct server *server, const struct wire_submit *submit)
     server->program_fd = submit->spec.files.n > 0 ? mesh_client_take_fd(server->client, 0) : -1;
     message.accepted = (struct wire_accepted){.job = JOB, .tasks_max = server->options->credit};
     send_message(server, &message, NULL, 0);
+    if (server->options->n_peers == 0) {
+        message.type = WIRE_MESSAGE_NOTICE;
+        message.notice = (struct wire_notice){
+            .job = JOB, .text = slice_str("no other peer in sight: \033[31mrunning here")};
+        send_message(server, &message, NULL, 0);
+    }
 }
 
 static void on_peers_query(struct server *server)

@@ -204,6 +204,107 @@ START_TEST(the_first_of_the_list_that_answers_is_taken)
 }
 END_TEST
 
+/* A `meshd` along PATH that is this script, and no place where another one could listen. */
+static void plant_meshd(const char *dir, const char *script)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/meshd", dir);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file, "#!/bin/sh\n%s\n", script);
+    fclose(file);
+    ck_assert_int_eq(chmod(path, 0755), 0);
+    snprintf(path, sizeof(path), "%s:/usr/bin:/bin", dir);
+    setenv("PATH", path, 1);
+    unsetenv("MESH_SOCKET");
+    unsetenv("RUNTIME_DIRECTORY");
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+    setenv("MESH_STATE", dir, 1);
+}
+
+static void unplant(const char *dir)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/meshd", dir);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/mesh.sock", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
+static int open_started(struct mesh_client **client, struct errmsg *err)
+{
+    struct mesh_client_options options = {.may_start = true};
+    *client = NULL;
+    return mesh_client_open(&options, client, err);
+}
+
+START_TEST(a_daemon_that_is_started_is_waited_for)
+{
+    if (access("/run/mesh/mesh.sock", F_OK) == 0) {
+        return; /* this machine has a daemon of its own */
+    }
+    struct fake_daemon daemon;
+    struct errmsg err;
+    struct mesh_client *client;
+    fake_daemon_start(&daemon, &(struct fake_daemon_options){0});
+    char dir[] = "/tmp/mesh-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    char script[512];
+    /* Says with which options it was called, then appears on the list's first path. */
+    snprintf(script, sizeof(script),
+             "test \"$1 $2\" = '--exit-idle 60' && ln %s %s/mesh.sock && exec sleep 5", daemon.path,
+             dir);
+    plant_meshd(dir, script);
+    int r = open_started(&client, &err);
+    ck_assert_msg(r == 0, "%s", err.text);
+    ck_assert(mesh_client_has_started_daemon(client));
+    mesh_client_free(client);
+    ck_assert_int_eq(open_started(&client, &err), 0);
+    ck_assert(!mesh_client_has_started_daemon(client));
+    mesh_client_free(client);
+    unplant(dir);
+    fake_daemon_stop(&daemon);
+}
+END_TEST
+
+START_TEST(a_started_daemon_that_dies_has_its_line_passed_on)
+{
+    if (access("/run/mesh/mesh.sock", F_OK) == 0) {
+        return;
+    }
+    struct errmsg err;
+    struct mesh_client *client;
+    char dir[] = "/tmp/mesh-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    plant_meshd(dir, "echo first >&2; echo 'meshd: /x: Read-only file system' >&2; exit 1");
+    ck_assert_int_eq(open_started(&client, &err), -ECHILD);
+    ck_assert_str_eq(err.text,
+                     "meshd was started and ended at once: meshd: /x: Read-only file system");
+    unplant(dir);
+}
+END_TEST
+
+START_TEST(without_a_meshd_to_start_it_says_so)
+{
+    if (access("/run/mesh/mesh.sock", F_OK) == 0) {
+        return;
+    }
+    struct errmsg err;
+    struct mesh_client *client;
+    char dir[] = "/tmp/mesh-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    plant_meshd(dir, "");
+    char path[256];
+    snprintf(path, sizeof(path), "%s/meshd", dir);
+    unlink(path);
+    setenv("PATH", dir, 1);
+    ck_assert_int_eq(open_started(&client, &err), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "install meshd"));
+    unplant(dir);
+}
+END_TEST
+
 /* --- messages and descriptors ------------------------------------------------------------------
  */
 
@@ -373,6 +474,9 @@ int main(void)
     tcase_add_test(tc, a_path_too_long_for_a_socket_is_refused);
     tcase_add_test(tc, another_users_daemon_is_handed_nothing);
     tcase_add_test(tc, the_first_of_the_list_that_answers_is_taken);
+    tcase_add_test(tc, a_daemon_that_is_started_is_waited_for);
+    tcase_add_test(tc, a_started_daemon_that_dies_has_its_line_passed_on);
+    tcase_add_test(tc, without_a_meshd_to_start_it_says_so);
     tcase_add_test(tc, descriptors_arrive_with_the_message_they_belong_to);
     tcase_add_test(tc, what_the_socket_does_not_take_is_queued_and_sent_later);
     tcase_add_test(tc, what_was_sent_before_the_end_is_still_received);
