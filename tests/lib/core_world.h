@@ -1,0 +1,102 @@
+/* Several cores joined by links in memory, over virtual time: the shell of tests.
+ *
+ * Each node is a core whose effects are carried out by the world: dials become links after a
+ * handshake, messages arrive after a latency, attempts end after a run time, blobs are fetched.
+ * Everything that happens is an entry in one queue ordered by time, so that a world is repeatable
+ * from its seed. core_check() runs after every event.
+ *
+ * A program is its argv[0]: "run MS STATUS" style words are kept as
+ *   argv = {"exit", "3"}  ends with that status after the world's run_ns
+ *   {"sleep", MS}         runs so long, then exits with 0
+ *   {"blob", BYTES}       exits with 0, its output is a blob
+ *   {"stream", N}         streams N chunks of 1,000 bytes, 1 ms apart, within the window
+ *   {"missing"}           is refused: command not found
+ *   {"poison"}            its cell dies
+ *   {"hog", MS}           as sleep, but killed by a signal of its own
+ * The world asserts for every client: each task is reported at most once. */
+#ifndef MESH_TESTS_CORE_WORLD_H
+#define MESH_TESTS_CORE_WORLD_H
+
+#include "mesh/core/core.h"
+#include "mesh/core/limits.h"
+#include "wire/base/buf.h"
+
+#define WORLD_NODES_MAX 8
+#define WORLD_TASKS_MAX 200000u
+#define WORLD_CLIENT    7u /* the id of each node's client */
+
+struct world;
+
+struct world_client { /* what the client of a node has seen */
+    bool is_up, is_accepted, is_job_done, has_error;
+    uint64_t job, tasks_max, n_done, n_done_acked;
+    uint32_t error;
+    struct wire_job_done job_done;
+    uint8_t *n_reports;    /* by task */
+    struct wire_done last; /* slices cleared */
+    uint32_t n_by_end[16];
+    uint32_t n_failed_status;
+    struct buf stream; /* all of stream 1 */
+    struct buf notices;
+    bool holds_acks; /* does not acknowledge results */
+    bool holds_stream_acks;
+    uint32_t n_rows;
+    struct wire_peer_row rows[WORLD_NODES_MAX + 1]; /* of the last list; slices cleared */
+    /* feeding */
+    uint32_t n_tasks, n_added;
+    bool is_fed;
+    const char *words[2];
+};
+
+struct world *world_new(uint64_t seed);
+struct world *world_free(struct world *world);
+
+/* Before world_start(): what node i is made of. */
+struct core_config *world_config(struct world *world, unsigned i);
+/* Brings the node to life; peers are found by those that live when `is_found`. */
+void world_start(struct world *world, unsigned i, bool is_found);
+void world_found(struct world *world, unsigned i, unsigned of);
+struct core *world_core(struct world *world, unsigned i);
+struct world_client *world_client(struct world *world, unsigned i);
+uint64_t world_now(const struct world *world);
+
+void world_run_for(struct world *world, uint64_t ns);
+/* Until the client's job is done, or for so long; whether it is done. */
+bool world_run_job(struct world *world, unsigned i, uint64_t ns_max);
+
+/* Faults. */
+void world_kill(struct world *world, unsigned i); /* as kill -9: links close, dials are refused */
+void world_cut(struct world *world, unsigned i);  /* as a pulled cable: silence */
+void world_mend(struct world *world, unsigned i);
+void world_reset_link(struct world *world, unsigned i, unsigned j); /* closed at both ends */
+void world_freeze(struct world *world, unsigned i);
+void world_thaw(struct world *world, unsigned i);
+void world_restart(struct world *world, unsigned i); /* a new life of a killed one */
+void world_event(struct world *world, unsigned i, struct core_event *event);
+
+/* The client of a node. */
+void world_client_up(struct world *world, unsigned i);
+void world_client_down(struct world *world, unsigned i);
+void world_client_say(struct world *world, unsigned i, const struct wire_message *message);
+/* A submit with sensible values, to be changed before world_submit(). */
+struct wire_message world_job(void);
+/* Connects if need be, submits, and feeds n_tasks of these two words as credit allows. */
+void world_submit(struct world *world, unsigned i, const struct wire_message *submit,
+                  uint32_t n_tasks, const char *word, const char *value);
+
+/* What happened. */
+void world_set_run(struct world *world, uint64_t run_ns);
+void world_set_latency(struct world *world, uint64_t latency_ns);
+uint32_t world_n_started(const struct world *world, unsigned i); /* START effects */
+uint32_t world_n_running(const struct world *world, unsigned i);
+uint64_t world_n_effects(const struct world *world, unsigned i, enum core_effect_type type);
+uint64_t world_n_sent(const struct world *world, unsigned i, enum wire_message_type type);
+bool world_has_exited(const struct world *world, unsigned i);
+uint64_t world_trace_hash(const struct world *world);
+/* Lines of events and effects are kept from now on: "  12.300 hal < message ...". */
+void world_trace(struct world *world);
+struct slice world_trace_text(const struct world *world);
+/* Every node alive is at rest: nothing of any job is left. */
+void world_assert_quiet(struct world *world);
+
+#endif
