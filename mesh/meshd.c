@@ -268,8 +268,11 @@ static void say_open(const struct meshd *meshd)
               meshd->host, wire_id_text(wire_identity_key(meshd->identity), id),
               offered_cores(meshd), meshd_links_port(meshd->links));
     meshd_log(&meshd->log, CORE_LOG_INFO,
-              "this mesh is open: every peer on this link may run tasks here, in a sandbox; "
-              "`mesh lock` closes it");
+              "this mesh is open: every peer on this link %s; `mesh "
+              "lock` closes it",
+              meshd_executor_has_sandbox(meshd->executor)
+                  ? "may run tasks here, in a sandbox"
+                  : "takes part, but runs no tasks here for want of a sandbox");
 }
 
 static int set_up_state(struct meshd *meshd, struct errmsg *err)

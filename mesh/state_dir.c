@@ -138,9 +138,10 @@ static int take_lock(struct meshd_state *state, struct errmsg *err)
         char holder[16];
         read_holder(state->lock_fd, holder);
         errmsg_set(err,
-                   "another meshd%s%s runs on %s; stop it, or give this one its own --state "
+                   "another meshd%s%s%s runs on %s; stop it, or give this one its own --state "
                    "DIR and --socket PATH",
-                   holder[0] != '\0' ? ", process " : "", holder, state->path);
+                   holder[0] != '\0' ? " (process " : "", holder, holder[0] != '\0' ? ")" : "",
+                   state->path);
         return -EBUSY;
     }
     char pid[16];

@@ -1,6 +1,7 @@
 /* The local socket, with plain sockets as its clients. */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,9 +102,13 @@ static void set_up(void)
     ck_assert_int_eq(meshd_control_new(&config, &control, &err), 0);
 }
 
+static int remove_one(const char *name, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(name);
+}
+
 static void tear_down(void)
 {
-    char command[128];
     if (control != NULL) {
         meshd_control_close(control, on_closed, NULL);
         uv_run(&loop, UV_RUN_DEFAULT);
@@ -115,8 +120,7 @@ static void tear_down(void)
     ck_assert_int_eq(uv_loop_close(&loop), 0);
     close(dir_fd);
     close(quiet.fd);
-    snprintf(command, sizeof(command), "rm -r %s", folder);
-    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 static void turn(void)

@@ -79,7 +79,7 @@ START_TEST(a_second_daemon_on_the_same_state_is_refused)
     ck_assert_int_eq(meshd_state_open(path, &second, &err), -EBUSY);
     ck_assert_ptr_nonnull(strstr(err.text, "--state"));
     char pid[32];
-    snprintf(pid, sizeof(pid), "process %ld ", (long)getpid());
+    snprintf(pid, sizeof(pid), "(process %ld)", (long)getpid());
     ck_assert_ptr_nonnull(strstr(err.text, pid));
     meshd_state_close(&first);
     ck_assert_int_eq(meshd_state_open(path, &second, &err), 0);
