@@ -421,6 +421,28 @@ START_TEST(strangers_beyond_the_limit_are_ignored_with_one_warning)
 }
 END_TEST
 
+static bool has_warning(const struct side *side)
+{
+    return side->n_warnings > 0;
+}
+
+START_TEST(static_peer_that_cannot_be_looked_up_is_warned_of)
+{
+    uv_loop_t loop;
+    ck_assert_int_eq(uv_loop_init(&loop), 0);
+    struct side a = {0};
+    struct disc_config config = config_of(&a, DISC_MODE_OFF);
+    static const char *const peers[] = {"[fe80::1%nosuch0]:7946"};
+    config.static_peers = peers;
+    config.n_static_peers = 1;
+    struct errmsg err;
+    ck_assert_int_eq(disc_start(&loop, &config, &a.disc, &err), 0);
+    until(&loop, has_warning, &a);
+    ck_assert(!a.is_static_found);
+    finish(&loop, &a, NULL); /* with a look-up planned */
+}
+END_TEST
+
 START_TEST(numeric_static_peer_is_reported_with_its_scope)
 {
     uv_loop_t loop;
@@ -453,14 +475,47 @@ START_TEST(closing_at_once_leaves_nothing_behind)
 }
 END_TEST
 
-static const char *const bad_peers[] = {"host",  "host:", "host:0", "host:65536", ":7946",
-                                        "::1:1", "[::1]", "[::1:1", "host:1x",    "[]:5"};
+static const char *const bad_peers[][2] = {
+    {"host", "HOST:PORT"},
+    {"", "HOST:PORT"},
+    {":7946", "HOST:PORT"},
+    {"::1:1", "HOST:PORT"},
+    {"[::1]", "HOST:PORT"},
+    {"[::1:1", "HOST:PORT"},
+    {"[]:5", "HOST:PORT"},
+    {"host:", "port"},
+    {"host:0", "port"},
+    {"host:65536", "port"},
+    {"host:1x", "port"},
+    {"host: 1", "port"},
+    {"-host:1", "host name"},
+    {"a b:1", "host name"},
+    {"fe80%eth0:1", "host name"},
+    {"[host]:1", "IPv6"},
+    {"[10.0.0.1]:1", "IPv6"},
+    {"[fe80::1]:1", "needs its interface"},
+    {"[fe80::1%]:1", "interface"},
+    {"[fe80::1%sixteen-and-more]:1", "interface"},
+};
+
+static const char *const good_peers[] = {"host:1",          "my-host.example.org:65535",
+                                         "10.0.0.1:7946",   "[::1]:7946",
+                                         "[fe80::1%lo]:80", "[2001:db8::1]:7946"};
+
+START_TEST(static_peer_that_makes_sense_is_accepted)
+{
+    struct errmsg err = {""};
+    int r = disc_static_peer_check(good_peers[_i], &err);
+    ck_assert_msg(r == 0, "%s", err.text);
+}
+END_TEST
 
 START_TEST(static_peer_that_makes_no_sense_is_refused)
 {
     struct errmsg err = {""};
-    ck_assert_int_eq(disc_static_peer_check(bad_peers[_i], &err), -EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, bad_peers[_i]));
+    ck_assert_int_eq(disc_static_peer_check(bad_peers[_i][0], &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, bad_peers[_i][0]));
+    ck_assert_ptr_nonnull(strstr(err.text, bad_peers[_i][1]));
 }
 END_TEST
 
@@ -495,9 +550,11 @@ int main(void)
     tcase_add_loop_test(tc, host_name_is_the_instance_without_id_and_number, 0,
                         ARRAY_LEN(instances));
     tcase_add_test(tc, strangers_beyond_the_limit_are_ignored_with_one_warning);
+    tcase_add_test(tc, static_peer_that_cannot_be_looked_up_is_warned_of);
     tcase_add_test(tc, numeric_static_peer_is_reported_with_its_scope);
     tcase_add_loop_test(tc, closing_at_once_leaves_nothing_behind, DISC_MODE_AUTO,
                         DISC_MODE_OFF + 1);
+    tcase_add_loop_test(tc, static_peer_that_makes_sense_is_accepted, 0, ARRAY_LEN(good_peers));
     tcase_add_loop_test(tc, static_peer_that_makes_no_sense_is_refused, 0, ARRAY_LEN(bad_peers));
     tcase_add_test(tc, unknown_interface_is_refused);
     suite_add_tcase(suite, tc);
