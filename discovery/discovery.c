@@ -155,15 +155,17 @@ static void start_sources(struct disc *disc)
 
 static int check_mode(enum disc_mode mode, struct errmsg *err)
 {
-    if (mode == DISC_MODE_AVAHI && !mdns_client_is_built) {
-        errmsg_set(err, "this program was built without avahi-client; use --discovery embedded");
-        return -ENOTSUP;
+    bool is_missing = (mode == DISC_MODE_AVAHI && !mdns_client_is_built) ||
+                      (mode == DISC_MODE_EMBEDDED && !mdns_embedded_is_built);
+    if (!is_missing) {
+        return 0;
     }
-    if (mode == DISC_MODE_EMBEDDED && !mdns_embedded_is_built) {
-        errmsg_set(err, "this program was built without avahi-core; use --discovery avahi");
-        return -ENOTSUP;
-    }
-    return 0;
+    const char *instead = mdns_client_is_built     ? "--discovery avahi"
+                          : mdns_embedded_is_built ? "--discovery embedded"
+                                                   : "--discovery off and --peer HOST:PORT";
+    errmsg_set(err, "this program was built without avahi-%s; use %s",
+               mode == DISC_MODE_AVAHI ? "client" : "core", instead);
+    return -ENOTSUP;
 }
 
 static void init_from_config(struct disc *disc, uv_loop_t *loop, const struct disc_config *config)
