@@ -235,6 +235,7 @@ struct core_task {
     unsigned state;          /* enum core_task_state */
     struct wire_slices argv; /* owned, one block */
     size_t argv_bytes;
+    struct wire_key died_on[CORE_CELL_DEATHS_MAX - 1]; /* peers its cell died on */
     bool has_input;
     struct wire_hash input;
     uint64_t input_bytes;

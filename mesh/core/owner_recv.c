@@ -93,11 +93,12 @@ static void on_cell_died(struct core *core, struct core_attempt *attempt,
                          const struct wire_result *result)
 {
     struct core_task *task = attempt->task;
-    if (++task->n_cell_deaths >= CORE_CELL_DEATHS_MAX || task->job->is_once) {
+    if (task->n_cell_deaths + 1 >= CORE_CELL_DEATHS_MAX || task->job->is_once) {
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, result);
-    } else {
-        settle(core, attempt, true);
+        return;
     }
+    task->died_on[task->n_cell_deaths++] = attempt->site->key;
+    settle(core, attempt, true);
 }
 
 static void rest_peer(struct core *core, struct core_peer *peer, uint64_t for_ns)

@@ -128,13 +128,39 @@ static bool is_better(const struct core_job *job, const struct core_site *a,
     return p->rtt_ns < q->rtt_ns;
 }
 
-static struct core_site *choose_site(struct core *core, struct core_job *job)
+static bool did_die_on(const struct core_task *task, const struct core_peer *peer)
 {
+    for (uint32_t i = 0; i < task->n_cell_deaths; i++) {
+        if (wire_key_eq(&task->died_on[i], &peer->key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a peer that is up, if busy now, has not seen this task kill a cell. */
+static bool is_any_unharmed(struct core *core, const struct core_task *task)
+{
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (peer->state == CORE_PEER_UP && !did_die_on(task, peer) &&
+            is_site_open(core_site_get(core, task->job, peer))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct core_site *choose_site(struct core *core, struct core_job *job,
+                                     const struct core_task *task)
+{
+    bool is_picky = task->n_cell_deaths > 0 && is_any_unharmed(core, task);
     struct core_site *best = NULL;
     list_for_each (node, &core->spare) {
         struct core_peer *peer = LIST_ENTRY(node, struct core_peer, spare);
         struct core_site *site = core_site_get(core, job, peer);
-        if (is_site_open(site) && (best == NULL || is_better(job, site, best))) {
+        if (is_site_open(site) && (!is_picky || !did_die_on(task, peer)) &&
+            (best == NULL || is_better(job, site, best))) {
             best = site;
         }
     }
@@ -266,12 +292,17 @@ void core_place_run(struct core *core)
         if (job == NULL) {
             break;
         }
-        struct core_site *site = choose_site(core, job);
+        struct core_task *task = LIST_ENTRY(job->waiting.next, struct core_task, in_waiting);
+        struct core_site *site = choose_site(core, job, task);
         if (site == NULL) {
             job->tried = core->n_passes;
+            if (task->n_cell_deaths > 0) { /* waits for another peer: let others pass */
+                list_remove(&task->in_waiting);
+                list_push_back(&job->waiting, &task->in_waiting);
+            }
             continue;
         }
-        core_task_place(core, LIST_ENTRY(job->waiting.next, struct core_task, in_waiting), site);
+        core_task_place(core, task, site);
         core_job_update(core, job);
     }
     core->is_place_due = false;

@@ -329,8 +329,8 @@ static void run_end(struct world *world, unsigned i, struct run *run,
     event.attempt_ended.result = *result;
     event.attempt_ended.is_cell_usable = is_usable;
     list_remove(&run->node);
-    mem_free(run);
     step(world, i, &event);
+    mem_free(run);
 }
 
 static void run_started(struct world *world, unsigned i, struct run *run)
@@ -344,8 +344,8 @@ static void run_started(struct world *world, unsigned i, struct run *run)
         event.attempt_refused.text = slice_str(run->word);
         event.attempt_refused.is_cell_usable = true;
         list_remove(&run->node);
-        mem_free(run);
         step(world, i, &event);
+        mem_free(run);
         return;
     }
     run->is_begun = true;

@@ -20,6 +20,14 @@ static struct world *mesh_of(unsigned n, uint64_t seed)
     return world;
 }
 
+/* Idle cells close, beats slow down, and nothing of any job is left. */
+static void end(struct world *world)
+{
+    world_run_for(world, 30 * CORE_S);
+    world_assert_quiet(world);
+    world_free(world);
+}
+
 START_TEST(two_cores_run_a_job)
 {
     struct world *world = mesh_of(2, 1);
@@ -29,9 +37,464 @@ START_TEST(two_cores_run_a_job)
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 40);
     ck_assert_uint_ge(world_n_started(world, 0), 15);
     ck_assert_uint_ge(world_n_started(world, 1), 15);
-    world_run_for(world, 10 * CORE_S);
-    world_assert_quiet(world);
-    world_free(world);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_job_alone_runs_here_and_says_so)
+{
+    struct world *world = mesh_of(1, 1);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 5, "sleep", "800");
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&world_client(world, 0)->notices), "no other peer"));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 5);
+    end(world);
+}
+END_TEST
+
+START_TEST(tasks_of_a_killed_peer_run_elsewhere_within_half_a_second)
+{
+    struct world *world = mesh_of(3, 2);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 6, "sleep", "2000");
+    world_run_for(world, 500 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    ck_assert_uint_eq(world_n_running(world, 2), 2);
+    world_kill(world, 2);
+    ck_assert(world_run_job(world, 0, 10 * CORE_S));
+    /* All six began by 0.1 s, so four end by 2.1 s; the lost two begin on cores that come free. */
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 6);
+    ck_assert_uint_lt(world_now(world), 1000 * CORE_S + 4200 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_refused_redial_gives_a_cut_peer_up_at_once)
+{
+    struct world *world = mesh_of(2, 3);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 4, "sleep", "1000");
+    world_run_for(world, 100 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    uint64_t killed_ns = world_now(world);
+    world_kill(world, 1);
+    while (core_counts(world_core(world, 0)).n_attempts > 2 &&
+           world_now(world) < killed_ns + CORE_S) {
+        world_run_for(world, CORE_MS);
+        struct core_counts counts = core_counts(world_core(world, 0));
+        if (counts.n_peers_up == 0 && world_now(world) > killed_ns + 10 * CORE_MS) {
+            break;
+        }
+    }
+    ck_assert_uint_lt(world_now(world) - killed_ns, 150 * CORE_MS);
+    ck_assert(world_run_job(world, 0, 10 * CORE_S));
+    end(world);
+}
+END_TEST
+
+START_TEST(a_silent_peer_is_given_up_after_dead_after)
+{
+    struct world *world = mesh_of(2, 4);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 4, "sleep", "8000");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    world_cut(world, 1);
+    world_run_for(world, 2400 * CORE_MS); /* the last beat came up to 0.5 s before */
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
+    world_run_for(world, 1100 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
+    ck_assert(world_run_job(world, 0, 20 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 4);
+    world_mend(world, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(silence_right_after_the_first_task_is_noticed_as_fast)
+{
+    struct world *world = mesh_of(2, 5);
+    world_run_for(world, 20 * CORE_S); /* idle: beats every 5 s */
+    struct wire_message job = world_job();
+    world_cut(world, 1);
+    world_submit(world, 0, &job, 4, "exit", "0");
+    ck_assert(world_run_job(world, 0, 3700 * CORE_MS));
+    world_mend(world, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(an_idle_silent_peer_is_down_after_its_interval_and_dead_after)
+{
+    struct world *world = mesh_of(2, 6);
+    world_run_for(world, 20 * CORE_S);
+    world_cut(world, 1);
+    world_run_for(world, 3 * CORE_S - 100 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
+    world_run_for(world, 6 * CORE_S);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
+    world_mend(world, 1);
+    world_run_for(world, 5 * CORE_S);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(attempts_run_on_through_a_short_cut)
+{
+    struct world *world = mesh_of(2, 7);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 4, "sleep", "1000");
+    world_run_for(world, 300 * CORE_MS);
+    world_reset_link(world, 0, 1);
+    ck_assert(world_run_job(world, 0, 3 * CORE_S));
+    ck_assert_uint_eq(world_n_started(world, 0) + world_n_started(world, 1), 4);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 4);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_frozen_executor_that_wakes_changes_no_result)
+{
+    struct world *world = mesh_of(3, 8);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 12, "sleep", "500");
+    world_run_for(world, 200 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 2), 2);
+    world_freeze(world, 2);
+    ck_assert(world_run_job(world, 0, 20 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 12);
+    world_thaw(world, 2);
+    world_run_for(world, 3 * CORE_S);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 2);
+    end(world);
+}
+END_TEST
+
+START_TEST(the_result_of_an_older_attempt_counts_while_the_task_is_not_done)
+{
+    struct world *world = mesh_of(2, 9);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 4, "sleep", "12000");
+    world_run_for(world, CORE_S);
+    world_cut(world, 1); /* both sides run two tasks until 12 s */
+    world_run_for(world, 4500 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
+    world_mend(world, 1); /* still running there, waiting again here */
+    ck_assert(world_run_job(world, 0, 8 * CORE_S));
+    ck_assert_uint_eq(world_n_started(world, 0), 2);
+    ck_assert_uint_eq(world_n_started(world, 1), 2);
+    end(world);
+}
+END_TEST
+
+START_TEST(an_executor_drops_what_it_runs_when_its_lease_runs_out)
+{
+    struct world *world = mesh_of(2, 10);
+    struct wire_message job = world_job();
+    job.submit.spec.lease_ms = 2000;
+    world_submit(world, 0, &job, 4, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    world_cut(world, 1);
+    world_run_for(world, 5600 * CORE_MS); /* it accuses us after 3 s; the lease was over by then */
+    ck_assert_uint_eq(world_n_running(world, 1), 0);
+    ck_assert_uint_gt(world_n_effects(world, 1, CORE_EFFECT_RENEW), 0);
+    world_mend(world, 1);
+    world_client_down(world, 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_sleeper_drops_what_it_ran_for_others_before_it_speaks)
+{
+    struct world *world = mesh_of(2, 11);
+    struct wire_message job = world_job();
+    job.submit.spec.lease_ms = 2000;
+    world_submit(world, 0, &job, 3, "sleep", "30000");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_ge(world_n_running(world, 1), 1);
+    world_freeze(world, 1);
+    world_run_for(world, 20 * CORE_S);
+    world_thaw(world, 1);
+    world_run_for(world, 500 * CORE_MS);
+    ck_assert_uint_ge(world_n_effects(world, 1, CORE_EFFECT_KILL), 1);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_KILL), 0);
+    ck_assert(world_run_job(world, 0, 90 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 3);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_late_loop_accuses_nobody)
+{
+    struct world *world = mesh_of(3, 12);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 6, "sleep", "9000");
+    world_run_for(world, CORE_S);
+    world_freeze(world, 0);
+    world_run_for(world, 2800 * CORE_MS);
+    world_thaw(world, 0);
+    world_run_for(world, 100 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 2);
+    ck_assert(world_run_job(world, 0, 20 * CORE_S));
+    ck_assert_uint_eq(
+        world_n_started(world, 0) + world_n_started(world, 1) + world_n_started(world, 2), 6);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_failing_task_is_run_as_often_as_asked)
+{
+    struct world *world = mesh_of(2, 13);
+    struct wire_message job = world_job();
+    job.submit.runs_max = 3;
+    world_submit(world, 0, &job, 5, "exit", "7");
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    struct world_client *client = world_client(world, 0);
+    ck_assert_uint_eq(client->job_done.n_failed, 5);
+    ck_assert_uint_eq(client->job_done.n_lost, 0);
+    ck_assert_uint_eq(client->last.n_runs, 3);
+    ck_assert_uint_eq(client->last.result.status, 7);
+    ck_assert_uint_eq(world_n_started(world, 0) + world_n_started(world, 1), 15);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_task_that_may_run_once_is_reported_lost_with_its_peer)
+{
+    struct world *world = mesh_of(2, 14);
+    struct wire_message job = world_job();
+    job.submit.is_once = true;
+    world_submit(world, 0, &job, 4, "sleep", "1000");
+    world_run_for(world, 200 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    world_kill(world, 1);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_LOST], 2);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_lost, 2);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 2);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_missing_command_is_reported_when_no_peer_has_it)
+{
+    struct world *world = mesh_of(3, 15);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 20, "missing", NULL);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    struct world_client *client = world_client(world, 0);
+    ck_assert_uint_eq(client->n_by_end[WIRE_END_NOT_STARTED], 20);
+    ck_assert_uint_eq(client->last.refusal, WIRE_REFUSAL_NOT_FOUND);
+    ck_assert_uint_eq(client->last.attempt, 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_poisonous_task_dies_after_three_cells)
+{
+    struct world *world = mesh_of(3, 16);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 1, "poison", NULL);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_CELL_DIED], 1);
+    ck_assert_uint_eq(world_n_started(world, 0), 1);
+    ck_assert_uint_eq(world_n_started(world, 1), 1);
+    ck_assert_uint_eq(world_n_started(world, 2), 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_task_past_its_timeout_is_killed_and_counts_as_failed)
+{
+    struct world *world = mesh_of(2, 17);
+    struct wire_message job = world_job();
+    job.submit.spec.timeout_ms = 300;
+    world_submit(world, 0, &job, 4, "sleep", "60000");
+    ck_assert(world_run_job(world, 0, 2 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_TIMEOUT], 4);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_lost, 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_cancelled_job_ends_everywhere_and_reports_each_task)
+{
+    struct world *world = mesh_of(3, 18);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 50, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    struct wire_message cancel = {.type = WIRE_MESSAGE_JOB_CANCEL};
+    cancel.job_cancel.job = world_client(world, 0)->job;
+    world_client_say(world, 0, &cancel);
+    ck_assert(world_run_job(world, 0, 100 * CORE_MS));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_CANCELLED], 50);
+    world_run_for(world, 100 * CORE_MS);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(world_n_running(world, i), 0);
+    }
+    end(world);
+}
+END_TEST
+
+START_TEST(a_job_dies_with_its_client)
+{
+    struct world *world = mesh_of(3, 19);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 500, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    world_client_down(world, 0);
+    world_run_for(world, 100 * CORE_MS);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(world_n_running(world, i), 0);
+    }
+    end(world);
+}
+END_TEST
+
+START_TEST(a_dead_owner_leaves_nothing_running_past_its_lease)
+{
+    struct world *world = mesh_of(2, 20);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 8, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    world_kill(world, 0);
+    world_run_for(world, 11 * CORE_S);
+    ck_assert_uint_eq(world_n_running(world, 1), 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_restarted_owner_ends_what_its_former_life_had_attached)
+{
+    struct world *world = mesh_of(2, 21);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 8, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    world_kill(world, 0);
+    world_run_for(world, 20 * CORE_MS);
+    world_restart(world, 0);
+    world_run_for(world, 100 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 1), 0);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(large_output_is_fetched_before_the_result_is_reported)
+{
+    struct world *world = mesh_of(2, 22);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 20, "blob", "1000000");
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 20);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_BLOB_FETCH), world_n_started(world, 1));
+    ck_assert_uint_eq(world_n_effects(world, 1, CORE_EFFECT_BLOB_SERVE), world_n_started(world, 1));
+    end(world);
+}
+END_TEST
+
+START_TEST(output_lost_with_its_peer_is_made_again)
+{
+    struct world *world = mesh_of(2, 23);
+    world_set_latency(world, 20 * CORE_MS);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 4, "blob", "1000000");
+    while (world_n_effects(world, 0, CORE_EFFECT_BLOB_FETCH) == 0) {
+        world_run_for(world, CORE_MS);
+    }
+    world_kill(world, 1);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 4);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_jobs_files_are_fetched_once_by_each_peer)
+{
+    struct world *world = mesh_of(3, 24);
+    struct wire_message job = world_job();
+    struct wire_file files[2] = {
+        {.path = slice_str("prog"), .mode = 0755, .hash = {{1, 2, 3}}, .bytes = 5000},
+        {.path = slice_str("data"), .mode = 0644, .hash = {{4, 5, 6}}, .bytes = 50000}};
+    job.submit.spec.files = (struct wire_files){.items = files, .n = 2};
+    world_submit(world, 0, &job, 60, "exit", "0");
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_BLOB_FETCH), 0);
+    ck_assert_uint_eq(world_n_effects(world, 1, CORE_EFFECT_BLOB_FETCH), 2);
+    ck_assert_uint_eq(world_n_effects(world, 2, CORE_EFFECT_BLOB_FETCH), 2);
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_JOB), 2);
+    ck_assert_uint_ge(world_n_started(world, 1), 10);
+    end(world);
+}
+END_TEST
+
+START_TEST(streamed_output_arrives_whole_and_within_the_window)
+{
+    struct world *world = mesh_of(2, 25);
+    struct wire_message job = world_job();
+    job.submit.spec.is_streamed = true;
+    struct slice on = slice_str("lily");
+    job.submit.on = (struct wire_slices){.items = &on, .n = 1};
+    world_client(world, 0)->holds_stream_acks = true;
+    world_submit(world, 0, &job, 1, "stream", "1000");
+    ck_assert(!world_run_job(world, 0, 3 * CORE_S));
+    ck_assert_uint_le(world_client(world, 0)->stream.n, WIRE_STREAM_WINDOW_BYTES);
+    ck_assert_uint_gt(world_client(world, 0)->stream.n, WIRE_STREAM_WINDOW_BYTES - 1001);
+    world_client(world, 0)->holds_stream_acks = false;
+    struct wire_message ack = {.type = WIRE_MESSAGE_CLIENT_STREAM_ACK};
+    ack.client_stream_ack.job = world_client(world, 0)->job;
+    ack.client_stream_ack.task = 1;
+    ack.client_stream_ack.stream = WIRE_STREAM_OUT;
+    ack.client_stream_ack.offset = world_client(world, 0)->stream.n;
+    world_client_say(world, 0, &ack);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->stream.n, 1000000);
+    end(world);
+}
+END_TEST
+
+START_TEST(streamed_output_goes_on_where_it_was_when_its_peer_is_lost)
+{
+    struct world *world = mesh_of(3, 26);
+    struct wire_message job = world_job();
+    job.submit.spec.is_streamed = true;
+    struct slice except = slice_str("hal");
+    job.submit.except = (struct wire_slices){.items = &except, .n = 1};
+    world_submit(world, 0, &job, 1, "stream", "500");
+    world_run_for(world, 200 * CORE_MS);
+    unsigned i = world_n_running(world, 1) > 0 ? 1 : 2;
+    world_kill(world, i);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    struct world_client *client = world_client(world, 0);
+    ck_assert_uint_eq(client->stream.n, 500000);
+    for (size_t k = 0; k < client->stream.n; k += 1000) {
+        ck_assert_uint_eq(client->stream.p[k], (uint8_t)('a' + k / 1000 % 26));
+    }
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&client->notices), "was lost; task 1 starts again on"));
+    end(world);
+}
+END_TEST
+
+START_TEST(streamed_output_survives_a_short_cut)
+{
+    struct world *world = mesh_of(2, 27);
+    struct wire_message job = world_job();
+    job.submit.spec.is_streamed = true;
+    struct slice on = slice_str("lily");
+    job.submit.on = (struct wire_slices){.items = &on, .n = 1};
+    world_submit(world, 0, &job, 1, "stream", "500");
+    world_run_for(world, 150 * CORE_MS);
+    world_reset_link(world, 0, 1);
+    world_run_for(world, 100 * CORE_MS);
+    world_reset_link(world, 0, 1);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->stream.n, 500000);
+    ck_assert_uint_eq(world_n_started(world, 1), 1);
+    end(world);
 }
 END_TEST
 
@@ -41,6 +504,33 @@ int main(void)
     TCase *tcase = tcase_create("jobs");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, two_cores_run_a_job);
+    tcase_add_test(tcase, a_job_alone_runs_here_and_says_so);
+    tcase_add_test(tcase, tasks_of_a_killed_peer_run_elsewhere_within_half_a_second);
+    tcase_add_test(tcase, a_refused_redial_gives_a_cut_peer_up_at_once);
+    tcase_add_test(tcase, a_silent_peer_is_given_up_after_dead_after);
+    tcase_add_test(tcase, silence_right_after_the_first_task_is_noticed_as_fast);
+    tcase_add_test(tcase, an_idle_silent_peer_is_down_after_its_interval_and_dead_after);
+    tcase_add_test(tcase, attempts_run_on_through_a_short_cut);
+    tcase_add_test(tcase, a_frozen_executor_that_wakes_changes_no_result);
+    tcase_add_test(tcase, the_result_of_an_older_attempt_counts_while_the_task_is_not_done);
+    tcase_add_test(tcase, an_executor_drops_what_it_runs_when_its_lease_runs_out);
+    tcase_add_test(tcase, a_sleeper_drops_what_it_ran_for_others_before_it_speaks);
+    tcase_add_test(tcase, a_late_loop_accuses_nobody);
+    tcase_add_test(tcase, a_failing_task_is_run_as_often_as_asked);
+    tcase_add_test(tcase, a_task_that_may_run_once_is_reported_lost_with_its_peer);
+    tcase_add_test(tcase, a_missing_command_is_reported_when_no_peer_has_it);
+    tcase_add_test(tcase, a_poisonous_task_dies_after_three_cells);
+    tcase_add_test(tcase, a_task_past_its_timeout_is_killed_and_counts_as_failed);
+    tcase_add_test(tcase, a_cancelled_job_ends_everywhere_and_reports_each_task);
+    tcase_add_test(tcase, a_job_dies_with_its_client);
+    tcase_add_test(tcase, a_dead_owner_leaves_nothing_running_past_its_lease);
+    tcase_add_test(tcase, a_restarted_owner_ends_what_its_former_life_had_attached);
+    tcase_add_test(tcase, large_output_is_fetched_before_the_result_is_reported);
+    tcase_add_test(tcase, output_lost_with_its_peer_is_made_again);
+    tcase_add_test(tcase, a_jobs_files_are_fetched_once_by_each_peer);
+    tcase_add_test(tcase, streamed_output_arrives_whole_and_within_the_window);
+    tcase_add_test(tcase, streamed_output_goes_on_where_it_was_when_its_peer_is_lost);
+    tcase_add_test(tcase, streamed_output_survives_a_short_cut);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
