@@ -1,8 +1,7 @@
-/* What can be said of a public key without cryptography, so that the core can link it without
- * libsodium. Declared in wire/identity.h. */
-#include <string.h>
+#include "wire/key.h"
 
-#include "wire/identity.h"
+#include <errno.h>
+#include <string.h>
 
 #define ID_DIGITS 8
 

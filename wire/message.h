@@ -593,4 +593,9 @@ struct wire_message {
 /* "beat", "task", ...; "unknown" for a number that is none. */
 const char *wire_message_name(uint32_t type);
 
+struct buf;
+/* Appends "beat{token=7 interval_ms=500 ...}": one line for traces and the debug log, with foreign
+ * text made printable and bytes as their count. */
+void wire_message_print(const struct wire_message *message, struct buf *to);
+
 #endif

@@ -45,8 +45,4 @@ int wire_message_copy(const struct wire_message *message, struct arena *arena,
 /* Whether the two have the same type and fields. */
 bool wire_message_eq(const struct wire_message *a, const struct wire_message *b) MUST_CHECK;
 
-/* Appends "beat{token=7 interval_ms=500 ...}": one line for traces and the debug log, with foreign
- * text made printable and bytes as their count. */
-void wire_message_print(const struct wire_message *message, struct buf *to);
-
 #endif

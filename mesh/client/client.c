@@ -11,7 +11,7 @@
 
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
-#include "wire/identity.h"
+#include "wire/key.h"
 #include "wire/limits.h"
 #include "wire/local.h"
 #include "wire/message_codec.h"

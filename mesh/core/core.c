@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "mesh/core/blob.h"
@@ -291,10 +290,8 @@ struct slice core_batch_copy(struct core *core, struct slice s)
 static struct slice batch_vprintf(struct core *core, const char *format, va_list args)
 {
     char line[1024];
-    int n = vsnprintf(line, sizeof(line), format, args);
-    ensure(n >= 0);
-    size_t n_line = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-    return core_batch_copy(core, slice_of(line, n_line));
+    size_t n = text_vformat(line, sizeof(line), format, args);
+    return core_batch_copy(core, slice_of(line, n));
 }
 
 struct slice core_batch_printf(struct core *core, const char *format, ...)

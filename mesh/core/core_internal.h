@@ -12,7 +12,7 @@
 #include "wire/base/heap.h"
 #include "wire/base/list.h"
 #include "wire/base/table.h"
-#include "wire/identity.h"
+#include "wire/key.h"
 
 /* A deadline; all of a core's are in one heap. */
 struct core_timer {

@@ -5,12 +5,12 @@
 #include "mesh/core/job.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "mesh/core/blob.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
+#include "wire/base/text.h"
 
 struct core_job *core_job_find(const struct core *core, uint64_t id)
 {
@@ -27,12 +27,11 @@ void core_client_error(struct core *core, uint64_t client, enum wire_error error
     char line[WIRE_REASON_BYTES_MAX];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(line, sizeof(line), format, args);
+    size_t n = text_vformat(line, sizeof(line), format, args);
     va_end(args);
-    ensure(n >= 0);
     struct wire_message message = {.type = WIRE_MESSAGE_ERROR};
     message.error.error = error;
-    message.error.text = core_batch_copy(core, slice_str(line));
+    message.error.text = core_batch_copy(core, slice_of(line, n));
     core_client_send(core, client, &message);
 }
 
@@ -44,12 +43,11 @@ void core_job_notice(struct core *core, struct core_job *job, const char *format
     char line[WIRE_REASON_BYTES_MAX];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(line, sizeof(line), format, args);
+    size_t n = text_vformat(line, sizeof(line), format, args);
     va_end(args);
-    ensure(n >= 0);
     struct wire_message message = {.type = WIRE_MESSAGE_NOTICE};
     message.notice.job = job->id;
-    message.notice.text = core_batch_copy(core, slice_str(line));
+    message.notice.text = core_batch_copy(core, slice_of(line, n));
     core_client_send(core, job->client->id, &message);
 }
 

@@ -1,8 +1,8 @@
 #include "mesh/core/trace.h"
 
 #include "wire/base/text.h"
-#include "wire/identity.h"
-#include "wire/message_codec.h"
+#include "wire/key.h"
+#include "wire/message.h"
 
 #define NAME_TEXT(name, text) text,
 static const char *const event_names[] = {CORE_EVENTS(NAME_TEXT)};

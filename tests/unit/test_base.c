@@ -149,6 +149,28 @@ START_TEST(foreign_text_is_made_harmless)
 }
 END_TEST
 
+static size_t format(char *to, size_t n_to, const char *text, ...)
+{
+    va_list args;
+    va_start(args, text);
+    size_t n = text_vformat(to, n_to, "%s", args);
+    va_end(args);
+    return n;
+}
+
+START_TEST(formatted_text_is_never_cut_inside_a_character)
+{
+    char to[8];
+    ck_assert_uint_eq(format(to, 8, "", "1234567"), 7);
+    ck_assert_uint_eq(format(to, 8, "", "123456789"), 7);
+    ck_assert_uint_eq(format(to, 8, "", "123456\xc3\xa9"), 6);
+    ck_assert_str_eq(to, "123456");
+    ck_assert_uint_eq(format(to, 8, "", "12345\xc3\xa9x"), 7);
+    ck_assert_uint_eq(format(to, 8, "", "1234\xf0\x9f\x8c\x8d"), 4);
+    ck_assert_uint_eq(format(to, 1, "", "x"), 0);
+}
+END_TEST
+
 START_TEST(shell_quoting_survives_every_byte)
 {
     struct buf buf;
@@ -173,6 +195,7 @@ int main(void)
     tcase_add_test(tc, table_finds_all_and_walks_in_insertion_order);
     tcase_add_test(tc, numbers_are_read_strictly);
     tcase_add_test(tc, foreign_text_is_made_harmless);
+    tcase_add_test(tc, formatted_text_is_never_cut_inside_a_character);
     tcase_add_test(tc, shell_quoting_survives_every_byte);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

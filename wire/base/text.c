@@ -181,6 +181,29 @@ const char *text_printable(struct slice s, char *to, size_t n_to)
     return to;
 }
 
+size_t text_vformat(char *to, size_t n_to, const char *format, va_list args)
+{
+    ensure(n_to >= 1);
+    int length = vsnprintf(to, n_to, format, args);
+    ensure(length >= 0);
+    size_t n = (size_t)length;
+    if (n >= n_to) {
+        n = n_to - 1;
+        /* Back over the bytes that continue a character, and its first byte, if it is not whole. */
+        size_t first = n;
+        while (first > 0 && ((uint8_t)to[first - 1] & 0xc0) == 0x80) {
+            first--;
+        }
+        uint32_t code;
+        if (first > 0 && ((uint8_t)to[first - 1] & 0x80) != 0 &&
+            utf8_length((const uint8_t *)to + first - 1, n - first + 1, &code) != n - first + 1) {
+            n = first - 1;
+        }
+    }
+    to[n] = '\0';
+    return n;
+}
+
 void text_hex(struct slice s, char *to, size_t n_to)
 {
     static const char digits[] = "0123456789abcdef";

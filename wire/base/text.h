@@ -2,6 +2,7 @@
 #ifndef MESH_BASE_TEXT_H
 #define MESH_BASE_TEXT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,11 @@ int text_parse_duration(const char *s, uint64_t *ret_ns) MUST_CHECK;
 /* Copies foreign text to `to`, NUL-terminated: valid printable UTF-8 stays, every other byte
  * becomes \xNN; cut with "..." when it does not fit. Returns `to`. n_to >= 16. */
 const char *text_printable(struct slice s, char *to, size_t n_to);
+
+/* Formats into `to`, NUL-terminated; what does not fit is cut, never inside a character of UTF-8.
+ * Returns the length. n_to >= 1. */
+size_t text_vformat(char *to, size_t n_to, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 /* Whether it is valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without NUL. */
 bool text_is_utf8(struct slice s);
