@@ -73,7 +73,9 @@ int sandbox_bare_command_make(const struct sandbox *sandbox, const char *dir,
 
 void sandbox_command_done(struct sandbox_command *command);
 
-/* Whether commands are run under SANDBOX_OUTSIDE_ID: the daemon is root. */
+/* Whether commands are run under SANDBOX_OUTSIDE_ID: the daemon is root, in a user namespace where
+ * that number exists. Elsewhere there is nobody to become, and nothing to lose: root in a namespace
+ * that an ordinary user made has no more rights outside of it than that user. */
 bool sandbox_drops_ids(void);
 
 /* Runs the command with an empty environment. As uv_spawn(): whatever it returns, the process

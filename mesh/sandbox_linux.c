@@ -328,9 +328,32 @@ int sandbox_bare_command_make(const struct sandbox *sandbox, const char *dir,
     return command_result(&command, r, ret_command, reterr);
 }
 
+/* Whether this user namespace knows the number at all: one that an ordinary user made for himself
+ * has root and nobody else in it, and a switch to an unknown number fails. */
+static bool is_id_mapped(const char *map_path, unsigned long long id)
+{
+    FILE *map = fopen(map_path, "re");
+    if (map == NULL) {
+        return true; /* a kernel without user namespaces */
+    }
+    bool is_mapped = false;
+    unsigned long long inside;
+    unsigned long long outside;
+    unsigned long long n;
+    char line[128];
+    while (!is_mapped && fgets(line, sizeof line, map) != NULL) {
+        /* The kernel's own three numbers, not a stranger's. */
+        is_mapped = sscanf(line, "%llu %llu %llu", &inside, &outside, &n) == 3 && id >= inside &&
+                    id - inside < n;
+    }
+    fclose(map);
+    return is_mapped;
+}
+
 bool sandbox_drops_ids(void)
 {
-    return geteuid() == 0;
+    return geteuid() == 0 && is_id_mapped("/proc/self/uid_map", SANDBOX_OUTSIDE_ID) &&
+           is_id_mapped("/proc/self/gid_map", SANDBOX_OUTSIDE_ID);
 }
 
 /* --- finding the programs --- */

@@ -1,7 +1,10 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mesh/cell_proto.h"
@@ -161,6 +164,50 @@ START_TEST(bwrap_is_looked_for_along_the_path)
 }
 END_TEST
 
+/* In a fork, for entering a user namespace is for good. 2: not allowed here. */
+static int drops_ids_where_only_root_exists(void)
+{
+    if (unshare(CLONE_NEWUSER) < 0) {
+        return 2;
+    }
+    const char map[] = "0 0 1";
+    int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, map, strlen(map)) < 0) {
+        return 2;
+    }
+    close(fd);
+    return geteuid() == 0 && !sandbox_drops_ids() ? 0 : 1;
+}
+
+START_TEST(root_of_a_namespace_without_others_stays_who_it_is)
+{
+    unsigned n_ids = 0;
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    ck_assert_ptr_nonnull(map);
+    char line[128] = "";
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, map));
+    ck_assert_int_eq(sscanf(line, "%*u %*u %u", &n_ids), 1);
+    fclose(map);
+    ck_assert_int_eq(sandbox_drops_ids(), geteuid() == 0 && n_ids > SANDBOX_OUTSIDE_ID);
+    if (geteuid() != 0) {
+        return;
+    }
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        _exit(drops_ids_where_only_root_exists());
+    }
+    int status = -1;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 2) {
+        printf("# skipped: no user namespaces on this machine\n");
+        return;
+    }
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sandbox");
@@ -172,6 +219,7 @@ int main(void)
     tcase_add_test(tc, a_path_that_leads_out_is_refused);
     tcase_add_test(tc, a_probe_that_fails_says_why);
     tcase_add_test(tc, bwrap_is_looked_for_along_the_path);
+    tcase_add_test(tc, root_of_a_namespace_without_others_stays_who_it_is);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
