@@ -215,6 +215,18 @@ void core_blob_link_up(struct core *core, struct core_peer *peer)
     }
 }
 
+void core_blob_free_all(struct core *core)
+{
+    table_for_each (entry, &core->blobs) {
+        struct core_blob *blob = LIST_ENTRY(entry, struct core_blob, by_hash);
+        struct core_fetch *fetch = STEAL(blob->active);
+        if (fetch != NULL && list_is_empty(&fetch->needs)) {
+            fetch_free(core, fetch);
+        }
+    }
+    ensure(core->blobs.n == 0);
+}
+
 /* --- serving -----------------------------------------------------------------------------------
  */
 

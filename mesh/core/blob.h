@@ -27,4 +27,7 @@ void core_blob_link_up(struct core *core, struct core_peer *peer);
 void core_blob_on_want(struct core *core, struct core_peer *peer,
                        const struct wire_blob_want *want);
 
+/* Only when the core is freed: what the shell has not answered yet. */
+void core_blob_free_all(struct core *core);
+
 #endif

@@ -196,6 +196,7 @@ struct core *core_free(struct core *core)
     core_client_free_all(core);
     core_job_free_all(core);
     core_exec_free_all(core);
+    core_blob_free_all(core);
     core_peer_free_all(core);
     free_graves(core);
     table_done(&core->peers);

@@ -273,6 +273,7 @@ struct core_xjob { /* a job of which we run tasks */
     struct wire_job_spec spec;
     struct core_need *needs; /* one for each file */
     uint32_t n_missing, n_held;
+    uint64_t link; /* that carried JOB last: of an older session, it may have ended unheard */
     bool is_over, has_failed;
     struct list idle; /* of core_cell.of_xjob */
     struct list held; /* of core_held.of_xjob */

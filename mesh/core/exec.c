@@ -185,8 +185,12 @@ void core_exec_on_event(struct core *core, const struct core_event *event)
 
 void core_exec_link_up(struct core *core, struct core_peer *peer)
 {
-    list_for_each (node, &peer->xjobs) {
-        core_timer_stop(core, &LIST_ENTRY(node, struct core_xjob, of_owner)->lease_timer);
+    struct list *at = peer->xjobs.next;
+    while (at != &peer->xjobs) {
+        struct core_xjob *xjob = LIST_ENTRY(at, struct core_xjob, of_owner);
+        at = at->next;
+        core_timer_stop(core, &xjob->lease_timer);
+        core_xjob_maybe_free(core, xjob);
     }
     struct wire_message message = {.type = WIRE_MESSAGE_INVENTORY};
     struct wire_held_attempt *items = NULL;

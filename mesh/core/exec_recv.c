@@ -10,8 +10,10 @@ static void on_want(struct core *core, struct core_peer *owner, const struct wir
 
 static void on_job(struct core *core, struct core_peer *owner, const struct wire_job *job)
 {
-    if (core_xjob_find(core, owner, owner->incarnation, job->job) != NULL) {
-        return; /* sent again over a new session */
+    struct core_xjob *known = core_xjob_find(core, owner, owner->incarnation, job->job);
+    if (known != NULL) { /* sent again over a new session */
+        known->link = owner->link != NULL ? owner->link->id : 0;
+        return;
     }
     bool may_run = owner->is_self || core->config.has_sandbox;
     if (may_run && core_xjob_new(core, owner, owner->incarnation, job) == NULL) {

@@ -39,6 +39,7 @@ bool core_task_move(struct core *core, struct core_task *task, enum core_task_ca
     if (task->state == CORE_TASK_WAITING) {
         list_push_front(&job->waiting, &task->in_waiting);
         job->n_waiting++;
+        core->is_check_due |= job->n_refused > 0; /* there may be nobody left to take it */
     }
     job->n_active -= is_active(from);
     job->n_active += is_active(task->state);

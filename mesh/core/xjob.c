@@ -70,6 +70,7 @@ struct core_xjob *core_xjob_new(struct core *core, struct core_peer *owner, uint
                                                           : CORE_LEASE_MAX_MS;
     xjob->key = key_of(owner, incarnation, job->job);
     xjob->owner = owner;
+    xjob->link = owner->link != NULL ? owner->link->id : 0;
     list_init(&xjob->idle);
     list_init(&xjob->held);
     xjob->lease_timer.fire = lease_fire;
@@ -101,6 +102,13 @@ static void xjob_free(struct core_grave *grave)
 /* Its last attempt may still be ending: cells find it until then. */
 void core_xjob_maybe_free(struct core *core, struct core_xjob *xjob)
 {
+    /* A job that was not named in this session may have ended while its owner was away. Its owner
+     * names it again before the next task, so nothing is lost. */
+    const struct core_link *link = xjob->owner->link;
+    if (!xjob->is_over && xjob->n_held == 0 && link != NULL && link->id != xjob->link) {
+        core_xjob_over(core, xjob);
+        return;
+    }
     if (!xjob->is_over || xjob->n_held > 0) {
         return;
     }
