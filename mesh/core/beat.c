@@ -143,6 +143,10 @@ void core_beat_on_beat(struct core *core, struct core_peer *peer, const struct w
         core->are_peers_changed = true;
     }
     bool are_cores_changed = cores != peer->cores;
+    if (cores > peer->cores) { /* what it could not take a moment ago it may take now */
+        peer->is_resting = false;
+        core_timer_stop(core, &peer->rest_timer);
+    }
     peer->cores = cores;
     peer->free = idle;
     if (are_cores_changed) {

@@ -74,6 +74,16 @@ void world_thaw(struct world *world, unsigned i);
 void world_restart(struct world *world, unsigned i); /* a new life of a killed one */
 void world_event(struct world *world, unsigned i, struct core_event *event);
 
+/* Links that only one node knows, made by world_event(): numbers from 1000. What the node sends
+ * there goes nowhere. */
+struct world_closed {
+    uint64_t link;
+    enum wire_reason reason;
+};
+struct world_closed world_last_closed(const struct world *world, unsigned i);
+/* The token of the last beat that node i sent over this link; 0: none. */
+uint64_t world_challenge(const struct world *world, unsigned i, uint64_t link);
+
 /* The client of a node. */
 void world_client_up(struct world *world, unsigned i);
 void world_client_down(struct world *world, unsigned i);

@@ -1,6 +1,7 @@
 /* Random schedules of faults over a few cores: whatever happens, each task of a job is reported
  * exactly once, and when all is quiet nothing is left anywhere. A failing seed replays exactly:
- * CORE_SEED=N build/tests/unit/test_core_chaos prints its timeline. */
+ * CORE_SEED=N build/tests/unit/test_core_chaos prints its timeline. CORE_SEEDS=N plays N seeds in
+ * each of the ten groups. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -213,8 +214,10 @@ START_TEST(each_task_is_reported_once_whatever_fails)
         play(strtoull(one, NULL, 10), true);
         return;
     }
-    for (unsigned k = 0; k < SEEDS_PER_GROUP; k++) {
-        uint64_t seed = (uint64_t)_i * SEEDS_PER_GROUP + k;
+    const char *more = getenv("CORE_SEEDS"); /* per group, for a longer hunt */
+    uint64_t n = more != NULL ? strtoull(more, NULL, 10) : SEEDS_PER_GROUP;
+    for (uint64_t k = 0; k < n; k++) {
+        uint64_t seed = (uint64_t)_i * n + k;
         if (getenv("CORE_VERBOSE") != NULL) {
             fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
         }

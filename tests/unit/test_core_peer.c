@@ -1,0 +1,316 @@
+/* Who is there: dialling, two sessions with one peer, restarts, clones, gossip. */
+#include <errno.h>
+
+#include "tests/lib/core_world.h"
+#include "tests/lib/runner.h"
+
+static uint32_t n_up(struct world *world, unsigned i)
+{
+    return core_counts(world_core(world, i)).n_peers_up;
+}
+
+START_TEST(peers_that_dial_each_other_at_once_keep_one_session)
+{
+    struct world *world = world_new(1);
+    world_start(world, 0, false);
+    world_start(world, 1, false);
+    world_found(world, 0, 1);
+    world_found(world, 1, 0);
+    world_run_for(world, CORE_S);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_uint_eq(n_up(world, i), 1);
+        ck_assert_uint_eq(core_counts(world_core(world, i)).n_links, 1);
+        ck_assert_uint_eq(core_counts(world_core(world, i)).n_dials, 0);
+    }
+    ck_assert_uint_le(world_n_effects(world, 0, CORE_EFFECT_DIAL), 2);
+    world_run_for(world, 60 * CORE_S);
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(what_peers_tell_of_others_makes_a_whole_mesh)
+{
+    struct world *world = world_new(2);
+    for (unsigned i = 0; i < 5; i++) {
+        world_start(world, i, false);
+    }
+    for (unsigned i = 1; i < 5; i++) {
+        world_found(world, i, 0); /* multicast reaches only the first */
+    }
+    world_run_for(world, 2 * CORE_S);
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert_uint_eq(n_up(world, i), 4);
+        ck_assert_uint_eq(core_counts(world_core(world, i)).n_links, 4);
+    }
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_static_peer_is_dialled_until_it_answers)
+{
+    struct world *world = world_new(3);
+    world_start(world, 0, false);
+    struct slice address = slice_str("10.0.0.2:7");
+    struct core_event event = {.type = CORE_EVENT_PEER_FOUND};
+    event.peer_found.source = CORE_SOURCE_STATIC;
+    event.peer_found.addresses = (struct wire_slices){.items = &address, .n = 1};
+    event.peer_found.static_name = address;
+    world_event(world, 0, &event);
+    world_run_for(world, 100 * CORE_S);
+    ck_assert_uint_eq(n_up(world, 0), 0);
+    world_start(world, 1, false);
+    world_run_for(world, 70 * CORE_S);
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    world_kill(world, 1);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(n_up(world, 0), 0);
+    world_restart(world, 1);
+    world_run_for(world, 3 * CORE_S);
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_peer_lost_a_moment_ago_is_dialled_each_second)
+{
+    struct world *world = world_new(4);
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    world_kill(world, 1);
+    uint64_t n_before = world_n_effects(world, 0, CORE_EFFECT_DIAL);
+    world_run_for(world, 20 * CORE_S);
+    uint64_t n_dials = world_n_effects(world, 0, CORE_EFFECT_DIAL) - n_before;
+    ck_assert_uint_ge(n_dials, 18);
+    ck_assert_uint_le(n_dials, 22);
+    world_run_for(world, 900 * CORE_S);
+    n_before = world_n_effects(world, 0, CORE_EFFECT_DIAL);
+    world_run_for(world, 600 * CORE_S);
+    ck_assert_uint_le(world_n_effects(world, 0, CORE_EFFECT_DIAL) - n_before, 20);
+    world_free(world);
+}
+END_TEST
+
+/* A LINK_UP as the shell would report it, of a session of node 1's key. */
+static void link_up(struct world *world, uint64_t link, uint64_t epoch, struct wire_key key)
+{
+    struct core_event event = {.type = CORE_EVENT_LINK_UP};
+    event.link_up.link = link;
+    event.link_up.key = key;
+    event.link_up.epoch = epoch;
+    event.link_up.incarnation = 1;
+    event.link_up.cores = 2;
+    event.link_up.name = slice_str("twin");
+    event.link_up.arch = slice_str("x86_64");
+    event.link_up.address = slice_str("10.0.0.99:7");
+    event.link_up.is_on_link = true;
+    event.now_ns = 0;
+    world_event(world, 0, &event);
+}
+
+static void message(struct world *world, uint64_t link, const struct wire_message *message)
+{
+    struct core_event event = {.type = CORE_EVENT_MESSAGE};
+    event.message.link = link;
+    event.message.message = message;
+    world_event(world, 0, &event);
+}
+
+START_TEST(the_newest_session_replaces_the_older)
+{
+    struct world *world = world_new(5);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_CLOSE_LINK), 0);
+    world_run_for(world, CORE_S);
+    link_up(world, 1002, 5, key);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_CLOSE_LINK), 1);
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    ck_assert(world_last_closed(world, 0).link == 1001);
+    ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_REPLACED);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_new_life_replaces_the_old_one_when_that_stays_mute)
+{
+    struct world *world = world_new(6);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    world_run_for(world, CORE_S);
+    link_up(world, 1002, 6, key);
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    struct wire_message beat = {.type = WIRE_MESSAGE_BEAT};
+    beat.beat.interval_ms = 500;
+    for (unsigned i = 0; i < 8; i++) {
+        world_run_for(world, CORE_S / 2);
+        message(world, 1002, &beat);
+    }
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    ck_assert(world_last_closed(world, 0).link == 1001);
+    ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_REPLACED);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(two_lives_that_both_answer_are_a_cloned_machine)
+{
+    struct world *world = world_new(7);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    world_run_for(world, CORE_S);
+    link_up(world, 1002, 6, key);
+    struct wire_message ack = {.type = WIRE_MESSAGE_BEAT_ACK};
+    ack.beat_ack.token = world_challenge(world, 0, 1001);
+    ck_assert_uint_ne(ack.beat_ack.token, 0);
+    message(world, 1001, &ack);
+    ck_assert_uint_eq(n_up(world, 0), 0);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_CLOSE_LINK), 2);
+    ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_CLONED);
+    /* And is kept out for a while. */
+    link_up(world, 1003, 5, key);
+    ck_assert_uint_eq(n_up(world, 0), 0);
+    ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_CLONED);
+    world_client_up(world, 0);
+    struct wire_message query = {.type = WIRE_MESSAGE_PEERS_QUERY};
+    world_client_say(world, 0, &query);
+    world_run_for(world, CORE_MS);
+    ck_assert_uint_eq(world_client(world, 0)->n_rows, 2);
+    ck_assert_uint_eq(world_client(world, 0)->rows[1].state, WIRE_PEER_CONFLICT);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(an_old_answer_to_a_challenge_proves_nothing)
+{
+    struct world *world = world_new(8);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    world_run_for(world, CORE_S);
+    link_up(world, 1002, 6, key);
+    struct wire_message ack = {.type = WIRE_MESSAGE_BEAT_ACK};
+    ack.beat_ack.token = world_challenge(world, 0, 1001) + 1;
+    message(world, 1001, &ack);
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(ones_own_key_at_the_other_end_is_refused)
+{
+    struct world *world = world_new(9);
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, world_config(world, 0)->key);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_CLOSE_LINK), 1);
+    ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_SELF);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers, 1);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_peer_of_another_mesh_is_refused_and_shown_so)
+{
+    struct world *world = world_new(10);
+    world_start(world, 0, false);
+    world_found(world, 0, 1); /* not alive, but announced */
+    struct core_event event = {.type = CORE_EVENT_DIAL_FAILED};
+    event.dial_failed.dial = 1;
+    event.dial_failed.error = -EPROTO;
+    event.dial_failed.reason = WIRE_REASON_MESH;
+    world_event(world, 0, &event);
+    world_client_up(world, 0);
+    struct wire_message query = {.type = WIRE_MESSAGE_PEERS_QUERY};
+    world_client_say(world, 0, &query);
+    world_run_for(world, CORE_MS);
+    ck_assert_uint_eq(world_client(world, 0)->n_rows, 2);
+    ck_assert_uint_eq(world_client(world, 0)->rows[1].state, WIRE_PEER_REFUSED);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(round_trips_are_measured)
+{
+    struct world *world = world_new(11);
+    world_set_latency(world, 4 * CORE_MS);
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    world_client_up(world, 0);
+    struct wire_message query = {.type = WIRE_MESSAGE_PEERS_QUERY};
+    world_client_say(world, 0, &query);
+    world_run_for(world, CORE_MS);
+    const struct world_client *client = world_client(world, 0);
+    ck_assert_uint_eq(client->n_rows, 2);
+    ck_assert(client->rows[0].is_local);
+    ck_assert(!client->rows[0].has_rtt);
+    ck_assert(client->rows[1].has_rtt);
+    ck_assert_uint_eq(client->rows[1].rtt_us, 8000);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_daemon_that_stops_says_goodbye_and_ends)
+{
+    struct world *world = world_new(12);
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 8, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    struct core_event event = {.type = CORE_EVENT_STOP};
+    world_event(world, 0, &event);
+    world_run_for(world, 10 * CORE_MS);
+    ck_assert(world_has_exited(world, 0));
+    ck_assert_uint_eq(world_n_running(world, 0), 0);
+    world_run_for(world, 10 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 1), 0);
+    ck_assert_uint_eq(n_up(world, 1), 0);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_daemon_that_nobody_needs_ends)
+{
+    struct world *world = world_new(13);
+    world_config(world, 0)->exit_idle_ns = 60 * CORE_S;
+    world_start(world, 0, false);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 3, "sleep", "50000");
+    world_run_for(world, 120 * CORE_S);
+    ck_assert(!world_has_exited(world, 0));
+    world_client_down(world, 0);
+    world_run_for(world, 59 * CORE_S);
+    ck_assert(!world_has_exited(world, 0));
+    world_run_for(world, 2 * CORE_S);
+    ck_assert(world_has_exited(world, 0));
+    world_free(world);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("core_peer");
+    TCase *tcase = tcase_create("peers");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, peers_that_dial_each_other_at_once_keep_one_session);
+    tcase_add_test(tcase, what_peers_tell_of_others_makes_a_whole_mesh);
+    tcase_add_test(tcase, a_static_peer_is_dialled_until_it_answers);
+    tcase_add_test(tcase, a_peer_lost_a_moment_ago_is_dialled_each_second);
+    tcase_add_test(tcase, the_newest_session_replaces_the_older);
+    tcase_add_test(tcase, a_new_life_replaces_the_old_one_when_that_stays_mute);
+    tcase_add_test(tcase, two_lives_that_both_answer_are_a_cloned_machine);
+    tcase_add_test(tcase, an_old_answer_to_a_challenge_proves_nothing);
+    tcase_add_test(tcase, ones_own_key_at_the_other_end_is_refused);
+    tcase_add_test(tcase, a_peer_of_another_mesh_is_refused_and_shown_so);
+    tcase_add_test(tcase, round_trips_are_measured);
+    tcase_add_test(tcase, a_daemon_that_stops_says_goodbye_and_ends);
+    tcase_add_test(tcase, a_daemon_that_nobody_needs_ends);
+    suite_add_tcase(suite, tcase);
+    return run_suite(suite);
+}
