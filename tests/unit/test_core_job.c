@@ -498,6 +498,60 @@ START_TEST(streamed_output_survives_a_short_cut)
 }
 END_TEST
 
+/* The lines of a trace that hold one of the words: they tell a story. */
+static void pick_lines(struct world *world, const char *const *words, struct buf *to)
+{
+    struct slice all = world_trace_text(world);
+    while (all.n > 0) {
+        const uint8_t *newline = memchr(all.p, '\n', all.n);
+        size_t n = (size_t)(newline - all.p);
+        char line[80];
+        snprintf(line, sizeof(line), "%.*s", (int)n, (const char *)all.p);
+        for (const char *const *word = words; *word != NULL; word++) {
+            if (strstr(line, *word) != NULL) {
+                buf_printf(to, "%s\n", line);
+                break;
+            }
+        }
+        all = slice_of(newline + 1, all.n - n - 1);
+    }
+}
+
+START_TEST(the_story_of_a_killed_executor)
+{
+    struct world *world = mesh_of(2, 30);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 3, "sleep", "100");
+    world_run_for(world, 40 * CORE_MS);
+    world_trace(world);
+    world_kill(world, 1);
+    ck_assert(world_run_job(world, 0, CORE_S));
+    static const char *const words[] = {"link down", "dial",  "log ",     "< attempt",
+                                        "> start",   "done{", "job_done", NULL};
+    struct buf story;
+    buf_init(&story, 1u << 16);
+    pick_lines(world, words, &story);
+    static const char golden[] =
+        "1000090.200 hal < link down link 2 closed none\n"
+        "1000090.200 hal > log text=lily (48h2-48h2) is lost: cut\n"
+        "1000090.200 hal > dial 2 address=10.0.0.2:7\n"
+        "1000090.600 hal < dial failed 2 error -111 none\n"
+        "1000090.600 hal > log text=lily (48h2-48h2) is down: give up\n"
+        "1000150.100 hal < attempt ended 248h-248h 1/1#1 exited 0\n"
+        "1000150.100 hal > client send 7 done{job=1 task=1 attempt=1 n_runs=1 peer=11111\n"
+        "1000150.100 hal > start 248h-248h 1/2#2 cell 1\n"
+        "1000150.100 hal < attempt ended 248h-248h 1/3#1 exited 0\n"
+        "1000150.100 hal > client send 7 done{job=1 task=3 attempt=1 n_runs=1 peer=11111\n"
+        "1000150.200 hal < attempt started 248h-248h 1/2#2\n"
+        "1000250.200 hal < attempt ended 248h-248h 1/2#2 exited 0\n"
+        "1000250.200 hal > client send 7 done{job=1 task=2 attempt=2 n_runs=2 peer=11111\n"
+        "1000250.200 hal > client send 7 job_done{job=1 n_tasks=3 n_succeeded=3 n_failed\n";
+    ck_assert_str_eq(buf_cstr(&story), golden);
+    buf_done(&story);
+    end(world);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_job");
@@ -531,6 +585,7 @@ int main(void)
     tcase_add_test(tcase, streamed_output_arrives_whole_and_within_the_window);
     tcase_add_test(tcase, streamed_output_goes_on_where_it_was_when_its_peer_is_lost);
     tcase_add_test(tcase, streamed_output_survives_a_short_cut);
+    tcase_add_test(tcase, the_story_of_a_killed_executor);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

@@ -1,0 +1,105 @@
+/* The insides of the world of cores; only for tests/lib/core_world*.c. */
+#ifndef MESH_TESTS_CORE_WORLD_INTERNAL_H
+#define MESH_TESTS_CORE_WORLD_INTERNAL_H
+
+#include "tests/lib/core_world.h"
+#include "wire/base/arena.h"
+#include "wire/base/heap.h"
+#include "wire/base/list.h"
+
+#define LINKS_MAX    20000
+#define STREAM_CHUNK 1000u
+#define LONE_LINK    1000u /* a lone link's number is this or a little more */
+
+enum item_kind { ITEM_TICK, ITEM_EVENT, ITEM_STARTED, ITEM_ENDED, ITEM_STREAM, ITEM_FEED };
+
+struct run { /* an attempt that a node's "processes" run */
+    struct list node;
+    struct wire_key owner;
+    struct wire_attempt_id id;
+    uint64_t cell;
+    uint32_t cores;
+    char word[16], value[16];
+    bool is_killed, is_begun;
+    enum wire_end end;
+    uint64_t sent, acked;
+};
+
+struct item {
+    struct heap_entry at;
+    struct list held; /* back, while its node is frozen or cut off */
+    enum item_kind kind;
+    unsigned node, life;
+    struct core_event event;
+    struct wire_message message;
+    struct arena arena;
+    uint64_t link;  /* 0: of no link */
+    bool is_remote; /* came over a cable, and waits while it is pulled */
+    struct wire_key owner;
+    struct wire_attempt_id id;
+};
+
+struct link {
+    unsigned node[2]; /* 0 dialled */
+    unsigned life[2];
+    bool is_up[2];
+    struct wire_credit credit[2]; /* as node i heard it */
+    uint32_t n_out[2];
+};
+
+struct node {
+    char name[8], address[16];
+    struct core_config config;
+    struct core *core;
+    struct core_effects effects;
+    unsigned life;
+    bool is_frozen, is_cut, is_finding, has_exited;
+    uint32_t cores;
+    struct list runs;
+    struct list held; /* of item.held */
+    struct item tick;
+    struct world_client client;
+    uint32_t n_started;
+    uint64_t n_effects[32], n_sent[128], n_steps;
+    struct {
+        struct wire_hash hash;
+        uint64_t link;
+    } fetches[512];
+    unsigned n_fetches;
+    struct world_closed closed;
+    uint64_t lone_token[8]; /* of the last beat over link LONE_LINK + index */
+};
+
+struct world {
+    uint64_t now_ns, latency_ns, run_ns, seed;
+    struct heap heap;
+    struct node nodes[WORLD_NODES_MAX];
+    unsigned n_nodes;
+    struct link *links;
+    uint64_t n_links;
+    bool is_tracing;
+    uint64_t hash;
+    struct buf text, line;
+};
+
+struct item *world_item_new(struct world *world, enum item_kind kind, unsigned i, uint64_t in_ns);
+void world_item_free(struct world *world, struct item *item);
+struct item *world_event_in(struct world *world, unsigned i, uint64_t in_ns,
+                            const struct core_event *event);
+void world_link_down_in(struct world *world, uint64_t id, unsigned side, uint64_t in_ns,
+                        enum core_link_end end, enum wire_reason reason);
+unsigned world_side_of(const struct link *link, unsigned i);
+void world_step(struct world *world, unsigned i, struct core_event *event);
+struct run *world_run_find(struct node *node, const struct wire_key *owner,
+                           const struct wire_attempt_id *id);
+void world_run_item(struct world *world, enum item_kind kind, unsigned i, const struct run *run,
+                    uint64_t in_ns);
+void world_on_start(struct world *world, unsigned i, const struct core_effect *effect);
+void world_run_started(struct world *world, unsigned i, struct run *run);
+void world_run_finish(struct world *world, unsigned i, struct run *run);
+void world_run_stream(struct world *world, unsigned i, struct run *run);
+void world_client_say_in(struct world *world, unsigned i, const struct wire_message *message);
+void world_feed(struct world *world, unsigned i);
+void world_on_client_send(struct world *world, unsigned i, const struct wire_message *message);
+
+#endif
