@@ -288,7 +288,8 @@ struct slice core_batch_copy(struct core *core, struct slice s)
     return copy;
 }
 
-static struct slice batch_vprintf(struct core *core, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static struct slice
+batch_vprintf(struct core *core, const char *format, va_list args)
 {
     char line[1024];
     size_t n = text_vformat(line, sizeof(line), format, args);

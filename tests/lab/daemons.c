@@ -228,7 +228,7 @@ const char *daemon_log_folder(struct lab *lab)
 void daemon_read_log(struct lab *lab, struct task_log *ret_log)
 {
     memset(ret_log, 0, sizeof(*ret_log));
-    char path[LAB_PATH_BYTES_MAX];
+    char path[LAB_PATH_BYTES_MAX + sizeof("/events")];
     snprintf(path, sizeof(path), "%s/events", daemon_log_folder(lab));
     FILE *file = fopen(path, "re");
     if (file == NULL) {
