@@ -1,8 +1,8 @@
 /* Everything the core can ask for. The shell (or the simulator) carries the effects of a step out
  * in their order, after the step; none of them calls back into the core.
  *
- * All pointers of an effect point into the batch's arena and are valid until the batch is cleared,
- * which core_step() does at its start. */
+ * All pointers of an effect point into the batch's arena or into the core, and are valid until the
+ * next core_step() of that core, which clears the batch at its start, or core_free(). */
 #ifndef MESH_CORE_EFFECT_H
 #define MESH_CORE_EFFECT_H
 
