@@ -11,6 +11,7 @@
  *   {"blob", BYTES}       exits with 0, its output is a blob
  *   {"stream", N}         streams N chunks of 1,000 bytes, 1 ms apart, within the window
  *   {"missing"}           is refused: command not found
+ *   {"missing", MS}       the same, task n only n * MS later
  *   {"poison"}            its cell dies
  *   {"hog", MS}           as sleep, but killed by a signal of its own
  * The world asserts for every client: each task is reported at most once. */

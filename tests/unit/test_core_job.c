@@ -294,6 +294,17 @@ START_TEST(a_missing_command_is_reported_when_no_peer_has_it)
 }
 END_TEST
 
+START_TEST(refusals_that_come_one_by_one_leave_no_task_behind)
+{
+    struct world *world = mesh_of(2, 15);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 6, "missing", "700"); /* beyond CORE_STUCK_NS */
+    ck_assert(world_run_job(world, 0, 20 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_NOT_STARTED], 6);
+    end(world);
+}
+END_TEST
+
 START_TEST(a_poisonous_task_dies_after_three_cells)
 {
     struct world *world = mesh_of(3, 16);
@@ -573,6 +584,7 @@ int main(void)
     tcase_add_test(tcase, a_failing_task_is_run_as_often_as_asked);
     tcase_add_test(tcase, a_task_that_may_run_once_is_reported_lost_with_its_peer);
     tcase_add_test(tcase, a_missing_command_is_reported_when_no_peer_has_it);
+    tcase_add_test(tcase, refusals_that_come_one_by_one_leave_no_task_behind);
     tcase_add_test(tcase, a_poisonous_task_dies_after_three_cells);
     tcase_add_test(tcase, a_task_past_its_timeout_is_killed_and_counts_as_failed);
     tcase_add_test(tcase, a_cancelled_job_ends_everywhere_and_reports_each_task);
