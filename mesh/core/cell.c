@@ -51,7 +51,8 @@ struct core_cell *core_cell_take(struct core *core, struct core_xjob *xjob)
         list_remove(&cell->of_core);
         return cell;
     }
-    if (core->n_cells >= core->config.cores && !list_is_empty(&core->idle_cells)) {
+    uint32_t n_max = core->config.cores + (xjob->spec.files.n == 0 ? CORE_CELLS_SPARE : 0);
+    if (core->n_cells >= n_max && !list_is_empty(&core->idle_cells)) {
         cell_free(core, LIST_ENTRY(core->idle_cells.next, struct core_cell, of_core), true);
     }
     struct core_cell *cell = mem_alloc_or_die(1, sizeof(*cell));

@@ -58,9 +58,12 @@
 /* --- executor ----------------------------------------------------------------------------------
  */
 
-#define CORE_OWNER_JOBS_MAX   1024u /* of one submitter here */
-#define CORE_HELD_ENDED_MAX   1024u /* unacknowledged: begin no more of that submitter's */
-#define CORE_CELL_IDLE_NS     (5 * CORE_S)
+#define CORE_OWNER_JOBS_MAX 1024u /* of one submitter here */
+#define CORE_HELD_ENDED_MAX 1024u /* unacknowledged: begin no more of that submitter's */
+#define CORE_CELL_IDLE_NS   (5 * CORE_S)
+/* Idle cells kept beyond the cores, so that small jobs that take turns do not make a sandbox for
+ * each task. Only of jobs without files: a cell holds a copy of those in memory. */
+#define CORE_CELLS_SPARE      48u
 #define CORE_PREFETCH_NS      (5 * CORE_MS) /* work to have at hand, or two round trips */
 #define CORE_PREFETCH_LONG_NS (1 * CORE_S)  /* tasks that last longer are not prefetched */
 #define CORE_RENEW_NS         (1 * CORE_S)

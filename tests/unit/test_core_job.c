@@ -305,6 +305,27 @@ START_TEST(refusals_that_come_one_by_one_leave_no_task_behind)
 }
 END_TEST
 
+START_TEST(jobs_that_take_turns_keep_their_cells)
+{
+    struct world *world = world_new(15);
+    world_config(world, 0)->cores = 0;
+    world_config(world, 1)->cores = 0;
+    world_config(world, 2)->cores = 1;
+    for (unsigned i = 0; i < 3; i++) {
+        world_start(world, i, true);
+    }
+    world_run_for(world, 50 * CORE_MS);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 40, "sleep", "2");
+    world_submit(world, 1, &job, 40, "sleep", "2");
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert(world_run_job(world, 1, 5 * CORE_S));
+    ck_assert_uint_eq(world_n_started(world, 2), 80);
+    ck_assert_uint_le(world_n_effects(world, 2, CORE_EFFECT_CELL_CLOSE), 2);
+    end(world);
+}
+END_TEST
+
 START_TEST(a_poisonous_task_dies_after_three_cells)
 {
     struct world *world = mesh_of(3, 16);
@@ -585,6 +606,7 @@ int main(void)
     tcase_add_test(tcase, a_task_that_may_run_once_is_reported_lost_with_its_peer);
     tcase_add_test(tcase, a_missing_command_is_reported_when_no_peer_has_it);
     tcase_add_test(tcase, refusals_that_come_one_by_one_leave_no_task_behind);
+    tcase_add_test(tcase, jobs_that_take_turns_keep_their_cells);
     tcase_add_test(tcase, a_poisonous_task_dies_after_three_cells);
     tcase_add_test(tcase, a_task_past_its_timeout_is_killed_and_counts_as_failed);
     tcase_add_test(tcase, a_cancelled_job_ends_everywhere_and_reports_each_task);
