@@ -1,9 +1,11 @@
 /* mesh: the command table and the global options. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cmd.h"
 #include "wire/base/text.h"
@@ -164,7 +166,23 @@ int cmd_main(int argc, char **argv)
     return run_command(&parse.globals, argv + 1 + n, n_argv - n);
 }
 
+/* Were one of them closed, the daemon's socket would take its number, and output would go there.
+ * Each is opened the wrong way around, so that using it is still the error it was. */
+static int reserve_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (reserve_standard_fds() < 0) {
+        return CMD_EXIT_MESH;
+    }
     return cmd_main(argc, argv);
 }

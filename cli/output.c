@@ -116,11 +116,12 @@ static int write_all(int fd, struct slice bytes, struct errmsg *err)
             if (poll(&p, 1, -1) < 0 && cmd_signals_caught() != 0) {
                 return -EINTR;
             }
-        } else if (fd == STDERR_FILENO) {
-            return 0; /* what cannot be said there cannot be said anywhere */
+        } else if (fd == STDERR_FILENO && errno == EBADF) {
+            return 0; /* closed on purpose */
         } else {
             int r = -errno;
-            errmsg_set(err, "cannot write standard output: %s", strerror(-r));
+            errmsg_set(err, "cannot write standard %s: %s",
+                       fd == STDERR_FILENO ? "error" : "output", strerror(-r));
             return r;
         }
     }

@@ -405,6 +405,38 @@ START_TEST(a_full_disk_under_standard_output_is_told)
 }
 END_TEST
 
+/* Runs the command by a shell, which can close or redirect what command_start() cannot. */
+static int shell(const char *redirections, const char *words, char *ret_err, size_t n_err)
+{
+    struct command command;
+    char line[512];
+    snprintf(line, sizeof(line), "\"$0\" --socket \"$1\" %s %s", words, redirections);
+    const char *const argv[] = {"/bin/sh", "-c", line, MESH_COMMAND, the_daemon.path, NULL};
+    command_start(&command, argv, -1, -1);
+    command_wait(&command);
+    snprintf(ret_err, n_err, "%s", command.err);
+    int status = command.status;
+    command_done(&command);
+    return status;
+}
+
+START_TEST(closed_and_full_descriptors_are_no_success)
+{
+    char err[256];
+    daemon_with(&(struct fake_daemon_options){0});
+    ck_assert_int_eq(shell(">&-", "peers", err, sizeof(err)), 1);
+    ck_assert_str_eq(err, "mesh: cannot write standard output: Bad file descriptor\n");
+    ck_assert_int_eq(shell(">&-", "submit echo hi", err, sizeof(err)), 125);
+    ck_assert_str_eq(err, "mesh: cannot write standard output: Bad file descriptor\n");
+    ck_assert_int_eq(shell("2>/dev/full", "submit 'echo a >&2'", err, sizeof(err)), 125);
+    /* closed on purpose: the daemon's socket must not take its place */
+    ck_assert_int_eq(shell("2>&-", "submit 'echo a >&2'", err, sizeof(err)), 0);
+    ck_assert_int_eq(shell("<&-", "submit echo hi", err, sizeof(err)), 0);
+    ck_assert_str_eq(err, "");
+    fake_daemon_stop(&the_daemon);
+}
+END_TEST
+
 START_TEST(the_joblog_has_parallels_columns)
 {
     struct command command;
@@ -467,6 +499,7 @@ int main(void)
     tcase_add_loop_test(tc, a_signal_cancels_the_job_and_waits_for_it, 0, (int)ARRAY_LEN(stops));
     tcase_add_test(tc, a_reader_that_goes_away_ends_it_cleanly);
     tcase_add_test(tc, a_full_disk_under_standard_output_is_told);
+    tcase_add_test(tc, closed_and_full_descriptors_are_no_success);
     tcase_add_test(tc, the_joblog_has_parallels_columns);
     tcase_add_test(tc, a_bar_off_the_terminal_is_a_line_for_each_tenth);
     suite_add_tcase(suite, tc);
