@@ -209,7 +209,7 @@ static void run_task(struct server *server, const struct wire_slices *argv, int 
     if (pid == 0) {
         exec_task(server, argv, in_fd, ready->out_fd, ready->err_fd);
     }
-    int status;
+    int status = 0;
     if (pid < 0 || waitpid(pid, &status, 0) < 0) {
         die("task");
     }

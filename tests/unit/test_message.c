@@ -13,6 +13,13 @@
 /* --- the tables --------------------------------------------------------------------------------
  */
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+#define HAS_CLEAR_PADDING 1
+#endif
+#endif
+
+#ifdef HAS_CLEAR_PADDING
 static void cover(const struct wire_layout *layout, uint8_t *covered)
 {
     for (uint32_t i = 0; i < layout->n_fields; i++) {
@@ -59,13 +66,6 @@ static const struct wire_layout *layout_in(uint32_t type, uint32_t i_field)
     return wire_layout_of(type)->fields[i_field].layout;
 }
 
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_clear_padding)
-#define HAS_CLEAR_PADDING 1
-#endif
-#endif
-
-#ifdef HAS_CLEAR_PADDING
 /* All bytes of the structure that are not padding are set. */
 #define CHECK_STRUCT(s, layout)                                                                    \
     do {                                                                                           \
