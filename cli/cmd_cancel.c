@@ -18,8 +18,8 @@ static int run(const struct cmd_globals *globals, char *const *argv, unsigned n_
         errmsg_set(&err, "give one job, as `mesh jobs` lists them");
         return cmd_misuse(&cmd_cancel, &err);
     }
-    if (text_parse_u64(argv[n], UINT64_MAX, &job) < 0) {
-        errmsg_set(&err, "'%s' is no job: give a number, as `mesh jobs` lists them",
+    if (wire_job_parse(argv[n], &job) < 0) {
+        errmsg_set(&err, "'%s' is no job: give it as `mesh jobs` lists it, like 7.3",
                    text_printable(slice_str(argv[n]), shown, sizeof(shown)));
         return cmd_misuse(&cmd_cancel, &err);
     }
@@ -41,7 +41,7 @@ const struct cmd_command cmd_cancel = {
     .text =
         "Kills the running tasks of the job on every peer and forgets the waiting ones. Only the\n"
         "user who submitted it, and root, may.\n",
-    .examples = "  mesh cancel 3\n",
+    .examples = "  mesh cancel 7.3\n",
     .usage_exit = CMD_EXIT_USAGE,
     .run = run,
 };

@@ -12,7 +12,7 @@ static const struct cmd_option options[] = {
 };
 
 static const struct cmd_column columns[] = {
-    {"JOB", "job", true},      {"NAME", "name", false},      {"USER", "user", false},
+    {"JOB", "job", false},     {"NAME", "name", false},      {"USER", "user", false},
     {"TASKS", "tasks", true},  {"WAITING", "waiting", true}, {"PLACED", "placed", true},
     {"OK", "succeeded", true}, {"FAILED", "failed", true},   {"AGE", "age_s", true},
     {NULL, "uid", true},       {NULL, "complete", false},    {NULL, "detached", false},
@@ -44,13 +44,13 @@ static const char *age_text(uint64_t age_us, char *to, size_t n_to)
 
 static void add_row(struct cmd_table *table, const struct wire_job_row *row)
 {
-    char user[64], age[32], tasks[32];
+    char job[WIRE_JOB_TEXT_BYTES], user[64], age[32], tasks[32];
     /* "12+": more of them are still being added. */
     snprintf(tasks, sizeof(tasks), "%" PRIu32 "%s", row->n_tasks, row->is_complete ? "" : "+");
     struct cmd_value n_tasks = cmd_uint(row->n_tasks);
     n_tasks.shown = tasks;
     const struct cmd_value values[] = {
-        cmd_uint(row->job),
+        cmd_text(slice_str(wire_job_text(row->job, job))),
         cmd_text(row->name),
         cmd_text(slice_str(user_text(row->uid, user, sizeof(user)))),
         n_tasks,

@@ -208,15 +208,13 @@ static int make_env(const struct meshd_executor *executor, const struct core_eff
 {
     const struct wire_slices *from = &effect->start.spec->env;
     struct slice *items = arena_alloc(arena, from->n + 4u, sizeof(*items));
-    char job[32], task[16], number[16];
+    char job[WIRE_JOB_TEXT_BYTES], task[16], number[16];
     if (items == NULL) {
         return -ENOMEM;
     }
-    IGNORE(snprintf(job, sizeof(job), "%u.%u", (unsigned)(effect->start.job >> 32),
-                    (unsigned)(effect->start.job & UINT32_MAX))); /* they fit */
-    IGNORE(snprintf(task, sizeof(task), "%u", effect->start.id.task));
+    IGNORE(snprintf(task, sizeof(task), "%u", effect->start.id.task)); /* they fit */
     IGNORE(snprintf(number, sizeof(number), "%u", effect->start.id.number));
-    items[0] = env_text(arena, "MESH_JOB", job);
+    items[0] = env_text(arena, "MESH_JOB", wire_job_text(effect->start.job, job));
     items[1] = env_text(arena, "MESH_TASK", task);
     items[2] = env_text(arena, "MESH_ATTEMPT", number);
     items[3] = env_text(arena, "MESH_PEER", executor->config.peer_name);

@@ -1,8 +1,11 @@
 #include "wire/message.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <string.h>
 
 #include "wire/base/ensure.h"
+#include "wire/base/text.h"
 
 /* Values count up from 0 without gaps, so that a value is its text's index. */
 #define TEXT(name, value, text) [value] = (text),
@@ -21,6 +24,47 @@ static const char *const held_texts[] = {WIRE_HELD(TEXT)};
 static_assert(ARRAY_LEN(held_texts) == 0 WIRE_HELD(ONE), "held states have no gap");
 static const char *const error_texts[] = {WIRE_ERRORS(TEXT)};
 static_assert(ARRAY_LEN(error_texts) == 0 WIRE_ERRORS(ONE), "errors have no gap");
+
+static char *put_decimal(char *to, uint32_t value)
+{
+    char digits[10];
+    unsigned n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (n > 0) {
+        *to++ = digits[--n];
+    }
+    return to;
+}
+
+const char *wire_job_text(uint64_t job, char to[static WIRE_JOB_TEXT_BYTES])
+{
+    static_assert(10 + 1 + 10 + 1 <= WIRE_JOB_TEXT_BYTES, "the largest fits");
+    char *end = put_decimal(to, (uint32_t)(job >> 32));
+    *end++ = '.';
+    *put_decimal(end, (uint32_t)(job & UINT32_MAX)) = '\0';
+    return to;
+}
+
+int wire_job_parse(const char *text, uint64_t *ret_job)
+{
+    char first[WIRE_JOB_TEXT_BYTES];
+    const char *dot = strchr(text, '.');
+    uint64_t incarnation, count;
+    if (dot == NULL || (size_t)(dot - text) >= sizeof(first)) {
+        return -EINVAL;
+    }
+    memcpy(first, text, (size_t)(dot - text));
+    first[dot - text] = '\0';
+    if (text_parse_u64(first, UINT32_MAX, &incarnation) < 0 ||
+        text_parse_u64(dot + 1, UINT32_MAX, &count) < 0) {
+        return -EINVAL;
+    }
+    *ret_job = incarnation << 32 | count;
+    return 0;
+}
 
 const char *wire_reason_text(uint32_t reason)
 {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "wire/base/ensure.h"
 #include "wire/base/slice.h"
 #include "wire/limits.h"
 
@@ -130,6 +131,13 @@ enum wire_held { WIRE_HELD(WIRE_ENUM_HELD) };
 enum wire_error { WIRE_ERRORS(WIRE_ENUM_ERROR) };
 
 /* The text of a value; "unknown" for one that is not in the list. */
+/* A job's number is its owner's incarnation, then a counter: never used again. People see it as
+ * "INCARNATION.COUNT". */
+#define WIRE_JOB_TEXT_BYTES 24
+const char *wire_job_text(uint64_t job, char to[static WIRE_JOB_TEXT_BYTES]);
+/* 0, or -EINVAL. */
+int wire_job_parse(const char *text, uint64_t *ret_job) MUST_CHECK;
+
 const char *wire_reason_text(uint32_t reason);
 const char *wire_end_text(uint32_t end);
 const char *wire_refusal_text(uint32_t refusal);

@@ -87,14 +87,15 @@ static void on_hello(struct core *core, struct core_client *client)
 
 static void on_cancel(struct core *core, struct core_client *client, uint64_t id)
 {
+    char text[WIRE_JOB_TEXT_BYTES];
     struct core_job *job = core_job_find(core, id);
     if (job == NULL || job->is_over) {
-        core_client_error(core, client->id, WIRE_ERROR_UNKNOWN, "there is no job %llu",
-                          (unsigned long long)id);
+        core_client_error(core, client->id, WIRE_ERROR_UNKNOWN, "there is no job %s",
+                          wire_job_text(id, text));
     } else if (client->uid != job->uid && client->uid != 0) {
         core_client_error(core, client->id, WIRE_ERROR_DENIED,
-                          "job %llu is another user's: only its owner and root may cancel it",
-                          (unsigned long long)id);
+                          "job %s is another user's: only its owner and root may cancel it",
+                          wire_job_text(id, text));
     } else {
         bool is_owner = job->client == client;
         core_job_cancel(core, job);

@@ -178,7 +178,7 @@ struct core *core_new(const struct core_config *config)
     core->random = config->seed;
     core->next_dial = 1;
     core->next_token = 1;
-    core->next_job = 1;
+    core->next_job = (uint64_t)config->incarnation << 32 | 1; /* never used by an earlier life */
     core->next_cell = 1;
     init_lists(core);
     core_peer_new_self(core);

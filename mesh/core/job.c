@@ -243,6 +243,7 @@ void core_job_init(struct core *core)
 void core_job_add_task(struct core *core, struct core_client *client,
                        const struct wire_add_task *add)
 {
+    char text[WIRE_JOB_TEXT_BYTES];
     struct core_job *job = core_job_find(core, add->job);
     if (job == NULL || job->client != client || job->is_over) {
         core->n_ignored++;    /* cancelled a moment ago */
@@ -254,8 +255,8 @@ void core_job_add_task(struct core *core, struct core_client *client,
     }
     if (job->is_complete || add->task != job->n_added + 1 || add->task > job->tasks_max) {
         core_client_error(core, client->id, WIRE_ERROR_INVALID,
-                          "task %u of job %llu comes out of order or beyond the credit of %llu",
-                          add->task, (unsigned long long)job->id,
+                          "task %u of job %s comes out of order or beyond the credit of %llu",
+                          add->task, wire_job_text(job->id, text),
                           (unsigned long long)job->tasks_max);
         core_job_cancel(core, job);
         return;
@@ -273,9 +274,9 @@ void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tas
         return;
     }
     if (n_tasks != job->n_added) {
-        core_client_error(core, job->client->id, WIRE_ERROR_INVALID,
-                          "job %llu has %u tasks, not %u", (unsigned long long)job->id,
-                          job->n_added, n_tasks);
+        char text[WIRE_JOB_TEXT_BYTES];
+        core_client_error(core, job->client->id, WIRE_ERROR_INVALID, "job %s has %u tasks, not %u",
+                          wire_job_text(job->id, text), job->n_added, n_tasks);
         core_job_cancel(core, job);
         return;
     }

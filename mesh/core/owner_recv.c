@@ -180,8 +180,9 @@ static void site_out(struct core *core, struct core_site *site, const struct wir
     site->job->n_refused++;
     core->is_check_due = true;
     core->is_want_due = true;
-    core_log(core, CORE_LOG_INFO, "%s is out for job %llu: %s", core_peer_label(site->peer),
-             (unsigned long long)site->job->id, wire_refusal_text(refuse->refusal));
+    char job[WIRE_JOB_TEXT_BYTES];
+    core_log(core, CORE_LOG_INFO, "%s is out for job %s: %s", core_peer_label(site->peer),
+             wire_job_text(site->job->id, job), wire_refusal_text(refuse->refusal));
 }
 
 static void blame(struct core *core, struct core_site *site, const struct wire_refuse *refuse)

@@ -42,8 +42,9 @@ static void file_done(struct core *core, struct core_need *need, int error)
 static void lease_fire(struct core *core, struct core_timer *timer)
 {
     struct core_xjob *xjob = CONTAINER_OF(timer, struct core_xjob, lease_timer);
-    core_log(core, CORE_LOG_INFO, "job %llu of %s: its lease ran out",
-             (unsigned long long)xjob->key.job, core_peer_label(xjob->owner));
+    char job[WIRE_JOB_TEXT_BYTES];
+    core_log(core, CORE_LOG_INFO, "job %s of %s: its lease ran out",
+             wire_job_text(xjob->key.job, job), core_peer_label(xjob->owner));
     core_xjob_drop(core, xjob, WIRE_END_LEASE);
 }
 

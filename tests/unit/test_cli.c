@@ -53,6 +53,8 @@ static const struct {
     {{"cancel"}, 2, "give one job"},
     {{"cancel", "1", "2"}, 2, "give one job"},
     {{"cancel", "x"}, 2, "'x' is no job"},
+    {{"cancel", "3"}, 2, "'3' is no job"},
+    {{"cancel", "1.4294967296"}, 2, "'1.4294967296' is no job"},
     {{"cores"}, 2, "give the number"},
     {{"cores", "-1"}, 2, "'-1' is no number of cores"},
     {{"cores", "many"}, 2, "'many' is no number of cores"},
@@ -61,7 +63,7 @@ static const struct {
     {{"--socket", "/nonexistent/s", "peers"}, 1, "no meshd at /nonexistent/s"},
     {{"--socket", "/nonexistent/s", "jobs"}, 1, "no meshd at /nonexistent/s"},
     {{"--socket", "/nonexistent/s", "stats"}, 1, "no meshd at /nonexistent/s"},
-    {{"--socket", "/nonexistent/s", "cancel", "1"}, 1, "no meshd at /nonexistent/s"},
+    {{"--socket", "/nonexistent/s", "cancel", "1.1"}, 1, "no meshd at /nonexistent/s"},
     {{"--socket", "/nonexistent/s", "cores", "1"}, 1, "no meshd at /nonexistent/s"},
     {{"--socket", "/nonexistent/s", "submit", "true"}, 125, "no meshd at /nonexistent/s"},
     {{"--socket", "/etc/passwd", "peers"}, 1, "no socket of a meshd"},
@@ -243,13 +245,14 @@ START_TEST(jobs_cancel_and_cores_ask_and_tell)
     ck_assert_ptr_nonnull(strstr(command.out, "1m30s"));
     command_done(&command);
     run(&command, WORDS("--socket", the_daemon.path, "jobs", "--json"));
+    ck_assert_ptr_nonnull(strstr(command.out, "\"job\": \"0.3\""));
     ck_assert_ptr_nonnull(strstr(command.out, "\"tasks\": 10"));
     ck_assert_ptr_nonnull(strstr(command.out, "\"complete\": false"));
     command_done(&command);
-    run(&command, WORDS("--socket", the_daemon.path, "cancel", "3"));
+    run(&command, WORDS("--socket", the_daemon.path, "cancel", "0.3"));
     ck_assert_int_eq(command.status, 0);
     command_done(&command);
-    run(&command, WORDS("--socket", the_daemon.path, "cancel", "4"));
+    run(&command, WORDS("--socket", the_daemon.path, "cancel", "0.4"));
     ck_assert_int_eq(command.status, 1);
     ck_assert_str_eq(command.err, "mesh: there is no such job: see mesh jobs\n");
     command_done(&command);

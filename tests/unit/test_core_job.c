@@ -353,6 +353,25 @@ START_TEST(a_task_past_its_timeout_is_killed_and_counts_as_failed)
 }
 END_TEST
 
+START_TEST(the_number_of_a_job_is_not_used_again_by_a_later_life)
+{
+    struct world *world = mesh_of(1, 41);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 1, "echo", "x");
+    ck_assert(world_run_job(world, 0, CORE_S));
+    uint64_t before = world_client(world, 0)->job;
+    world_kill(world, 0);
+    world_restart(world, 0);
+    job = world_job();
+    world_submit(world, 0, &job, 1, "echo", "x");
+    ck_assert(world_run_job(world, 0, CORE_S));
+    uint64_t after = world_client(world, 0)->job;
+    ck_assert_uint_eq(after >> 32, (before >> 32) + 1);
+    ck_assert_uint_eq(after & UINT32_MAX, before & UINT32_MAX);
+    end(world);
+}
+END_TEST
+
 START_TEST(a_cancelled_job_ends_everywhere_and_reports_each_task)
 {
     struct world *world = mesh_of(3, 18);
@@ -609,6 +628,7 @@ int main(void)
     tcase_add_test(tcase, jobs_that_take_turns_keep_their_cells);
     tcase_add_test(tcase, a_poisonous_task_dies_after_three_cells);
     tcase_add_test(tcase, a_task_past_its_timeout_is_killed_and_counts_as_failed);
+    tcase_add_test(tcase, the_number_of_a_job_is_not_used_again_by_a_later_life);
     tcase_add_test(tcase, a_cancelled_job_ends_everywhere_and_reports_each_task);
     tcase_add_test(tcase, a_job_dies_with_its_client);
     tcase_add_test(tcase, a_dead_owner_leaves_nothing_running_past_its_lease);

@@ -480,6 +480,33 @@ START_TEST(a_printed_message_is_one_printable_line)
 }
 END_TEST
 
+START_TEST(a_job_is_named_by_incarnation_and_count)
+{
+    static const char *const bad[] = {"",
+                                      "7",
+                                      ".",
+                                      "7.",
+                                      ".3",
+                                      "7.3.1",
+                                      "-7.3",
+                                      "7.3x",
+                                      "4294967296.1",
+                                      "1.4294967296",
+                                      "123456789012345678901234.1"};
+    static const uint64_t jobs[] = {1, UINT64_C(7) << 32 | 3, UINT64_MAX};
+    char text[WIRE_JOB_TEXT_BYTES];
+    uint64_t job;
+    ck_assert_str_eq(wire_job_text(jobs[1], text), "7.3");
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        ck_assert_int_eq(wire_job_parse(wire_job_text(jobs[i], text), &job), 0);
+        ck_assert_uint_eq(job, jobs[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        ck_assert_msg(wire_job_parse(bad[i], &job) == -EINVAL, "'%s' is taken", bad[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("message");
@@ -499,6 +526,7 @@ int main(void)
     tcase_add_test(tc, messages_of_unknown_type_are_skipped);
     tcase_add_test(tc, values_of_later_versions_are_taken_as_none);
     tcase_add_test(tc, a_body_says_how_many_messages_follow);
+    tcase_add_test(tc, a_job_is_named_by_incarnation_and_count);
     tcase_add_test(tc, a_printed_message_is_one_printable_line);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
