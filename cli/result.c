@@ -96,7 +96,9 @@ static void what_text(const struct wire_done *done, char *to, size_t n_to)
         snprintf(to, n_to, "no disk space for its output");
         return;
     case WIRE_END_NOT_STARTED:
-        snprintf(to, n_to, "no peer could start it: %s", wire_refusal_text(done->refusal));
+        /* The detail, which follows, is the peer's own wording of the refusal. */
+        snprintf(to, n_to, "no peer could start it%s%s", done->result.detail.n > 0 ? "" : ": ",
+                 done->result.detail.n > 0 ? "" : wire_refusal_text(done->refusal));
         return;
     default:
         snprintf(to, n_to, "%s", wire_end_text(done->result.end));

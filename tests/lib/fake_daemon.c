@@ -243,6 +243,11 @@ static bool play(struct server *server, const struct wire_slices *argv, struct r
         ready->result.end = WIRE_END_NOT_STARTED;
         ready->refusal = WIRE_REFUSAL_NOT_FOUND;
         ready->peer = "";
+    } else if (word_is(word, "@gone")) {
+        ready->result.end = WIRE_END_NOT_STARTED;
+        ready->refusal = WIRE_REFUSAL_NOT_FOUND;
+        ready->result.detail = slice_str("command not found (No such file or directory)");
+        ready->peer = "";
     } else if (word_is(word, "@wrong-arch")) {
         ready->result.end = WIRE_END_NOT_STARTED;
         ready->refusal = WIRE_REFUSAL_WRONG_ARCH;

@@ -74,6 +74,12 @@ static const struct {
      "mesh: task 1 (@missing) failed: no peer could start it: command not "
      "found\n",
      127},
+    {{"@gone"},
+     NULL,
+     "",
+     "mesh: task 1 (@gone) failed: no peer could start it: command not "
+     "found (No such file or directory)\n",
+     127},
     {{"@wrong-arch"},
      NULL,
      "",
