@@ -267,11 +267,11 @@ static void say_open(const struct meshd *meshd)
     meshd_log(&meshd->log, CORE_LOG_INFO, "%s (%s) offers %u cores, listening on port %u",
               meshd->host, wire_id_text(wire_identity_key(meshd->identity), id),
               offered_cores(meshd), meshd_links_port(meshd->links));
-    meshd_log(&meshd->log, CORE_LOG_INFO,
-              "this mesh is open: every peer on this link %s; `mesh "
-              "lock` closes it",
+    meshd_log(&meshd->log, CORE_LOG_INFO, "this mesh is open: every peer on this link %s",
               meshd_executor_has_sandbox(meshd->executor)
-                  ? "may run tasks here, in a sandbox"
+                  ? "may run tasks here, in a sandbox; --sandbox off refuses others' tasks"
+              : meshd->options->is_sandbox_off
+                  ? "takes part, but runs no tasks here (--sandbox off)"
                   : "takes part, but runs no tasks here for want of a sandbox");
 }
 
