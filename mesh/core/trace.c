@@ -24,8 +24,9 @@ static void print_key(struct buf *to, const struct wire_key *key)
 static void print_attempt(struct buf *to, const struct wire_key *owner,
                           const struct wire_attempt_id *id)
 {
+    char job[WIRE_JOB_TEXT_BYTES];
     print_key(to, owner);
-    buf_printf(to, " %llu/%u#%u", (unsigned long long)id->job, id->task, id->number);
+    buf_printf(to, " %s/%u#%u", wire_job_text(id->job, job), id->task, id->number);
 }
 
 static void print_hash(struct buf *to, const struct wire_hash *hash)

@@ -588,15 +588,15 @@ START_TEST(the_story_of_a_killed_executor)
         "1000090.200 hal > dial 2 address=10.0.0.2:7\n"
         "1000090.600 hal < dial failed 2 error -111 none\n"
         "1000090.600 hal > log text=lily (48h2-48h2) is down: give up\n"
-        "1000150.100 hal < attempt ended 248h-248h 1/1#1 exited 0\n"
-        "1000150.100 hal > client send 7 done{job=1 task=1 attempt=1 n_runs=1 peer=11111\n"
-        "1000150.100 hal > start 248h-248h 1/2#2 cell 1\n"
-        "1000150.100 hal < attempt ended 248h-248h 1/3#1 exited 0\n"
-        "1000150.100 hal > client send 7 done{job=1 task=3 attempt=1 n_runs=1 peer=11111\n"
-        "1000150.200 hal < attempt started 248h-248h 1/2#2\n"
-        "1000250.200 hal < attempt ended 248h-248h 1/2#2 exited 0\n"
-        "1000250.200 hal > client send 7 done{job=1 task=2 attempt=2 n_runs=2 peer=11111\n"
-        "1000250.200 hal > client send 7 job_done{job=1 n_tasks=3 n_succeeded=3 n_failed\n";
+        "1000150.100 hal < attempt ended 248h-248h 1.1/1#1 exited 0\n"
+        "1000150.100 hal > client send 7 done{job=4294967297 task=1 attempt=1 n_runs=1 p\n"
+        "1000150.100 hal > start 248h-248h 1.1/2#2 cell 1\n"
+        "1000150.100 hal < attempt ended 248h-248h 1.1/3#1 exited 0\n"
+        "1000150.100 hal > client send 7 done{job=4294967297 task=3 attempt=1 n_runs=1 p\n"
+        "1000150.200 hal < attempt started 248h-248h 1.1/2#2\n"
+        "1000250.200 hal < attempt ended 248h-248h 1.1/2#2 exited 0\n"
+        "1000250.200 hal > client send 7 done{job=4294967297 task=2 attempt=2 n_runs=2 p\n"
+        "1000250.200 hal > client send 7 job_done{job=4294967297 n_tasks=3 n_succeeded=3\n";
     ck_assert_str_eq(buf_cstr(&story), golden);
     buf_done(&story);
     end(world);
