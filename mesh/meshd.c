@@ -92,6 +92,13 @@ static uint32_t offered_cores(const struct meshd *meshd)
     return meshd->options->has_cores ? meshd->options->cores : meshd->cores_effective;
 }
 
+/* A daemon started for a client leaves the cores to the one that holds the usual port. */
+static bool is_for_own(const struct meshd *meshd)
+{
+    return meshd->options->exit_idle_ns > 0 && !meshd->options->has_port &&
+           meshd_links_port(meshd->links) != MESHD_PORT_DEFAULT;
+}
+
 static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
 {
     const struct meshd_options *options = meshd->options;
@@ -118,8 +125,12 @@ static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         errmsg_set(err, "out of memory");
         return -ENOMEM;
     }
-    return meshd_links_listen(meshd->links, options->listen_host, options->port,
-                              options->has_port ? 1 : MESHD_PORT_TRIES, err);
+    int rc = meshd_links_listen(meshd->links, options->listen_host, options->port,
+                                options->has_port ? 1 : MESHD_PORT_TRIES, err);
+    if (rc == 0 && is_for_own(meshd)) {
+        meshd_links_set_cores(meshd->links, 0);
+    }
+    return rc;
 }
 
 static int set_up_control(struct meshd *meshd, struct errmsg *err)
@@ -199,6 +210,7 @@ static void set_up_core(struct meshd *meshd, uint64_t epoch)
         .dead_after_ns = options->dead_after_ns,
         .has_sandbox = meshd_executor_has_sandbox(meshd->executor),
         .exit_idle_ns = options->exit_idle_ns,
+        .is_for_own = is_for_own(meshd),
     };
     core_effects_init(&meshd->effects);
     meshd->core = core_new(&config);
@@ -215,7 +227,7 @@ static int set_up_finder(struct meshd *meshd, struct errmsg *err)
         .name = meshd->host,
         .arch = meshd->arch,
         .os = meshd->os,
-        .cores = offered_cores(meshd),
+        .cores = is_for_own(meshd) ? 0 : offered_cores(meshd),
         .port = meshd_links_port(meshd->links),
     };
     return meshd_finder_new(&config, &meshd->finder, err);

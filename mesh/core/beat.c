@@ -2,6 +2,7 @@
  *
  * Each side announces its interval in its beats. Silence is measured by what the other announced,
  * except where attempts are outstanding: then the fast interval is expected, whatever was said. */
+#include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 
@@ -74,7 +75,7 @@ static void send_beat(struct core *core, struct core_peer *peer)
     peer->beat_ms = is_busy(peer) ? CORE_BEAT_BUSY_MS : CORE_BEAT_IDLE_MS;
     peer->token = core->next_token++;
     peer->token_ns = core->now_ns;
-    uint32_t cores = core->config.cores;
+    uint32_t cores = core_exec_offered(core);
     struct wire_message message = {.type = WIRE_MESSAGE_BEAT};
     message.beat = (struct wire_beat){
         .token = peer->token,

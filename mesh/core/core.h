@@ -33,7 +33,10 @@ struct core_config {
     uint64_t mem_bytes;       /* what tasks may use together; 0: unknown */
     uint64_t dead_after_ns;   /* --dead-after; 3 s */
     bool has_sandbox;         /* false: strangers' tasks are refused */
-    uint64_t exit_idle_ns;    /* end this long after the last client and job; 0: never */
+    /* End this long after the last client and job; 0: never. Such a daemon has been started for a
+     * client: its first jobs wait for a peer, CORE_STARTUP_NS at most. */
+    uint64_t exit_idle_ns;
+    bool is_for_own; /* others get no cores: another daemon on this host offers them */
 };
 
 /* Aborts when memory is short. */

@@ -74,9 +74,9 @@ static bool is_active(const struct core_peer *owner)
     return owner->want.n_tasks > 0 || owner->n_open > 0;
 }
 
-static bool may_have_credit(const struct core_peer *owner)
+static bool may_have_credit(const struct core *core, const struct core_peer *owner)
 {
-    return owner->is_self || owner->link != NULL;
+    return owner->is_self || (owner->link != NULL && !core->config.is_for_own);
 }
 
 /* From its share, as last reckoned. */
@@ -140,7 +140,7 @@ static bool is_worth_telling(struct wire_credit old, struct wire_credit new)
 
 void core_credit_update(struct core *core, struct core_peer *owner)
 {
-    if (!may_have_credit(owner)) {
+    if (!may_have_credit(core, owner)) {
         return;
     }
     if (owner->credit_given.n_tasks == 0 && owner->share == 0) {
@@ -181,7 +181,7 @@ void core_credit_run(struct core *core)
     uint32_t n = 0;
     table_for_each (entry, &core->peers) { /* ourselves are the oldest entry */
         struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (may_have_credit(owner) && is_active(owner)) {
+        if (may_have_credit(core, owner) && is_active(owner)) {
             demands[n] = demand_of(owner);
             active[n++] = owner;
         }
@@ -193,7 +193,7 @@ void core_credit_run(struct core *core)
     table_for_each (entry, &core->peers) {
         struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
         uint32_t cores = core->config.cores;
-        bool is_standing = may_have_credit(owner) && !is_active(owner);
+        bool is_standing = may_have_credit(core, owner) && !is_active(owner);
         if (is_standing &&
             (owner->credit_given.n_tasks == 0 || owner->credit_given.cores > cores)) {
             active[n] = owner;

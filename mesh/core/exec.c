@@ -292,6 +292,11 @@ bool core_exec_may_serve(const struct core *core, const struct core_peer *peer,
     return false;
 }
 
+uint32_t core_exec_offered(const struct core *core)
+{
+    return core->config.is_for_own ? 0 : core->config.cores;
+}
+
 void core_exec_set_cores(struct core *core, uint32_t cores)
 {
     if (cores == core->config.cores) {
@@ -301,7 +306,7 @@ void core_exec_set_cores(struct core *core, uint32_t cores)
     core->self->cores = cores;
     core->are_peers_changed = true;
     struct core_effect *effect = core_emit(core, CORE_EFFECT_ADVERTISE);
-    effect->advertise.cores = cores;
+    effect->advertise.cores = core_exec_offered(core);
     core_log(core, CORE_LOG_INFO, "offers %u cores from now on", cores);
     core->reserved = NULL;
     core->is_start_due = true;

@@ -28,6 +28,8 @@ void core_exec_owner_gone(struct core *core, struct core_peer *peer);
 void core_exec_owner_restarted(struct core *core, struct core_peer *peer);
 bool core_exec_may_serve(const struct core *core, const struct core_peer *peer,
                          const struct wire_hash *hash);
+/* What beats and announcements say: none, when they are for our own jobs alone. */
+uint32_t core_exec_offered(const struct core *core);
 void core_exec_set_cores(struct core *core, uint32_t cores);
 /* The daemon is asked to end. */
 void core_stop(struct core *core);

@@ -188,6 +188,15 @@ static void refuse_lonely(struct core *core, struct core_job *job)
     job_bury(core, job);
 }
 
+/* How many peers must be up before the job begins: one, for a moment, where the daemon has only
+ * just been started for it. */
+static uint32_t peers_awaited(const struct core *core, const struct core_job *job)
+{
+    bool is_new =
+        core->config.exit_idle_ns > 0 && core->now_ns < core->config.now_ns + CORE_STARTUP_NS;
+    return is_new && job->require_peers == 0 ? 1 : job->require_peers;
+}
+
 void core_job_submit(struct core *core, struct core_client *client,
                      const struct wire_submit *submit)
 {
@@ -195,7 +204,7 @@ void core_job_submit(struct core *core, struct core_client *client,
         return;
     }
     struct core_job *job = job_new(core, client, submit);
-    if (job->require_peers <= core_peer_n_up(core)) {
+    if (peers_awaited(core, job) <= core_peer_n_up(core)) {
         send_accepted(core, job);
     } else if (core->now_ns < core->config.now_ns + CORE_STARTUP_NS) {
         list_push_back(&core->startup, &job->in_startup);
@@ -211,7 +220,7 @@ void core_job_on_peer_up(struct core *core)
     while (node != &core->startup) {
         struct core_job *job = LIST_ENTRY(node, struct core_job, in_startup);
         node = node->next;
-        if (job->require_peers <= n_up) {
+        if (peers_awaited(core, job) <= n_up) {
             list_remove(&job->in_startup);
             send_accepted(core, job);
         }

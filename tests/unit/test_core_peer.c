@@ -293,6 +293,51 @@ START_TEST(a_daemon_that_nobody_needs_ends)
 }
 END_TEST
 
+START_TEST(a_daemon_beside_another_runs_only_its_own_tasks)
+{
+    struct world *world = world_new(14);
+    world_config(world, 0)->is_for_own = true;
+    world_start(world, 0, false);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    struct wire_message job = world_job();
+    world_submit(world, 1, &job, 30, "sleep", "50");
+    ck_assert(world_run_job(world, 1, 60 * CORE_S));
+    ck_assert_uint_eq(world_n_started(world, 0), 0);
+    job = world_job();
+    world_submit(world, 0, &job, 30, "sleep", "50");
+    ck_assert(world_run_job(world, 0, 60 * CORE_S));
+    ck_assert_uint_gt(world_n_started(world, 0), 0);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_daemon_started_for_a_job_waits_a_moment_for_peers)
+{
+    struct world *world = world_new(15);
+    world_config(world, 0)->exit_idle_ns = 60 * CORE_S;
+    world_start(world, 0, false);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 1, "sleep", "1");
+    world_run_for(world, 990 * CORE_MS);
+    ck_assert(!world_client(world, 0)->is_accepted); /* alone: the moment is waited out */
+    ck_assert(world_run_job(world, 0, 100 * CORE_MS));
+    ck_assert_uint_gt(world_client(world, 0)->notices.n, 0);
+    world_free(world);
+
+    world = world_new(16);
+    world_config(world, 0)->exit_idle_ns = 60 * CORE_S;
+    world_start(world, 0, false);
+    world_start(world, 1, true);
+    world_found(world, 0, 1);
+    job = world_job();
+    world_submit(world, 0, &job, 1, "sleep", "1");
+    ck_assert(world_run_job(world, 0, 200 * CORE_MS)); /* a peer is up: no more waiting */
+    ck_assert_uint_eq(world_client(world, 0)->notices.n, 0);
+    world_free(world);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_peer");
@@ -311,6 +356,8 @@ int main(void)
     tcase_add_test(tcase, round_trips_are_measured);
     tcase_add_test(tcase, a_daemon_that_stops_says_goodbye_and_ends);
     tcase_add_test(tcase, a_daemon_that_nobody_needs_ends);
+    tcase_add_test(tcase, a_daemon_beside_another_runs_only_its_own_tasks);
+    tcase_add_test(tcase, a_daemon_started_for_a_job_waits_a_moment_for_peers);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
