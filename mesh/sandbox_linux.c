@@ -497,9 +497,10 @@ int sandbox_probe(const struct sandbox *sandbox, struct errmsg *reterr)
     }
     r = sandbox_command_make(sandbox, CELL_ARG_PROBE, 1 << 20, NULL, 0, -1, ends[1], &command,
                              reterr);
-    if (r == 0) {
-        r = uv_loop_init(&loop);
-        ensure(r == 0);
+    if (r == 0 && (r = uv_loop_init(&loop)) < 0) {
+        errmsg_set(reterr, "no sandbox here: %s; raise the limit of open files", uv_strerror(r));
+        sandbox_command_done(&command);
+    } else if (r == 0) {
         r = probe_spawn(&probe, &loop, &command);
         if (r < 0) {
             errmsg_set(reterr, "run %s: %s", sandbox->bwrap, uv_strerror(r));

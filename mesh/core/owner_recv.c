@@ -112,9 +112,6 @@ static void on_mesh_end(struct core *core, struct core_attempt *attempt,
                         const struct wire_result *result)
 {
     struct core_task *task = attempt->task;
-    if (result->end == WIRE_END_NO_DISK) {
-        rest_peer(core, attempt->site->peer, CORE_REST_NS);
-    }
     if (task->job->is_once && attempt->is_begun) {
         struct wire_attempt_id id = core_attempt_id(core, attempt);
         core_result_ack(core, attempt->site->peer, &id);
@@ -155,10 +152,14 @@ static void on_result(struct core *core, struct core_peer *peer,
     case WIRE_END_CELL_DIED:
         on_cell_died(core, attempt, result);
         return;
+    case WIRE_END_NO_DISK:
+        /* As a cell that died: elsewhere if there is room, but not for ever. */
+        rest_peer(core, attempt->site->peer, CORE_REST_NS);
+        on_cell_died(core, attempt, result);
+        return;
     case WIRE_END_NONE:
     case WIRE_END_CANCELLED:
     case WIRE_END_LEASE:
-    case WIRE_END_NO_DISK:
     case WIRE_END_LOST:
     case WIRE_END_NOT_STARTED:
         on_mesh_end(core, attempt, result);

@@ -13,6 +13,7 @@
  *   {"missing"}           is refused: command not found
  *   {"missing", MS}       the same, task n only n * MS later
  *   {"poison"}            its cell dies
+ *   {"full"}              its output does not fit on the executor's disk
  *   {"hog", MS}           as sleep, but killed by a signal of its own
  * The world asserts for every client: each task is reported at most once. */
 #ifndef MESH_TESTS_CORE_WORLD_H

@@ -119,6 +119,8 @@ void world_run_finish(struct world *world, unsigned i, struct run *run)
         result.end = run->end;
     } else if (strcmp(run->word, "exit") == 0) {
         result.status = (uint32_t)strtoul(run->value, NULL, 10);
+    } else if (strcmp(run->word, "full") == 0) {
+        result.end = WIRE_END_NO_DISK;
     } else if (strcmp(run->word, "poison") == 0) {
         result.end = WIRE_END_CELL_DIED;
         is_usable = false;

@@ -340,6 +340,18 @@ START_TEST(a_poisonous_task_dies_after_three_cells)
 }
 END_TEST
 
+START_TEST(output_that_fits_on_no_disk_fails_the_task_after_three)
+{
+    struct world *world = mesh_of(_i == 0 ? 3 : 1, 18);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 1, "full", NULL);
+    ck_assert(world_run_job(world, 0, 60 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_NO_DISK], 1);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_failed, 1);
+    end(world);
+}
+END_TEST
+
 START_TEST(a_task_past_its_timeout_is_killed_and_counts_as_failed)
 {
     struct world *world = mesh_of(2, 17);
@@ -627,6 +639,7 @@ int main(void)
     tcase_add_test(tcase, refusals_that_come_one_by_one_leave_no_task_behind);
     tcase_add_test(tcase, jobs_that_take_turns_keep_their_cells);
     tcase_add_test(tcase, a_poisonous_task_dies_after_three_cells);
+    tcase_add_loop_test(tcase, output_that_fits_on_no_disk_fails_the_task_after_three, 0, 2);
     tcase_add_test(tcase, a_task_past_its_timeout_is_killed_and_counts_as_failed);
     tcase_add_test(tcase, the_number_of_a_job_is_not_used_again_by_a_later_life);
     tcase_add_test(tcase, a_cancelled_job_ends_everywhere_and_reports_each_task);
