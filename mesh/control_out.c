@@ -157,6 +157,7 @@ static int send_segment(struct control_client *client, struct client_segment *se
         if (segment->n_fds > 0) {
             size_t n_bytes = segment->n_fds * sizeof(int);
             msg.msg_control = control.bytes;
+            memset(&control, 0, sizeof(control)); /* the padding goes to the kernel too */
             msg.msg_controllen = CMSG_SPACE(n_bytes);
             struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
             *header = (struct cmsghdr){
