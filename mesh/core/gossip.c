@@ -55,15 +55,19 @@ void core_gossip_on_peers(struct core *core, const struct wire_peers *peers)
             continue;
         }
         struct core_peer *known = core_peer_find(core, &entry->key);
-        if (known != NULL && (known->link != NULL || known->n_addresses > 0)) {
+        if (known != NULL && known->link != NULL) {
             continue;
         }
         struct core_peer *peer = core_peer_get(core, &entry->key);
         if (peer == NULL) {
             return;
         }
+        uint32_t n_known = peer->n_addresses;
         for (uint32_t j = 0; j < entry->addresses.n; j++) {
             core_dial_add_address(peer, entry->addresses.items[j], CORE_SOURCE_GOSSIP);
+        }
+        if (peer->n_addresses == n_known) {
+            continue; /* no news: it is dialled in its own time */
         }
         uint64_t at_ns = core->gossip_ns > core->now_ns ? core->gossip_ns : core->now_ns;
         core->gossip_ns = at_ns + CORE_S / CORE_GOSSIP_PER_S;

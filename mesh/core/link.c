@@ -130,6 +130,9 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
         core_owner_peer_lost(core, peer);
         core_exec_owner_restarted(core, peer);
     }
+    if (is_new_life || !slice_eq_str(event->link_up.address, peer->address)) {
+        peer->is_announced = false; /* others may know it by another address */
+    }
     copy_facts(peer, event);
     peer->link = link;
     peer->was_up = true;

@@ -29,6 +29,51 @@ START_TEST(peers_that_dial_each_other_at_once_keep_one_session)
 }
 END_TEST
 
+static void found_at(struct world *world, unsigned i, const struct wire_key *key, const char *text)
+{
+    struct slice address = slice_str(text);
+    struct core_event event = {.type = CORE_EVENT_PEER_FOUND,
+                               .peer_found = {.has_key = true,
+                                              .key = *key,
+                                              .source = CORE_SOURCE_REMEMBERED,
+                                              .addresses = {&address, 1}}};
+    world_event(world, i, &event);
+}
+
+/* Over whichever of its links stands: messages of others are ignored. */
+static void hear(struct world *world, unsigned i, const struct wire_message *message)
+{
+    for (uint64_t link = 1; link <= 8; link++) {
+        struct core_event event = {.type = CORE_EVENT_MESSAGE,
+                                   .message = {.link = link, .message = message}};
+        world_event(world, i, &event);
+    }
+}
+
+START_TEST(an_address_that_peers_tell_is_tried_beside_a_stale_one)
+{
+    struct world *world = world_new(3);
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    struct wire_key key = {{0x77}};
+    found_at(world, 0, &key, "10.9.9.9:1");
+    world_run_for(world, 30 * CORE_S); /* in back-off by now */
+    uint64_t n_dials = world_n_effects(world, 0, CORE_EFFECT_DIAL);
+    struct slice address = slice_str("10.9.9.9:2");
+    struct wire_peer_entry entry = {.key = key, .addresses = {&address, 1}};
+    struct wire_message message = {.type = WIRE_MESSAGE_PEERS, .peers = {&entry, 1}};
+    hear(world, 0, &message);
+    world_run_for(world, 300 * CORE_MS);
+    uint64_t n_more = world_n_effects(world, 0, CORE_EFFECT_DIAL) - n_dials;
+    ck_assert_uint_ge(n_more, 2); /* the stale one and the new one, at once */
+    hear(world, 0, &message);
+    world_run_for(world, 300 * CORE_MS);
+    /* Hearing it again is no news. */
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL) - n_dials, n_more);
+    world_free(world);
+}
+END_TEST
+
 START_TEST(what_peers_tell_of_others_makes_a_whole_mesh)
 {
     struct world *world = world_new(2);
@@ -344,6 +389,7 @@ int main(void)
     TCase *tcase = tcase_create("peers");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, peers_that_dial_each_other_at_once_keep_one_session);
+    tcase_add_test(tcase, an_address_that_peers_tell_is_tried_beside_a_stale_one);
     tcase_add_test(tcase, what_peers_tell_of_others_makes_a_whole_mesh);
     tcase_add_test(tcase, a_static_peer_is_dialled_until_it_answers);
     tcase_add_test(tcase, a_peer_lost_a_moment_ago_is_dialled_each_second);
