@@ -30,7 +30,7 @@ static void fill_peer(struct core *core, const struct core_peer *peer, struct wi
         .free = peer->is_self ? cores - used : peer->free,
         .state = is_conflict ? WIRE_PEER_CONFLICT : core_peer_wire_state(peer),
         .is_local = peer->is_self,
-        .has_rtt = peer->has_rtt && !peer->is_self,
+        .has_rtt = peer->has_rtt && core_peer_is_here(peer) && !peer->is_self,
         .rtt_us = peer->rtt_ns / 1000,
         .detail = text(core, peer->detail),
     };
