@@ -93,10 +93,18 @@ static uint32_t offered_cores(const struct meshd *meshd)
 }
 
 /* A daemon started for a client leaves the cores to the one that holds the usual port. */
-static bool is_for_own(const struct meshd *meshd)
+static bool is_beside_another(const struct meshd *meshd)
 {
     return meshd->options->exit_idle_ns > 0 && !meshd->options->has_port &&
            meshd_links_port(meshd->links) != MESHD_PORT_DEFAULT;
+}
+
+/* What others are told of; known once the listener and the executor are set up. */
+static uint32_t cores_for_others(const struct meshd *meshd)
+{
+    return is_beside_another(meshd) || !meshd_executor_has_sandbox(meshd->executor)
+               ? 0
+               : offered_cores(meshd);
 }
 
 static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
@@ -125,12 +133,8 @@ static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         errmsg_set(err, "out of memory");
         return -ENOMEM;
     }
-    int rc = meshd_links_listen(meshd->links, options->listen_host, options->port,
-                                options->has_port ? 1 : MESHD_PORT_TRIES, err);
-    if (rc == 0 && is_for_own(meshd)) {
-        meshd_links_set_cores(meshd->links, 0);
-    }
-    return rc;
+    return meshd_links_listen(meshd->links, options->listen_host, options->port,
+                              options->has_port ? 1 : MESHD_PORT_TRIES, err);
 }
 
 static int set_up_control(struct meshd *meshd, struct errmsg *err)
@@ -210,7 +214,7 @@ static void set_up_core(struct meshd *meshd, uint64_t epoch)
         .dead_after_ns = options->dead_after_ns,
         .has_sandbox = meshd_executor_has_sandbox(meshd->executor),
         .exit_idle_ns = options->exit_idle_ns,
-        .is_for_own = is_for_own(meshd),
+        .is_for_own = is_beside_another(meshd),
     };
     core_effects_init(&meshd->effects);
     meshd->core = core_new(&config);
@@ -227,7 +231,7 @@ static int set_up_finder(struct meshd *meshd, struct errmsg *err)
         .name = meshd->host,
         .arch = meshd->arch,
         .os = meshd->os,
-        .cores = is_for_own(meshd) ? 0 : offered_cores(meshd),
+        .cores = cores_for_others(meshd),
         .port = meshd_links_port(meshd->links),
     };
     return meshd_finder_new(&config, &meshd->finder, err);
@@ -276,15 +280,21 @@ static int start_handles(struct meshd *meshd)
 static void say_open(const struct meshd *meshd)
 {
     char id[WIRE_ID_TEXT_BYTES];
-    meshd_log(&meshd->log, CORE_LOG_INFO, "%s (%s) offers %u cores, listening on port %u",
-              meshd->host, wire_id_text(wire_identity_key(meshd->identity), id),
-              offered_cores(meshd), meshd_links_port(meshd->links));
-    meshd_log(&meshd->log, CORE_LOG_INFO, "this mesh is open: every peer on this link %s",
-              meshd_executor_has_sandbox(meshd->executor)
-                  ? "may run tasks here, in a sandbox; --sandbox off refuses others' tasks"
-              : meshd->options->is_sandbox_off
-                  ? "takes part, but runs no tasks here (--sandbox off)"
-                  : "takes part, but runs no tasks here for want of a sandbox");
+    uint32_t cores = cores_for_others(meshd);
+    meshd_log(&meshd->log, CORE_LOG_INFO, "%s (%s) offers %u core%s, listening on port %u",
+              meshd->host, wire_id_text(wire_identity_key(meshd->identity), id), cores,
+              cores == 1 ? "" : "s", meshd_links_port(meshd->links));
+    if (meshd_executor_has_sandbox(meshd->executor)) {
+        meshd_log(&meshd->log, CORE_LOG_INFO,
+                  "this mesh is open: every peer on this link may run tasks here, in a sandbox; "
+                  "--sandbox off refuses others' tasks");
+    } else {
+        meshd_log(&meshd->log, CORE_LOG_INFO,
+                  "%s: others are offered no cores and run no tasks here; those of this daemon's "
+                  "own clients run, on %u core%s",
+                  meshd->options->is_sandbox_off ? "--sandbox off" : "for want of a sandbox",
+                  offered_cores(meshd), offered_cores(meshd) == 1 ? "" : "s");
+    }
 }
 
 static int set_up_state(struct meshd *meshd, struct errmsg *err)
@@ -336,6 +346,7 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
         rc = set_up_executor(meshd, err);
     }
     if (rc == 0) {
+        meshd_links_set_cores(meshd->links, cores_for_others(meshd));
         describe_address(meshd);
         meshd->remember = meshd_remember_new(&meshd->loop, meshd->state.dir_fd, &meshd->log);
         set_up_core(meshd, epoch);

@@ -32,7 +32,7 @@ struct core_config {
     bool are_cores_fixed;     /* --cores: detection does not change them */
     uint64_t mem_bytes;       /* what tasks may use together; 0: unknown */
     uint64_t dead_after_ns;   /* --dead-after; 3 s */
-    bool has_sandbox;         /* false: strangers' tasks are refused */
+    bool has_sandbox;         /* false: others get no cores, and their tasks are refused */
     /* End this long after the last client and job; 0: never. Such a daemon has been started for a
      * client: its first jobs wait for a peer, CORE_STARTUP_NS at most. */
     uint64_t exit_idle_ns;

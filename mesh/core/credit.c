@@ -76,7 +76,7 @@ static bool is_active(const struct core_peer *owner)
 
 static bool may_have_credit(const struct core *core, const struct core_peer *owner)
 {
-    return owner->is_self || (owner->link != NULL && !core->config.is_for_own);
+    return owner->is_self || (owner->link != NULL && !core_exec_is_for_own(core));
 }
 
 /* From its share, as last reckoned. */

@@ -292,9 +292,14 @@ bool core_exec_may_serve(const struct core *core, const struct core_peer *peer,
     return false;
 }
 
+bool core_exec_is_for_own(const struct core *core)
+{
+    return core->config.is_for_own || !core->config.has_sandbox;
+}
+
 uint32_t core_exec_offered(const struct core *core)
 {
-    return core->config.is_for_own ? 0 : core->config.cores;
+    return core_exec_is_for_own(core) ? 0 : core->config.cores;
 }
 
 void core_exec_set_cores(struct core *core, uint32_t cores)

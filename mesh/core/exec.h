@@ -28,6 +28,9 @@ void core_exec_owner_gone(struct core *core, struct core_peer *peer);
 void core_exec_owner_restarted(struct core *core, struct core_peer *peer);
 bool core_exec_may_serve(const struct core *core, const struct core_peer *peer,
                          const struct wire_hash *hash);
+/* Whether others get no cores here: another daemon on this host offers them, or there is no sandbox
+ * to run strangers' tasks in. */
+bool core_exec_is_for_own(const struct core *core);
 /* What beats and announcements say: none, when they are for our own jobs alone. */
 uint32_t core_exec_offered(const struct core *core);
 void core_exec_set_cores(struct core *core, uint32_t cores);

@@ -38,7 +38,7 @@ static enum wire_refusal refusal_of(struct core *core, const struct core_peer *o
     if (!owner->is_self && !config->has_sandbox) {
         return WIRE_REFUSAL_NO_SANDBOX;
     }
-    bool is_for_others = owner->is_self || !config->is_for_own;
+    bool is_for_others = owner->is_self || !core_exec_is_for_own(core);
     if (core->is_stopping || config->cores == 0 || !is_for_others) {
         return WIRE_REFUSAL_DRAINING;
     }

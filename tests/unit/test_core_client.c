@@ -284,6 +284,33 @@ START_TEST(strangers_tasks_are_refused_where_there_is_no_sandbox)
 }
 END_TEST
 
+START_TEST(a_peer_without_sandbox_offers_others_nothing_and_serves_its_own_user)
+{
+    struct world *world = world_new(1);
+    world_config(world, 1)->has_sandbox = false;
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, 2 * CORE_S);
+    struct wire_message query = {.type = WIRE_MESSAGE_PEERS_QUERY};
+    world_client_up(world, 0);
+    world_client_say(world, 0, &query);
+    world_run_for(world, CORE_MS);
+    ck_assert_uint_eq(world_client(world, 0)->n_rows, 2);
+    ck_assert_uint_eq(world_client(world, 0)->rows[1].state, WIRE_PEER_UP);
+    ck_assert_uint_eq(world_client(world, 0)->rows[1].cores, 0);
+    ck_assert_uint_eq(world_client(world, 0)->rows[1].free, 0);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 20, "sleep", "50");
+    ck_assert(world_run_job(world, 0, 20 * CORE_S));
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_TASK), 0); /* not even tried */
+    ck_assert_uint_eq(world_n_sent(world, 1, WIRE_MESSAGE_CREDIT), 0);
+    world_submit(world, 1, &job, 20, "sleep", "50");
+    ck_assert(world_run_job(world, 1, 20 * CORE_S));
+    ck_assert_uint_gt(world_n_started(world, 1), 0);
+    end(world);
+}
+END_TEST
+
 START_TEST(another_architecture_gets_no_tasks)
 {
     struct world *world = world_new(1);
@@ -359,6 +386,7 @@ int main(void)
     tcase_add_test(tcase, the_job_of_higher_priority_goes_first);
     tcase_add_test(tcase, a_drained_peer_ends_what_runs_and_gives_the_rest_back);
     tcase_add_test(tcase, strangers_tasks_are_refused_where_there_is_no_sandbox);
+    tcase_add_test(tcase, a_peer_without_sandbox_offers_others_nothing_and_serves_its_own_user);
     tcase_add_test(tcase, another_architecture_gets_no_tasks);
     tcase_add_test(tcase, memory_is_not_promised_twice);
     tcase_add_test(tcase, a_watcher_has_at_most_four_lists_a_second);
