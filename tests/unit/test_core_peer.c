@@ -138,7 +138,8 @@ START_TEST(a_peer_lost_a_moment_ago_is_dialled_each_second)
 END_TEST
 
 /* A LINK_UP as the shell would report it, of a session of node 1's key. */
-static void link_up(struct world *world, uint64_t link, uint64_t epoch, struct wire_key key)
+static void link_up_at(struct world *world, uint64_t link, uint64_t epoch, struct wire_key key,
+                       const char *address)
 {
     struct core_event event = {.type = CORE_EVENT_LINK_UP};
     event.link_up.link = link;
@@ -148,10 +149,15 @@ static void link_up(struct world *world, uint64_t link, uint64_t epoch, struct w
     event.link_up.cores = 2;
     event.link_up.name = slice_str("twin");
     event.link_up.arch = slice_str("x86_64");
-    event.link_up.address = slice_str("10.0.0.99:7");
+    event.link_up.address = slice_str(address);
     event.link_up.is_on_link = true;
     event.now_ns = 0;
     world_event(world, 0, &event);
+}
+
+static void link_up(struct world *world, uint64_t link, uint64_t epoch, struct wire_key key)
+{
+    link_up_at(world, link, epoch, key, "10.0.0.99:7");
 }
 
 static void message(struct world *world, uint64_t link, const struct wire_message *message)
@@ -161,6 +167,27 @@ static void message(struct world *world, uint64_t link, const struct wire_messag
     event.message.message = message;
     world_event(world, 0, &event);
 }
+
+START_TEST(a_peer_that_moved_is_told_of_again)
+{
+    struct world *world = world_new(6);
+    struct wire_key key = {{77}};
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    /* What node 0 tells node 1; the newcomer's links go nowhere and are not counted. */
+    uint64_t n_told = world_n_sent(world, 0, WIRE_MESSAGE_PEERS);
+    link_up_at(world, 1001, 5, key, "10.0.0.99:7");
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_PEERS), n_told + 1);
+    /* The same daemon at the same place is no news. */
+    link_up_at(world, 1002, 5, key, "10.0.0.99:7");
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_PEERS), n_told + 1);
+    /* At another address it is: node 1 may have no other way to learn it. */
+    link_up_at(world, 1003, 5, key, "10.0.0.98:7");
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_PEERS), n_told + 2);
+    world_free(world);
+}
+END_TEST
 
 START_TEST(the_newest_session_replaces_the_older)
 {
@@ -295,6 +322,13 @@ START_TEST(round_trips_are_measured)
     ck_assert(!client->rows[0].has_rtt);
     ck_assert(client->rows[1].has_rtt);
     ck_assert_uint_eq(client->rows[1].rtt_us, 8000);
+    /* Of a peer that is down there is nothing to measure. */
+    world_kill(world, 1);
+    world_run_for(world, CORE_S);
+    world_client_say(world, 0, &query);
+    world_run_for(world, CORE_MS);
+    ck_assert_uint_eq(client->rows[1].state, WIRE_PEER_DOWN);
+    ck_assert(!client->rows[1].has_rtt);
     world_free(world);
 }
 END_TEST
@@ -393,6 +427,7 @@ int main(void)
     tcase_add_test(tcase, what_peers_tell_of_others_makes_a_whole_mesh);
     tcase_add_test(tcase, a_static_peer_is_dialled_until_it_answers);
     tcase_add_test(tcase, a_peer_lost_a_moment_ago_is_dialled_each_second);
+    tcase_add_test(tcase, a_peer_that_moved_is_told_of_again);
     tcase_add_test(tcase, the_newest_session_replaces_the_older);
     tcase_add_test(tcase, a_new_life_replaces_the_old_one_when_that_stays_mute);
     tcase_add_test(tcase, two_lives_that_both_answer_are_a_cloned_machine);
