@@ -51,10 +51,15 @@ void core_job_notice(struct core *core, struct core_job *job, const char *format
     core_client_send(core, job->client->id, &message);
 }
 
+static bool fits_here(struct core *core, struct core_job *job)
+{
+    uint32_t cores = core->config.cores;
+    return cores > 0 && job->spec.cores <= cores && core_site_get(core, job, core->self)->fits;
+}
+
 static void tell_if_alone(struct core *core, struct core_job *job)
 {
-    if (!job->is_alone_told && !job->is_over && core_peer_n_up(core) == 0 &&
-        core->config.cores > 0) {
+    if (!job->is_alone_told && !job->is_over && core_peer_n_up(core) == 0 && fits_here(core, job)) {
         job->is_alone_told = true;
         core_job_notice(core, job, "no other peer in sight: running here");
     }

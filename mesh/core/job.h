@@ -71,6 +71,9 @@ struct core_site *core_site_get(struct core *core, struct core_job *job, struct 
 void core_site_free(struct core *core, struct core_site *site);
 void core_job_stuck_fire(struct core *core, struct core_timer *timer);
 
+/* unfit.c: tells the client what the job asks for, and what those who were meant lack. */
+void core_job_say_unfit(struct core *core, struct core_job *job);
+
 /* owner_recv.c, reunion.c, stream.c */
 bool core_owner_on_message(struct core *core, struct core_peer *peer,
                            const struct wire_message *message);

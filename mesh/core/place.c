@@ -228,9 +228,7 @@ static void check_job(struct core *core, struct core_job *job)
         }
     } else if (!job->is_unfit_told && !heap_has(&core->startup_timer.entry)) {
         job->is_unfit_told = true;
-        core_job_notice(
-            core, job, "no peer in sight can run this (%u cores a task%s%.*s): it waits for one",
-            job->spec.cores, job->spec.arch.n > 0 ? ", " : "", SLICE_FMT(job->spec.arch));
+        core_job_say_unfit(core, job);
     }
 }
 

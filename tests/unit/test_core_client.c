@@ -1,5 +1,7 @@
 /* What clients ask and are told, and how cores are shared: back-pressure, choice of peers,
  * fairness, changes of cores. */
+#include <stdio.h>
+
 #include "tests/lib/core_world.h"
 #include "tests/lib/runner.h"
 
@@ -311,6 +313,84 @@ START_TEST(a_peer_without_sandbox_offers_others_nothing_and_serves_its_own_user)
 }
 END_TEST
 
+/* Submits to node 0, and what its client is told before anything can run. */
+static const char *notice_of(struct world *world, const struct wire_message *job)
+{
+    struct buf *notices = &world_client(world, 0)->notices;
+    buf_clear(notices);
+    world_submit(world, 0, job, 1, "exit", "0");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_client(world, 0)->n_done, 0);
+    return buf_cstr(notices);
+}
+
+static void cancel(struct world *world)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_JOB_CANCEL};
+    message.job_cancel.job = world_client(world, 0)->job;
+    world_client_say(world, 0, &message);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+}
+
+START_TEST(a_job_that_fits_nobody_says_what_is_asked_for_and_who_lacks_it)
+{
+    struct world *world = mesh_of(3, (const uint32_t[]){0, 1, 4});
+    const char *const names[] = {world_config(world, 0)->name, world_config(world, 1)->name,
+                                 world_config(world, 2)->name};
+    const char *arch = world_config(world, 2)->arch;
+    char wanted[512];
+
+    struct wire_message job = world_job();
+    job.submit.spec.cores = 8;
+    snprintf(wanted, sizeof(wanted),
+             "no peer in sight can run this job (8 cores a task): %s offers no cores, "
+             "%s offers 1 core, %s offers 4 cores; it waits for one that can\n",
+             names[0], names[1], names[2]);
+    ck_assert_str_eq(notice_of(world, &job), wanted);
+    cancel(world);
+
+    struct slice on[] = {slice_str("nobody"), slice_str(names[0])};
+    job = world_job();
+    job.submit.on = (struct wire_slices){on, ARRAY_LEN(on)};
+    snprintf(wanted, sizeof(wanted),
+             "no peer in sight can run this job (1 core a task): nobody is not in sight, "
+             "%s offers no cores; it waits for one that can\n",
+             names[0]);
+    ck_assert_str_eq(notice_of(world, &job), wanted);
+    cancel(world);
+
+    struct slice except[] = {slice_str(names[2])};
+    job.submit.on = (struct wire_slices){0};
+    job.submit.except = (struct wire_slices){except, 1};
+    job.submit.spec.arch = slice_str("riscv64");
+    snprintf(wanted, sizeof(wanted),
+             "no peer in sight can run this job (1 core a task, riscv64): %s is %s, %s is %s, "
+             "%s is left out by --except; it waits for one that can\n",
+             names[0], arch, names[1], arch, names[2]);
+    ck_assert_str_eq(notice_of(world, &job), wanted);
+    cancel(world);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_long_list_of_reasons_is_cut_and_counted)
+{
+    struct world *world = mesh_of(1, (const uint32_t[]){2});
+    struct slice on[7];
+    for (unsigned i = 0; i < ARRAY_LEN(on); i++) {
+        on[i] = slice_str((const char *[]){"a1", "b2", "c3", "d4", "e5", "f6", "g7"}[i]);
+    }
+    struct wire_message job = world_job();
+    job.submit.on = (struct wire_slices){on, ARRAY_LEN(on)};
+    ck_assert_str_eq(notice_of(world, &job),
+                     "no peer in sight can run this job (1 core a task): a1 is not in sight, "
+                     "b2 is not in sight, c3 is not in sight, d4 is not in sight, and 3 more; "
+                     "it waits for one that can\n");
+    cancel(world);
+    end(world);
+}
+END_TEST
+
 START_TEST(another_architecture_gets_no_tasks)
 {
     struct world *world = world_new(1);
@@ -387,6 +467,8 @@ int main(void)
     tcase_add_test(tcase, a_drained_peer_ends_what_runs_and_gives_the_rest_back);
     tcase_add_test(tcase, strangers_tasks_are_refused_where_there_is_no_sandbox);
     tcase_add_test(tcase, a_peer_without_sandbox_offers_others_nothing_and_serves_its_own_user);
+    tcase_add_test(tcase, a_job_that_fits_nobody_says_what_is_asked_for_and_who_lacks_it);
+    tcase_add_test(tcase, a_long_list_of_reasons_is_cut_and_counted);
     tcase_add_test(tcase, another_architecture_gets_no_tasks);
     tcase_add_test(tcase, memory_is_not_promised_twice);
     tcase_add_test(tcase, a_watcher_has_at_most_four_lists_a_second);
