@@ -203,6 +203,7 @@ struct wire_job_spec {
     bool is_streamed;          /* output travels as it comes; results then carry no output */
     uint32_t nice;             /* 0..19 */
     uint32_t priority;         /* larger goes first among one submitter's jobs */
+    bool is_durable; /* the owner keeps the job on disk: what it placed outlives its daemon */
 };
 
 /* --- peer to peer ------------------------------------------------------------------------------
@@ -375,7 +376,7 @@ struct wire_submit { /* a new job; one descriptor travels along for each of spec
     struct wire_slices except; /* --except */
 };
 
-struct wire_accepted {
+struct wire_accepted { /* of a detached job: it is on disk so far */
     uint64_t job;
     uint64_t tasks_max; /* see task_credit */
 };
@@ -534,6 +535,11 @@ struct wire_error_reply {
     struct slice text;
 };
 
+struct wire_job_kept { /* daemon: all of a detached job is on disk. It needs its client no more */
+    uint64_t job;
+    uint32_t n_tasks;
+};
+
 /* --- all of them -------------------------------------------------------------------------------
  */
 
@@ -585,7 +591,8 @@ struct wire_error_reply {
     X(JOBS_LIST, 83, wire_jobs_list, jobs_list)                                                    \
     X(SET_CORES, 84, wire_set_cores, set_cores)                                                    \
     X(OK, 85, wire_ok, ok)                                                                         \
-    X(ERROR, 86, wire_error_reply, error)
+    X(ERROR, 86, wire_error_reply, error)                                                          \
+    X(JOB_KEPT, 87, wire_job_kept, job_kept)
 
 #define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
 enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };

@@ -16,9 +16,11 @@
          char unused;                                                                              \
      }))
 
-#define FIELD(s, m, type, k)                                                                       \
-    .name = #m, .kind = WIRE_KIND_##k, .since = 1,                                                 \
+#define FIELD_SINCE(s, m, type, k, n)                                                              \
+    .name = #m, .kind = WIRE_KIND_##k, .since = (n),                                               \
     .offset = offsetof(struct s, m) + TYPED(s, m, type)
+#define FIELD(s, m, type, k) FIELD_SINCE(s, m, type, k, 1)
+#define LATER(s, m, type, k) FIELD_SINCE(s, m, type, k, 2) /* may be missing */
 
 #define RANGE(s, m, least, most)                                                                   \
     {                                                                                              \
@@ -143,6 +145,7 @@ static const struct wire_field fields_wire_job_spec[] = {
     BOOL(wire_job_spec, is_streamed),
     RANGE(wire_job_spec, nice, 0, 19),
     U32(wire_job_spec, priority),
+    {LATER(wire_job_spec, is_durable, bool, BOOL), .max = 1},
 };
 LAYOUT_RULED(wire_job_spec, "job_spec", wire_rule_job_spec);
 
@@ -475,6 +478,12 @@ static const struct wire_field fields_wire_error_reply[] = {
     TEXT(wire_error_reply, text, WIRE_REASON_BYTES_MAX),
 };
 LAYOUT(wire_error_reply, "error");
+
+static const struct wire_field fields_wire_job_kept[] = {
+    U64(wire_job_kept, job),
+    U32(wire_job_kept, n_tasks),
+};
+LAYOUT(wire_job_kept, "job_kept");
 
 /* --- by number ---------------------------------------------------------------------------------
  */

@@ -37,6 +37,9 @@ struct core_config {
      * client: its first jobs wait for a peer, CORE_STARTUP_NS at most. */
     uint64_t exit_idle_ns;
     bool is_for_own; /* others get no cores: another daemon on this host offers them */
+    /* The shell has a disk that keeps records (effect.h): detached jobs are taken. The first events
+     * are then those of the journal, up to JOURNAL_END; only TICK and STOP may come before. */
+    bool has_journal;
 };
 
 /* Aborts when memory is short. */
@@ -60,6 +63,8 @@ struct core_counts {
     uint32_t n_jobs, n_tasks, n_attempts;                          /* as submitter */
     uint32_t n_held_queued, n_held_running, n_held_ended, n_cells; /* as executor */
     uint32_t cores_used, n_blob_refs;
+    /* Of the journal: said and not answered; to be said again; results of tasks among these. */
+    uint32_t n_records_said, n_records_failed, n_keeping;
 };
 struct core_counts core_counts(const struct core *core);
 

@@ -30,6 +30,8 @@
     X(BLOB_RELEASE, "blob release")   /* the core needs it no more: it may be evicted */           \
     X(REMEMBER, "remember")           /* keep a proved peer's address for later lives */           \
     X(ADVERTISE, "advertise")         /* put the offered cores into the announcement */            \
+    X(JOURNAL, "journal")             /* write a record; JOURNALED follows */                      \
+    X(JOURNAL_READ, "journal read")   /* tasks without result; JOURNAL_TASKS follows */            \
     X(LOG, "log")                     /* a line for the daemon's log */                            \
     X(EXIT, "exit")                   /* all is said and done: end the daemon */
 
@@ -37,6 +39,44 @@
 enum core_effect_type { CORE_EFFECTS(CORE_ENUM_EFFECT) };
 
 enum core_log_level { CORE_LOG_ERROR, CORE_LOG_WARN, CORE_LOG_INFO, CORE_LOG_DEBUG };
+
+/* What is kept of a detached job, each on its own. A record names blobs (the files of JOB, the
+ * input of TASK, the output of RESULT); the shell keeps these until the job's FORGET, whatever
+ * BLOB_RELEASE says. */
+#define CORE_RECORDS(X)                                                                            \
+    X(JOB, "job")                                                                                  \
+    X(TASK, "task")                                                                                \
+    X(COMPLETE, "complete") /* all its tasks were said: it is accepted */                          \
+    X(RESULT, "result")     /* the one result of a task */                                         \
+    X(CANCEL, "cancel")     /* no task of it that has no result shall run */                       \
+    X(OVER, "over")         /* it has ended: not to be told of at the next start */                \
+    X(FORGET, "forget")     /* all of it may go; also for a job of which nothing is known */
+
+#define CORE_ENUM_RECORD(name, text) CORE_RECORD_##name,
+enum core_record_type { CORE_RECORDS(CORE_ENUM_RECORD) };
+
+struct core_record {
+    enum core_record_type type;
+    uint64_t number; /* 1, 2, 3, ... of this life; on disk in this order, a later never without an
+                      * earlier one */
+    uint64_t job;
+    union {
+        struct {
+            uint32_t uid;
+            struct wire_submit submit; /* as it holds: with defaults filled in */
+        } job_record;
+        struct wire_add_task task;
+        struct {
+            uint32_t n_tasks;
+        } complete;
+        struct {
+            struct wire_done done;
+            bool is_success; /* exit status 0 */
+            bool is_lost;    /* without an end of its own */
+        } result;
+        struct wire_job_done over;
+    };
+};
 
 struct core_effect {
     enum core_effect_type type;
@@ -113,6 +153,11 @@ struct core_effect {
         struct {
             uint32_t cores;
         } advertise;
+        struct core_record journal;
+        struct {
+            uint64_t job;
+            uint32_t first, n; /* at most n tasks without result, from this number on, by number */
+        } journal_read;
         struct {
             enum core_log_level level;
             struct slice text;

@@ -45,7 +45,11 @@ enum core_source {
     X(BLOB_STORED, "blob stored")         /* a fetched blob is whole and its hash was right */     \
     X(BLOB_FAILED, "blob failed")         /* it cannot be had over that link, or not kept */       \
     X(CORES, "cores")                     /* the effective processors changed */                   \
-    X(STOP, "stop")                       /* the daemon is asked to end */
+    X(STOP, "stop")                       /* the daemon is asked to end */                         \
+    X(JOURNALED, "journaled")             /* records are on disk, or could not be written */       \
+    X(JOURNAL_JOB, "journal job")         /* at start: a job on disk that has not ended */         \
+    X(JOURNAL_TASKS, "journal tasks")     /* its tasks without result, as far as asked for */      \
+    X(JOURNAL_END, "journal end")         /* at start: that was all */
 
 #define CORE_ENUM_EVENT(name, text) CORE_EVENT_##name,
 enum core_event_type { CORE_EVENTS(CORE_ENUM_EVENT) };
@@ -141,6 +145,27 @@ struct core_event {
         struct {
             uint32_t cores;
         } cores;
+        struct {
+            uint64_t number; /* records up to this one are on disk, for good */
+            /* 0, or negative errno: no later record that was said before this event is kept, nor
+             * will be; the core says again, under new numbers, what is still to be said. */
+            int error;
+        } journaled;
+        struct {
+            uint64_t job;
+            uint32_t uid;
+            const struct wire_submit *submit;        /* of its JOB record */
+            uint64_t age_ns;                         /* since that record was said */
+            bool is_complete, is_cancelled;          /* there is a COMPLETE, a CANCEL record */
+            uint32_t n_tasks;                        /* TASK records */
+            uint32_t n_results, n_succeeded, n_lost; /* RESULT records, and what these say */
+        } journal_job;
+        struct {
+            uint64_t job;
+            const struct wire_add_task *items; /* by number, the gaps have results */
+            uint32_t n;
+            int error; /* 0, or negative errno: they could not be read; asked for again later */
+        } journal_tasks;
     };
 };
 

@@ -7,6 +7,7 @@
 #define NAME_TEXT(name, text) text,
 static const char *const event_names[] = {CORE_EVENTS(NAME_TEXT)};
 static const char *const effect_names[] = {CORE_EFFECTS(NAME_TEXT)};
+static const char *const record_names[] = {CORE_RECORDS(NAME_TEXT)};
 static const char *const link_ends[] = {CORE_LINK_ENDS(NAME_TEXT)};
 
 static void print_text(struct buf *to, const char *name, struct slice s)
@@ -78,12 +79,34 @@ static void print_peer_event(const struct core_event *event, struct buf *to)
     }
 }
 
+static void print_journal_event(const struct core_event *event, struct buf *to)
+{
+    char job[WIRE_JOB_TEXT_BYTES];
+    if (event->type == CORE_EVENT_JOURNALED) {
+        buf_printf(to, " up to %llu error %d", (unsigned long long)event->journaled.number,
+                   event->journaled.error);
+    } else if (event->type == CORE_EVENT_JOURNAL_JOB) {
+        buf_printf(to, " %s %u tasks %u results%s%s", wire_job_text(event->journal_job.job, job),
+                   event->journal_job.n_tasks, event->journal_job.n_results,
+                   event->journal_job.is_complete ? " complete" : "",
+                   event->journal_job.is_cancelled ? " cancelled" : "");
+    } else {
+        uint32_t n = event->journal_tasks.n;
+        buf_printf(to, " %s %u tasks", wire_job_text(event->journal_tasks.job, job), n);
+        if (n > 0) {
+            buf_printf(to, " from %u", event->journal_tasks.items[0].task);
+        }
+        buf_printf(to, " error %d", event->journal_tasks.error);
+    }
+}
+
 void core_event_print(const struct core_event *event, struct buf *to)
 {
     buf_append_str(to, event_names[event->type]);
     switch (event->type) {
     case CORE_EVENT_TICK:
     case CORE_EVENT_STOP:
+    case CORE_EVENT_JOURNAL_END:
         return;
     case CORE_EVENT_PEER_FOUND:
     case CORE_EVENT_PEER_LOST:
@@ -128,6 +151,11 @@ void core_event_print(const struct core_event *event, struct buf *to)
     case CORE_EVENT_CORES:
         buf_printf(to, " %u", event->cores.cores);
         return;
+    case CORE_EVENT_JOURNALED:
+    case CORE_EVENT_JOURNAL_JOB:
+    case CORE_EVENT_JOURNAL_TASKS:
+        print_journal_event(event, to);
+        return;
     }
     ensure(!"reached");
 }
@@ -163,8 +191,22 @@ static void print_link_effect(const struct core_effect *effect, struct buf *to)
     }
 }
 
+static void print_record(const struct core_record *record, struct buf *to)
+{
+    char job[WIRE_JOB_TEXT_BYTES];
+    buf_printf(to, " %llu %s %s", (unsigned long long)record->number, record_names[record->type],
+               wire_job_text(record->job, job));
+    if (record->type == CORE_RECORD_TASK) {
+        buf_printf(to, "/%u", record->task.task);
+    } else if (record->type == CORE_RECORD_RESULT) {
+        buf_printf(to, "/%u#%u", record->result.done.task, record->result.done.attempt);
+        print_end(to, &record->result.done.result);
+    }
+}
+
 void core_effect_print(const struct core_effect *effect, struct buf *to)
 {
+    char job[WIRE_JOB_TEXT_BYTES];
     buf_append_str(to, effect_names[effect->type]);
     switch (effect->type) {
     case CORE_EFFECT_SEND:
@@ -207,6 +249,13 @@ void core_effect_print(const struct core_effect *effect, struct buf *to)
         return;
     case CORE_EFFECT_ADVERTISE:
         buf_printf(to, " %u cores", effect->advertise.cores);
+        return;
+    case CORE_EFFECT_JOURNAL:
+        print_record(&effect->journal, to);
+        return;
+    case CORE_EFFECT_JOURNAL_READ:
+        buf_printf(to, " %s %u from %u", wire_job_text(effect->journal_read.job, job),
+                   effect->journal_read.n, effect->journal_read.first);
         return;
     case CORE_EFFECT_LOG:
         print_text(to, "text", effect->log.text);

@@ -296,6 +296,8 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
     case CORE_EFFECT_EXIT:
         node->has_exited = true;
         return;
+    case CORE_EFFECT_JOURNAL:
+    case CORE_EFFECT_JOURNAL_READ:
     case CORE_EFFECT_CANCEL_DIAL:
     case CORE_EFFECT_CLIENT_CLOSE:
     case CORE_EFFECT_RENEW:

@@ -240,11 +240,12 @@ static struct wire_peer_entry one_peer[] = {
     {                                                                                              \
         .exec = {(const uint8_t *)"./p", 3}, .files = {one_file, 1}, .env = {one_env, 1},          \
         .arch = {(const uint8_t *)"x86_64", 6}, .cores = 1, .mem_bytes = 65536, .lease_ms = 10000, \
-        .output_bytes_max = 1ull << 30, .is_streamed = true, .nice = 19, .priority = 200           \
+        .output_bytes_max = 1ull << 30, .is_streamed = true, .nice = 19, .priority = 200,          \
+        .is_durable = true                                                                         \
     }
 #define SPEC_HEX                                                                                   \
-    "9c c4032e2f70 91 94 c405 62696e2f70 cd01ed " NO_KEY_HEX "cf0000000100000000 "                 \
-    "91 c403413d62 a6 7838365f3634 01 ce00010000 00 cd2710 ce40000000 c3 13 ccc8 "
+    "9d c4032e2f70 91 94 c405 62696e2f70 cd01ed " NO_KEY_HEX "cf0000000100000000 "                 \
+    "91 c403413d62 a6 7838365f3634 01 ce00010000 00 cd2710 ce40000000 c3 13 ccc8 c3 "
 
 static const struct {
     struct wire_message message;
@@ -397,6 +398,18 @@ START_TEST(messages_of_unknown_type_are_skipped)
 }
 END_TEST
 
+START_TEST(a_field_of_a_later_version_that_is_missing_reads_as_zero)
+{
+    fixture_from_hex("93 07 01 9c c400 90 90 a0 01 00 00 cd2710 00 c2 00 00");
+    struct slice from = buf_slice(&fixture.bytes);
+    struct wire_message message;
+    memset(&message, 0xff, sizeof(message));
+    ck_assert_int_eq(wire_message_decode(&from, &fixture.decoded, &message, &fixture.err), 0);
+    ck_assert_uint_eq(message.job.spec.lease_ms, 10000);
+    ck_assert(!message.job.spec.is_durable);
+}
+END_TEST
+
 START_TEST(values_of_later_versions_are_taken_as_none)
 {
     fixture_from_hex("94 10 " ID_HEX "ccc8 a0");
@@ -524,6 +537,7 @@ int main(void)
     tcase_add_loop_test(tc, messages_have_these_bytes_on_every_machine, 0, ARRAY_LEN(vectors));
     tcase_add_test(tc, fields_of_later_versions_are_skipped_at_every_level);
     tcase_add_test(tc, messages_of_unknown_type_are_skipped);
+    tcase_add_test(tc, a_field_of_a_later_version_that_is_missing_reads_as_zero);
     tcase_add_test(tc, values_of_later_versions_are_taken_as_none);
     tcase_add_test(tc, a_body_says_how_many_messages_follow);
     tcase_add_test(tc, a_job_is_named_by_incarnation_and_count);
