@@ -249,6 +249,33 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* Lets those go whose time is over, and waits for the next. */
+static void on_hello_due(uv_timer_t *timer)
+{
+    struct meshd_control *control = timer->data;
+    uint64_t now_ms = uv_now(control->config.loop);
+    list_for_each (it, &control->all) {
+        struct control_client *client = LIST_ENTRY(it, struct control_client, node);
+        if (client->state != CLIENT_HELLO) {
+            continue;
+        }
+        if (client->hello_by_ms > now_ms) { /* and so is that of all behind it */
+            int rc = uv_timer_start(timer, on_hello_due, client->hello_by_ms - now_ms, 0);
+            ensure(rc == 0); /* fails only without a callback or while closing */
+            return;
+        }
+        client_hello_due(client);
+    }
+}
+
+void control_await_hello(struct meshd_control *control)
+{
+    if (!uv_is_active((uv_handle_t *)&control->hello_timer)) {
+        int rc = uv_timer_start(&control->hello_timer, on_hello_due, control->config.hello_ms, 0);
+        ensure(rc == 0); /* clients come only while nothing is closing */
+    }
+}
+
 void control_accept_again(struct meshd_control *control)
 {
     if (control->is_out_of_fds && !control->is_closing) {
@@ -300,7 +327,10 @@ int meshd_control_new(const struct meshd_control_config *config, struct meshd_co
         control_free(control);
         return rc;
     }
-    control->is_poll_open = true;
+    control->n_handles = 2;
+    rc = uv_timer_init(config->loop, &control->hello_timer);
+    ensure(rc == 0); /* always 0 */
+    control->hello_timer.data = control;
     control->poll.data = control;
     rc = uv_poll_start(&control->poll, UV_READABLE, on_acceptable);
     ensure(rc == 0); /* a descriptor that epoll knows */
@@ -310,7 +340,7 @@ int meshd_control_new(const struct meshd_control_config *config, struct meshd_co
 
 void control_maybe_closed(struct meshd_control *control)
 {
-    if (!control->is_closing || control->is_poll_open || control->n_clients > 0 ||
+    if (!control->is_closing || control->n_handles > 0 || control->n_clients > 0 ||
         control->n_orphans > 0) {
         return;
     }
@@ -320,10 +350,10 @@ void control_maybe_closed(struct meshd_control *control)
     on_closed(user);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct meshd_control *control = handle->data;
-    control->is_poll_open = false;
+    control->n_handles--;
     control_maybe_closed(control);
 }
 
@@ -342,7 +372,8 @@ void meshd_control_close(struct meshd_control *control, void (*on_closed)(void *
             client_close(client);
         }
     }
-    uv_close((uv_handle_t *)&control->poll, on_poll_closed);
+    uv_close((uv_handle_t *)&control->poll, on_handle_closed);
+    uv_close((uv_handle_t *)&control->hello_timer, on_handle_closed);
 }
 
 /* --- the effects -------------------------------------------------------------------------------

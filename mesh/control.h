@@ -4,7 +4,8 @@
  *
  * A client's life: CLIENT_HELLO -> CLIENT_UP and DAEMON_HELLO -> CLIENT_MESSAGE for each message,
  * in their order -> CLIENT_DOWN. Files that come with a message as descriptors are stored in the
- * blob store first; all that the client says behind it waits meanwhile. */
+ * blob store first; all that the client says behind it waits meanwhile. One that says no hello in
+ * time is told so and let go: places are few. */
 #ifndef MESH_CONTROL_H
 #define MESH_CONTROL_H
 
@@ -17,6 +18,8 @@
 #include "mesh/state_dir.h"
 
 #define MESHD_CLIENTS_MAX 256u
+/* How long a client may keep its place without having said hello. */
+#define MESHD_CLIENT_HELLO_MS 10000u
 /* What may wait for a client that does not read; one that falls further behind is dropped. */
 #define MESHD_CLIENT_OUT_BYTES_MAX (256u << 20)
 /* Messages of one client that wait for their files; it is not read from meanwhile. */
@@ -31,6 +34,7 @@ struct meshd_control_config {
     const struct meshd_log *log;    /* borrowed */
     struct wire_daemon_hello hello; /* its texts are borrowed */
     const char *path;               /* copied */
+    uint32_t hello_ms;              /* MESHD_CLIENT_HELLO_MS */
 };
 
 /* Where the socket is: `option` (--socket) if not NULL, $MESH_SOCKET, $RUNTIME_DIRECTORY/mesh.sock,

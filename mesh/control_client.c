@@ -58,6 +58,7 @@ void client_begin(struct meshd_control *control, int fd, uint32_t uid)
     client->id = control->next_id++;
     client->uid = uid;
     client->fd = fd;
+    client->hello_by_ms = uv_now(control->config.loop) + control->config.hello_ms;
     client->poll.data = client;
     buf_init(&client->in, CLIENT_IN_BYTES_MAX);
     list_init(&client->pending);
@@ -66,6 +67,7 @@ void client_begin(struct meshd_control *control, int fd, uint32_t uid)
     list_push_back(&control->all, &client->node);
     control->n_clients++;
     client_poll(client);
+    control_await_hello(control);
 }
 
 void client_poll(struct control_client *client)
@@ -528,4 +530,12 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         return;
     }
     client_poll(client);
+}
+
+void client_hello_due(struct control_client *client)
+{
+    on_ready(&client->poll, 0, UV_READABLE);
+    if (client->state == CLIENT_HELLO) {
+        client_refuse(client, WIRE_ERROR_INVALID, "no hello came in time: connect again");
+    }
 }

@@ -55,7 +55,8 @@ struct control_client {
     uint64_t id;
     uint32_t uid;
     enum client_state state;
-    bool is_reading; /* of a message: the parser is not to be entered again */
+    uint64_t hello_by_ms; /* by the loop's time; while HELLO */
+    bool is_reading;      /* of a message: the parser is not to be entered again */
     int fd;
     uv_poll_t poll;
     int poll_events;
@@ -72,10 +73,11 @@ struct meshd_control {
     struct meshd_control_config config;
     int fd;
     uv_poll_t poll;
-    bool is_poll_open;
-    bool is_out_of_fds;  /* not accepting until a client leaves */
-    uint64_t path_inode; /* of our socket: only ours is removed */
-    struct list all;
+    uv_timer_t hello_timer; /* runs while a client is in HELLO, or has been since it was set */
+    unsigned n_handles;     /* of these two, open */
+    bool is_out_of_fds;     /* not accepting until a client leaves */
+    uint64_t path_inode;    /* of our socket: only ours is removed */
+    struct list all;        /* in order of arrival */
     struct list dirty;
     struct table by_id; /* clients that are UP */
     uint64_t next_id;
@@ -92,6 +94,8 @@ struct meshd_control {
 };
 
 /* control.c */
+/* A client has come that is to say hello. */
+void control_await_hello(struct meshd_control *control);
 void control_maybe_closed(struct meshd_control *control);
 /* A client left: accepting may go on. */
 void control_accept_again(struct meshd_control *control);
@@ -100,6 +104,9 @@ void control_accept_again(struct meshd_control *control);
 void client_begin(struct meshd_control *control, int fd, uint32_t uid);
 /* Ends it at once, telling the core if it knows it. */
 void client_drop(struct control_client *client);
+/* Its time to say hello is over: refuses it, unless the hello lies in the socket, where it may have
+ * waited for us. */
+void client_hello_due(struct control_client *client);
 /* Closes it without a word to the core. */
 void client_close(struct control_client *client);
 /* Polls for what it waits for now. */

@@ -155,6 +155,7 @@ static int set_up_control(struct meshd *meshd, struct errmsg *err)
                   .name = slice_str(meshd->host),
                   .cores = offered_cores(meshd)},
         .path = path,
+        .hello_ms = MESHD_CLIENT_HELLO_MS,
     };
     rc = meshd_control_new(&config, &meshd->control, err);
     if (rc == 0) {

@@ -81,6 +81,7 @@ static struct meshd_control_config config_of(void)
         .log = &quiet,
         .hello = {.protocol = 1, .version = slice_str("0"), .name = slice_str("hal"), .cores = 3},
         .path = path,
+        .hello_ms = 60000,
     };
 }
 
@@ -312,6 +313,74 @@ START_TEST(who_does_not_say_hello_first_is_refused)
     ck_assert_uint_eq(hear_type(fd), 0);
     ck_assert_uint_eq(n_up + n_down + n_messages, 0);
     close(fd);
+}
+END_TEST
+
+/* In the place of the fixture's, one that waits for so long only. */
+static void replace_control(uint32_t hello_ms)
+{
+    struct errmsg err;
+    struct meshd_control_config config = config_of();
+    meshd_control_close(control, on_closed, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert_uint_eq(n_closed, 1);
+    n_closed = 0;
+    config.hello_ms = hello_ms;
+    ck_assert_int_eq(meshd_control_new(&config, &control, &err), 0);
+}
+
+START_TEST(who_says_no_hello_in_time_loses_the_place)
+{
+    replace_control(1);
+    /* Its hello is there when its time is over, and nobody has read it yet: that is in time. */
+    int good = connect_client();
+    say_hello(good);
+    turn();
+    for (uint64_t from_ns = uv_hrtime(); uv_hrtime() - from_ns < 3000000;) {
+    }
+    ck_assert_uint_eq(hear_type(good), WIRE_MESSAGE_DAEMON_HELLO);
+    int mute = connect_client();
+    int slow = connect_client();
+    static const uint8_t half[] = {0, 0}; /* of a length: bytes alone are no hello */
+    ck_assert_int_eq(send(slow, half, sizeof(half), MSG_NOSIGNAL), sizeof(half));
+    ck_assert_uint_eq(hear_type(mute), WIRE_MESSAGE_ERROR);
+    ck_assert_uint_eq(hear_type(mute), 0);
+    ck_assert_uint_eq(hear_type(slow), WIRE_MESSAGE_ERROR);
+    ck_assert_uint_eq(hear_type(slow), 0);
+    /* One that said hello may be silent for as long as it likes; and the next is waited for. */
+    ck_assert_uint_eq(n_up, 1);
+    ck_assert_uint_eq(n_down, 0);
+    int later = connect_client();
+    ck_assert_uint_eq(hear_type(later), WIRE_MESSAGE_ERROR);
+    say_task(good, 1, false, -1);
+    TURN_UNTIL(n_messages == 1);
+    close(good);
+    close(mute);
+    close(slow);
+    close(later);
+    TURN_UNTIL(n_down == 1);
+}
+END_TEST
+
+START_TEST(places_that_mute_clients_took_are_free_again)
+{
+    replace_control(300);
+    static int mute[MESHD_CLIENTS_MAX];
+    for (unsigned i = 0; i < MESHD_CLIENTS_MAX; i++) {
+        mute[i] = connect_client();
+        turn();
+    }
+    int fd = connect_client();
+    ck_assert_uint_eq(hear_type(fd), WIRE_MESSAGE_ERROR); /* too many */
+    close(fd);
+    for (unsigned i = 0; i < MESHD_CLIENTS_MAX; i++) {
+        ck_assert_uint_eq(hear_type(mute[i]), WIRE_MESSAGE_ERROR);
+        ck_assert_uint_eq(hear_type(mute[i]), 0);
+        close(mute[i]);
+    }
+    fd = begin();
+    close(fd);
+    TURN_UNTIL(n_down == 1);
 }
 END_TEST
 
@@ -584,6 +653,8 @@ int main(void)
     tcase_add_test(tcase, a_client_is_known_by_the_kernels_word_after_its_hello);
     tcase_add_test(tcase, the_socket_is_for_owner_and_group);
     tcase_add_test(tcase, who_does_not_say_hello_first_is_refused);
+    tcase_add_test(tcase, who_says_no_hello_in_time_loses_the_place);
+    tcase_add_test(tcase, places_that_mute_clients_took_are_free_again);
     tcase_add_test(tcase, garbage_is_refused_and_the_core_hears_that_the_client_left);
     tcase_add_test(tcase, a_frame_that_claims_too_much_is_refused);
     tcase_add_test(tcase, a_message_that_lacks_its_descriptors_is_refused);
