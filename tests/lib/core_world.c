@@ -40,6 +40,7 @@ struct world *world_new(uint64_t seed)
         config->cores = config->cores_effective = 2;
         config->dead_after_ns = 3 * CORE_S;
         config->has_sandbox = true;
+        node->slowness = 1;
         list_init(&node->runs);
         list_init(&node->held);
         node->tick.kind = ITEM_TICK;
@@ -310,6 +311,21 @@ void world_set_run(struct world *world, uint64_t run_ns)
     world->run_ns = run_ns;
 }
 
+void world_lose(struct world *world, enum wire_message_type type)
+{
+    world->lost = type;
+}
+
+void world_set_slowness(struct world *world, unsigned i, uint64_t factor)
+{
+    world->nodes[i].slowness = factor;
+}
+
+void world_set_broken(struct world *world, unsigned i, bool is_broken)
+{
+    world->nodes[i].is_broken = is_broken;
+}
+
 void world_set_latency(struct world *world, uint64_t latency_ns)
 {
     world->latency_ns = latency_ns;
@@ -327,6 +343,11 @@ uint32_t world_n_running(const struct world *world, unsigned i)
         n++;
     }
     return n;
+}
+
+uint32_t world_n_running_max(const struct world *world)
+{
+    return world->n_running_max;
 }
 
 uint64_t world_n_effects(const struct world *world, unsigned i, enum core_effect_type type)

@@ -14,6 +14,7 @@
  *   {"missing", MS}       the same, task n only n * MS later
  *   {"poison"}            its cell dies
  *   {"full"}              its output does not fit on the executor's disk
+ *   {"every", N}          exits with 0 for each Nth task, else with 1
  *   {"hog", MS}           as sleep, but killed by a signal of its own
  * The world asserts for every client: each task is reported at most once. */
 #ifndef MESH_TESTS_CORE_WORLD_H
@@ -98,9 +99,17 @@ void world_submit(struct world *world, unsigned i, const struct wire_message *su
 
 /* What happened. */
 void world_set_run(struct world *world, uint64_t run_ns);
+/* Messages of this type are lost from now on, as if the core did not send them. */
+void world_lose(struct world *world, enum wire_message_type type);
+/* Programs take so many times as long there. */
+void world_set_slowness(struct world *world, unsigned i, uint64_t factor);
+/* Every program exits with 1 there at once; again as it should with false. */
+void world_set_broken(struct world *world, unsigned i, bool is_broken);
 void world_set_latency(struct world *world, uint64_t latency_ns);
 uint32_t world_n_started(const struct world *world, unsigned i); /* START effects */
 uint32_t world_n_running(const struct world *world, unsigned i);
+/* The most programs that ran at once, over all nodes. */
+uint32_t world_n_running_max(const struct world *world);
 uint64_t world_n_effects(const struct world *world, unsigned i, enum core_effect_type type);
 uint64_t world_n_sent(const struct world *world, unsigned i, enum wire_message_type type);
 bool world_has_exited(const struct world *world, unsigned i);

@@ -60,6 +60,13 @@ void world_on_start(struct world *world, unsigned i, const struct core_effect *e
     }
     list_push_back(&node->runs, &run->node);
     node->n_started++;
+    uint32_t n_running = 0;
+    for (unsigned k = 0; k < WORLD_NODES_MAX; k++) {
+        n_running += world_n_running(world, k);
+    }
+    if (n_running > world->n_running_max) {
+        world->n_running_max = n_running;
+    }
     world_run_item(world, ITEM_STARTED, i, run, CORE_MS / 10);
 }
 
@@ -91,6 +98,7 @@ void world_run_started(struct world *world, unsigned i, struct run *run)
         mem_free(run);
         return;
     }
+    const struct node *node = &world->nodes[i];
     run->is_begun = true;
     struct core_event event = {.type = CORE_EVENT_ATTEMPT_STARTED};
     event.attempt_started.owner = run->owner;
@@ -98,6 +106,12 @@ void world_run_started(struct world *world, unsigned i, struct run *run)
     uint64_t ns = world->run_ns;
     if (strcmp(run->word, "sleep") == 0) {
         ns = strtoull(run->value, NULL, 10) * CORE_MS;
+    }
+    ns *= node->slowness;
+    if (node->is_broken) {
+        copy_word(run->word, sizeof(run->word), slice_str("exit"));
+        copy_word(run->value, sizeof(run->value), slice_str("1"));
+        ns = CORE_MS;
     }
     bool is_stream = strcmp(run->word, "stream") == 0;
     world_run_item(world, is_stream ? ITEM_STREAM : ITEM_ENDED, i, run, ns);
@@ -119,6 +133,8 @@ void world_run_finish(struct world *world, unsigned i, struct run *run)
         result.end = run->end;
     } else if (strcmp(run->word, "exit") == 0) {
         result.status = (uint32_t)strtoul(run->value, NULL, 10);
+    } else if (strcmp(run->word, "every") == 0) {
+        result.status = run->id.task % strtoul(run->value, NULL, 10) != 0;
     } else if (strcmp(run->word, "full") == 0) {
         result.end = WIRE_END_NO_DISK;
     } else if (strcmp(run->word, "poison") == 0) {

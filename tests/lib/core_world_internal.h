@@ -53,7 +53,8 @@ struct node {
     struct core *core;
     struct core_effects effects;
     unsigned life;
-    bool is_frozen, is_cut, is_finding, has_exited;
+    bool is_frozen, is_cut, is_finding, has_exited, is_broken;
+    uint64_t slowness;
     uint32_t cores;
     struct list runs;
     struct list held; /* of item.held */
@@ -75,6 +76,8 @@ struct world {
     struct heap heap;
     struct node nodes[WORLD_NODES_MAX];
     unsigned n_nodes;
+    uint32_t n_running_max;
+    enum wire_message_type lost; /* 0: none */
     struct link *links;
     uint64_t n_links;
     bool is_tracing;

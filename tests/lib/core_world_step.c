@@ -213,7 +213,7 @@ static void on_send(struct world *world, unsigned i, const struct core_effect *e
         ck_assert_msg(++link->n_out[side] <= link->credit[side].n_tasks, "%s exceeds its credit",
                       world->nodes[i].name);
     }
-    if (link->is_up[1 - side]) {
+    if (link->is_up[1 - side] && message->type != world->lost) {
         message_in(world, link->node[1 - side], world->latency_ns, id, message);
     }
 }
