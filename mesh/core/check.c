@@ -49,14 +49,25 @@ static void check_task(const struct core_task *task)
 {
     uint32_t n_attempts = 0;
     uint32_t n_live = 0;
+    uint32_t n_begun = 0;
+    uint32_t n_out = 0;
+    const struct core_peer *peer = NULL;
     list_for_each (node, &task->attempts) {
         const struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
         ensure(attempt->task == task);
         ensure(attempt->number <= task->n_numbers);
-        n_live += !attempt->is_lost && !attempt->is_cancelled;
+        n_out += !attempt->is_lost;
+        if (!attempt->is_lost && !attempt->is_cancelled) {
+            n_live++;
+            n_begun += attempt->is_begun;
+            ensure(attempt->site->peer != peer); /* 6 */
+            peer = attempt->site->peer;
+        }
         n_attempts++;
     }
     ensure(n_attempts == task->n_attempts);
+    ensure(n_out == task->n_out);
+    ensure(n_live <= 2);                                                     /* 6 */
     ensure((task->state == CORE_TASK_FETCHING) == (task->returned != NULL)); /* 7 */
     switch ((enum core_task_state)task->state) {
     case CORE_TASK_WAITING:
@@ -64,8 +75,11 @@ static void check_task(const struct core_task *task)
         ensure(list_is_linked(&task->in_waiting));
         break;
     case CORE_TASK_PLACED:
+        ensure(n_live == 1);  /* 6 */
+        ensure(n_begun == 0); /* 6 */
+        break;
     case CORE_TASK_RUNNING:
-        ensure(n_live == 1); /* 6 */
+        ensure(n_begun >= 1); /* 6 */
         break;
     case CORE_TASK_FETCHING:
         break;
@@ -83,20 +97,24 @@ static void check_job(const struct core_job *job)
     uint64_t n_done = job->n_added;
     uint32_t n_waiting = 0;
     uint32_t n_active = 0;
+    uint32_t n_extra = 0;
     table_for_each (entry, &job->tasks) {
         const struct core_task *task = LIST_ENTRY(entry, struct core_task, by_number);
         check_task(task);
         n_waiting += task->state == CORE_TASK_WAITING;
-        n_active += task->state != CORE_TASK_WAITING && task->state != CORE_TASK_DONE;
+        bool is_active = task->state != CORE_TASK_WAITING && task->state != CORE_TASK_DONE;
+        n_active += is_active;
+        n_extra += task->n_out > is_active ? task->n_out - is_active : 0;
         n_done -= task->state != CORE_TASK_DONE;
     }
     ensure(n_waiting == job->n_waiting);
     ensure(n_active == job->n_active);
+    ensure(n_extra == job->n_extra);
     ensure(n_done == job->n_done); /* 8: each task is done once */
     ensure(job->n_succeeded + job->n_failed == job->n_done);
     ensure(job->n_acked <= job->n_done);
     ensure(job->n_added <= job->tasks_max);
-    ensure(job->jobs_max == 0 || job->n_active <= job->jobs_max);
+    ensure(job->jobs_max == 0 || job->n_active + job->n_extra <= job->jobs_max);
 }
 
 static void check_exec(const struct core *core)

@@ -92,6 +92,9 @@ static void settle(struct core *core)
         } else if (core->is_want_due) {
             core->is_want_due = false;
             core_want_run(core);
+        } else if (core->is_tail_due) {
+            core->is_tail_due = false;
+            core_tail_run(core);
         } else {
             return;
         }

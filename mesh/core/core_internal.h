@@ -136,11 +136,13 @@ struct core_peer {
     uint32_t n_placed, cores_placed; /* attempts that count against the credit */
     bool is_inventoried, is_resting;
     struct wire_want want_sent;
-    struct list placed;  /* of core_attempt.of_peer */
-    struct list past;    /* of core_attempt.of_peer: lost ones, whose answer may still come */
-    struct list spare;   /* in core.spare, when it can take a task now */
-    struct list sites;   /* of core_site.of_peer */
-    struct list fetches; /* of core_fetch.of_peer */
+    uint64_t begun_ns;     /* when one of our attempts began there last */
+    uint32_t cores_spoken; /* only while core_tail_run() looks: idle cores given away in mind */
+    struct list placed;    /* of core_attempt.of_peer */
+    struct list past;      /* of core_attempt.of_peer: lost ones, whose answer may still come */
+    struct list spare;     /* in core.spare, when it can take a task now */
+    struct list sites;     /* of core_site.of_peer */
+    struct list fetches;   /* of core_fetch.of_peer */
     struct core_timer rest_timer;
     struct core_stats stats;
 
@@ -159,8 +161,20 @@ struct core_peer {
     struct list xjobs;  /* of core_xjob.of_owner */
 };
 
-/* --- submitter (job.c, task.c, place.c, owner_recv.c) ------------------------------------------
+/* --- submitter (job.c, task.c, place.c, tail.c, blackhole.c, owner_recv.c) ---------------------
  */
+
+#define CORE_RUNS_KEPT 31u
+
+/* How long the last tasks of a job ran that succeeded, from the word that they began to the result,
+ * and what follows from it. */
+struct core_runs {
+    uint64_t ns[CORE_RUNS_KEPT]; /* a ring */
+    uint32_t n;                  /* all that were noted; the ring holds the last of them */
+    bool is_reckoned;            /* the two below are of the present ring */
+    uint64_t typical_ns;         /* the median; 0: not known */
+    uint64_t late_ns;            /* one that runs longer may be started again; 0: not known */
+};
 
 struct core_job {
     struct table_entry by_id;
@@ -181,6 +195,10 @@ struct core_job {
     uint64_t tried;     /* pass of core_place_run() that found no peer */
     uint64_t since_ns;
     uint32_t n_added, n_waiting, n_active; /* active: placed, running or fetching */
+    uint32_t n_extra;     /* attempts that are out beyond one for each active task */
+    uint32_t n_resting;   /* sites that are rested or probed; see blackhole.c */
+    uint64_t hopeless_ns; /* look at the tail that found no idle core for it */
+    struct core_runs runs;
     uint32_t n_succeeded, n_failed, n_lost;
     uint64_t n_done, n_acked, tasks_max;
     uint64_t argv_bytes;    /* of tasks without result */
@@ -207,7 +225,16 @@ struct core_site { /* a job at a peer */
     bool fits;                 /* arch, --on, --except */
     enum wire_refusal refusal; /* why it is out for this job */
     char detail[WIRE_REASON_BYTES_MAX + 1];
-    uint32_t n_rests; /* start failures in a row that may pass */
+    uint32_t n_rests;  /* start failures in a row that may pass */
+    uint32_t n_placed; /* attempts of the job that are placed there */
+    bool has_begun;    /* one, ever: the files are there */
+    uint64_t wall_ns;  /* mean run time of the job's tasks there; 0: not known */
+    /* blackhole.c */
+    uint32_t n_ok, n_bad; /* ends of its tasks there */
+    uint32_t n_bad_row;   /* of those, the last in a row that were bad */
+    uint32_t n_naps;      /* rests since the last good end */
+    bool is_held_back;    /* rested while the timer runs, then probed */
+    struct core_timer nap_timer;
 };
 
 struct core_attempt { /* one placement of a task of ours */
@@ -215,8 +242,9 @@ struct core_attempt { /* one placement of a task of ours */
     struct core_task *task;
     struct core_site *site;
     uint32_t number;
-    uint64_t at_ns;
+    uint64_t at_ns, begun_ns;
     bool is_begun, is_cancelled, is_lost, is_seen;
+    bool is_recalled; /* in the present session */
 };
 
 struct core_streams { /* of a task; one for each stream */
@@ -232,6 +260,8 @@ struct core_task {
     struct core_grave grave;
     struct core_job *job;
     uint32_t number, n_numbers, n_runs, n_lost_runs, n_cell_deaths, n_attempts;
+    uint32_t n_out; /* attempts that are not lost, cancelled ones among them */
+    uint32_t n_recalls;
     unsigned state;          /* enum core_task_state */
     struct wire_slices argv; /* owned, one block */
     size_t argv_bytes;
@@ -365,6 +395,9 @@ struct core {
     bool is_check_due;
     unsigned want_class; /* bits of the number of waiting tasks, when last told */
     uint64_t n_passes;
+    struct core_timer tail_timer;
+    uint64_t tail_ns; /* when it was last looked at */
+    bool is_tail_due;
 
     struct table xjobs, held, blobs;
     struct list queued, idle_cells;

@@ -249,6 +249,7 @@ void core_job_init(struct core *core)
 {
     core->startup_timer.fire = startup_fire;
     core_timer_set(core, &core->startup_timer, core->now_ns + CORE_STARTUP_NS);
+    core_tail_init(core);
 }
 
 /* --- tasks come in -----------------------------------------------------------------------------
@@ -366,15 +367,24 @@ static void job_over(struct core *core, struct core_job *job)
     }
 }
 
+bool core_job_is_blocked(const struct core_job *job)
+{
+    return job->n_done - job->n_acked > CORE_DONE_UNACKED_MAX ||
+           job->unacked_bytes > CORE_DONE_BYTES_MAX;
+}
+
+bool core_job_is_full(const struct core_job *job)
+{
+    return job->jobs_max > 0 && (uint64_t)job->n_active + job->n_extra >= job->jobs_max;
+}
+
 void core_job_update(struct core *core, struct core_job *job)
 {
     if (!job->is_over && job->is_complete && job->n_done == job->n_added) {
         job_over(core, job);
     }
-    bool is_blocked = job->n_done - job->n_acked > CORE_DONE_UNACKED_MAX ||
-                      job->unacked_bytes > CORE_DONE_BYTES_MAX;
-    bool is_full = job->jobs_max > 0 && job->n_active >= job->jobs_max;
-    bool is_ready = job->n_waiting > 0 && !is_blocked && !is_full && !job->is_over;
+    bool is_ready =
+        job->n_waiting > 0 && !core_job_is_blocked(job) && !core_job_is_full(job) && !job->is_over;
     if (is_ready && !list_is_linked(&job->ready)) {
         list_push_back(&core->ready, &job->ready);
     } else if (!is_ready) {

@@ -23,6 +23,10 @@ void core_job_cancel(struct core *core, struct core_job *job);
 /* What depends on its counts: whether tasks may be placed, how many may be added, whether it is
  * over. To be called after each change. */
 void core_job_update(struct core *core, struct core_job *job);
+/* Its client does not deal with results: nothing more is begun for it. */
+bool core_job_is_blocked(const struct core_job *job);
+/* As many attempts as -j allows are out. */
+bool core_job_is_full(const struct core_job *job);
 void core_job_notice(struct core *core, struct core_job *job, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* A peer came up: jobs that wait for peers are answered. */
@@ -36,6 +40,8 @@ struct core_task *core_task_new(struct core *core, struct core_job *job,
 struct core_task *core_task_find(const struct core_job *job, uint32_t number);
 bool core_task_move(struct core *core, struct core_task *task, enum core_task_cause cause);
 void core_task_place(struct core *core, struct core_task *task, struct core_site *site);
+/* Starts one that runs a second time, at another peer. */
+void core_task_second(struct core *core, struct core_task *task, struct core_site *site);
 /* Its one result. `attempt` may be NULL: none counted. */
 void core_task_report(struct core *core, struct core_task *task, const struct core_attempt *attempt,
                       enum wire_refusal refusal, const struct wire_result *result);
@@ -69,10 +75,38 @@ void core_place_update_spare(struct core *core, struct core_peer *peer);
 void core_place_forget_peer(struct core *core, struct core_peer *peer);
 struct core_site *core_site_get(struct core *core, struct core_job *job, struct core_peer *peer);
 void core_site_free(struct core *core, struct core_site *site);
+/* The job may run there, and is neither refused nor held back. */
+bool core_site_is_open(const struct core_site *site);
+/* A cell that ran the task died there. */
+bool core_task_died_on(const struct core_task *task, const struct core_peer *peer);
 void core_job_stuck_fire(struct core *core, struct core_timer *timer);
 
 /* unfit.c: tells the client what the job asks for, and what those who were meant lack. */
 void core_job_say_unfit(struct core *core, struct core_job *job);
+
+/* tail.c */
+void core_tail_init(struct core *core);
+/* Something changed: looks at the tail in this step, or a little later. */
+void core_tail_consider(struct core *core);
+/* Recalls what waits in queues while cores idle elsewhere; else starts stragglers a second time. */
+void core_tail_run(struct core *core);
+/* A task succeeded in that time. */
+void core_tail_note_run(struct core_site *site, uint64_t ns);
+/* Median, and the time beyond which a run is a straggler's, of what was noted; 0: not known. */
+void core_runs_reckon(struct core_runs *runs);
+/* Asks for what has not begun there. */
+void core_tail_recall_site(struct core *core, struct core_site *site);
+
+/* blackhole.c */
+void core_nap_fire(struct core *core, struct core_timer *timer);
+/* A task of the job ended there by itself, well or badly. */
+void core_site_note_end(struct core *core, struct core_site *site, bool is_good);
+/* Whether the site may have no task now for what failed there. */
+bool core_site_is_napping(const struct core_site *site);
+/* Peers came or went: lets go what rests without cause. */
+void core_job_review_naps(struct core *core, struct core_job *job);
+/* The site dies. */
+void core_site_nap_done(struct core *core, struct core_site *site);
 
 /* owner_recv.c, reunion.c, stream.c */
 bool core_owner_on_message(struct core *core, struct core_peer *peer,

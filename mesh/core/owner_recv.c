@@ -45,7 +45,12 @@ static void on_started(struct core *core, struct core_peer *peer, const struct w
         core->n_ignored++;
         return;
     }
-    found.attempt->is_begun = true;
+    if (!found.attempt->is_begun) {
+        found.attempt->is_begun = true;
+        found.attempt->begun_ns = core->now_ns;
+        found.attempt->site->has_begun = true;
+        peer->begun_ns = core->now_ns;
+    }
     found.attempt->site->n_rests = 0;
     if (found.task->state == CORE_TASK_PLACED) {
         core_task_move(core, found.task, CORE_TASK_ON_BEGIN);
@@ -81,6 +86,12 @@ static void on_own_end(struct core *core, struct core_attempt *attempt,
     }
     bool is_success = result->end == WIRE_END_EXITED && result->status == 0;
     attempt->site->n_rests = 0;
+    if (is_success && attempt->is_begun && !attempt->is_lost) {
+        core_tail_note_run(attempt->site, core->now_ns - attempt->begun_ns);
+    }
+    if (result->end == WIRE_END_EXITED || result->end == WIRE_END_SIGNALED) {
+        core_site_note_end(core, attempt->site, is_success);
+    }
     task->n_runs++;
     if (!is_success && is_run_left(task->job, task)) {
         settle(core, attempt, true);
@@ -142,6 +153,10 @@ static void on_result(struct core *core, struct core_peer *peer,
         settle(core, attempt, true);
         return;
     }
+    if (found.task->returned != NULL && found.task->returned->attempt != attempt) {
+        settle(core, attempt, true); /* another answered first, its output is on the way */
+        return;
+    }
     switch ((enum wire_end)result->end) {
     case WIRE_END_EXITED:
     case WIRE_END_SIGNALED:
@@ -150,6 +165,7 @@ static void on_result(struct core *core, struct core_peer *peer,
         on_own_end(core, attempt, result);
         return;
     case WIRE_END_CELL_DIED:
+        core_site_note_end(core, attempt->site, false);
         on_cell_died(core, attempt, result);
         return;
     case WIRE_END_NO_DISK:

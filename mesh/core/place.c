@@ -37,6 +37,7 @@ struct core_site *core_site_get(struct core *core, struct core_job *job, struct 
     site->key = peer->key;
     site->job = job;
     site->peer = peer;
+    site->nap_timer.fire = core_nap_fire;
     judge_fit(job, site);
     table_insert(&job->by_peer, &site->by_peer, &site->key);
     list_push_back(&job->sites, &site->of_job);
@@ -51,6 +52,7 @@ static void site_free(struct core_grave *grave)
 
 void core_site_free(struct core *core, struct core_site *site)
 {
+    core_site_nap_done(core, site);
     site->job->n_refused -= site->refusal != WIRE_REFUSAL_NONE;
     table_remove(&site->job->by_peer, &site->by_peer);
     list_remove(&site->of_job);
@@ -98,10 +100,10 @@ void core_place_peer_changed(struct core *core, struct core_peer *peer)
     core->is_want_due = true;
 }
 
-static bool is_site_open(const struct core_site *site)
+bool core_site_is_open(const struct core_site *site)
 {
     return site->fits && site->refusal == WIRE_REFUSAL_NONE &&
-           site->job->spec.cores <= site->peer->cores;
+           site->job->spec.cores <= site->peer->cores && !core_site_is_napping(site);
 }
 
 /* Idle cores first, then who has the files already, then the emptiest, then the nearest. */
@@ -128,7 +130,7 @@ static bool is_better(const struct core_job *job, const struct core_site *a,
     return p->rtt_ns < q->rtt_ns;
 }
 
-static bool did_die_on(const struct core_task *task, const struct core_peer *peer)
+bool core_task_died_on(const struct core_task *task, const struct core_peer *peer)
 {
     for (uint32_t i = 0; i < task->n_cell_deaths; i++) {
         if (wire_key_eq(&task->died_on[i], &peer->key)) {
@@ -143,8 +145,8 @@ static bool is_any_unharmed(struct core *core, const struct core_task *task)
 {
     table_for_each (entry, &core->peers) {
         struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->state == CORE_PEER_UP && !did_die_on(task, peer) &&
-            is_site_open(core_site_get(core, task->job, peer))) {
+        if (peer->state == CORE_PEER_UP && !core_task_died_on(task, peer) &&
+            core_site_is_open(core_site_get(core, task->job, peer))) {
             return true;
         }
     }
@@ -159,7 +161,7 @@ static struct core_site *choose_site(struct core *core, struct core_job *job,
     list_for_each (node, &core->spare) {
         struct core_peer *peer = LIST_ENTRY(node, struct core_peer, spare);
         struct core_site *site = core_site_get(core, job, peer);
-        if (is_site_open(site) && (!is_picky || !did_die_on(task, peer)) &&
+        if (core_site_is_open(site) && (!is_picky || !core_task_died_on(task, peer)) &&
             (best == NULL || is_better(job, site, best))) {
             best = site;
         }
@@ -280,6 +282,7 @@ void core_place_run(struct core *core)
         table_for_each (entry, &core->jobs) {
             struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
             if (job->n_waiting > 0 && !job->is_over) {
+                core_job_review_naps(core, job);
                 check_job(core, job);
             }
         }
@@ -305,6 +308,7 @@ void core_place_run(struct core *core)
     }
     core->is_place_due = false;
     note_waiting(core);
+    core_tail_consider(core);
 }
 
 static struct wire_want want_of(struct core *core, struct core_peer *peer)
@@ -313,12 +317,13 @@ static struct wire_want want_of(struct core *core, struct core_peer *peer)
     uint64_t n_cores = 0;
     list_for_each (node, &core->ready) {
         struct core_job *job = LIST_ENTRY(node, struct core_job, ready);
-        if (!is_site_open(core_site_get(core, job, peer))) {
+        if (!core_site_is_open(core_site_get(core, job, peer))) {
             continue;
         }
         uint64_t n = job->n_waiting;
-        if (job->jobs_max > 0 && n > job->jobs_max - job->n_active) {
-            n = job->jobs_max - job->n_active;
+        uint64_t n_out = (uint64_t)job->n_active + job->n_extra;
+        if (job->jobs_max > 0 && n + n_out > job->jobs_max) {
+            n = job->jobs_max > n_out ? job->jobs_max - n_out : 0;
         }
         n_tasks += n;
         n_cores += n * job->spec.cores;

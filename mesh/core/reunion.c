@@ -8,7 +8,9 @@ void core_owner_link_up(struct core *core, struct core_peer *peer)
     peer->credit = (struct wire_credit){0};
     peer->want_sent = (struct wire_want){0};
     list_for_each (node, &peer->placed) {
-        LIST_ENTRY(node, struct core_attempt, of_peer)->is_seen = false;
+        struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_peer);
+        attempt->is_seen = false;
+        attempt->is_recalled = false; /* the word of it may be lost with the session */
     }
     core_place_peer_changed(core, peer);
     core_job_on_peer_up(core);

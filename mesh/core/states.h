@@ -71,9 +71,10 @@
 #define CORE_TASK_CAUSES(X)                                                                        \
     X(PLACE, "place")                                                                              \
     X(BEGIN, "begin")                                                                              \
+    X(SECOND, "second")   /* started again elsewhere while it runs */                              \
     X(REQUEUE, "requeue") /* refused, lost, or failed with a run left */                           \
     X(FETCH, "fetch")     /* a result counts, and its output must be fetched first */              \
-    X(RESUME, "resume")   /* the output cannot be had, but another attempt is out */               \
+    X(RESUME, "resume")   /* this attempt came to nothing, but another is out */                   \
     X(REPORT, "report")   /* the result goes to the client */                                      \
     X(GIVE_UP, "give up") /* cancelled, lost for good, or nobody can start it */
 
@@ -88,6 +89,8 @@
     X(PLACED, REPORT, DONE)                                                                        \
     X(PLACED, GIVE_UP, DONE)                                                                       \
     X(RUNNING, BEGIN, RUNNING)                                                                     \
+    X(RUNNING, SECOND, RUNNING)                                                                    \
+    X(RUNNING, RESUME, PLACED)                                                                     \
     X(RUNNING, REQUEUE, WAITING)                                                                   \
     X(RUNNING, FETCH, FETCHING)                                                                    \
     X(RUNNING, REPORT, DONE)                                                                       \

@@ -19,12 +19,20 @@ static bool is_active(unsigned state)
     return state == CORE_TASK_PLACED || state == CORE_TASK_RUNNING || state == CORE_TASK_FETCHING;
 }
 
+/* Attempts that are out beyond the one that an active task has. */
+static uint32_t extra_of(const struct core_task *task)
+{
+    uint32_t n = is_active(task->state);
+    return task->n_out > n ? task->n_out - n : 0;
+}
+
 /* Keeps the counts of the job and its list of waiting tasks right; one that waits again goes
  * first. */
 bool core_task_move(struct core *core, struct core_task *task, enum core_task_cause cause)
 {
     struct core_job *job = task->job;
     unsigned from = task->state;
+    uint32_t extra = extra_of(task);
     if (!core_move(&core->moves, CORE_MACHINE_TASK, &task->state, cause)) {
         core_log(core, CORE_LOG_DEBUG, "task %llu/%u is %s: %s is nothing to it",
                  (unsigned long long)job->id, task->number,
@@ -43,6 +51,7 @@ bool core_task_move(struct core *core, struct core_task *task, enum core_task_ca
     }
     job->n_active -= is_active(from);
     job->n_active += is_active(task->state);
+    job->n_extra += extra_of(task) - extra;
     return true;
 }
 
@@ -69,6 +78,13 @@ struct core_attempt *core_attempt_find(const struct core_task *task, const struc
     return NULL;
 }
 
+static void count_out_of_task(struct core_task *task, uint32_t n_out)
+{
+    uint32_t extra = extra_of(task);
+    task->n_out = n_out;
+    task->job->n_extra += extra_of(task) - extra;
+}
+
 static void count_in(struct core *core, struct core_attempt *attempt)
 {
     struct core_peer *peer = attempt->site->peer;
@@ -76,6 +92,8 @@ static void count_in(struct core *core, struct core_attempt *attempt)
     list_push_back(&peer->placed, &attempt->of_peer);
     peer->cores_placed += job->spec.cores;
     job->cores_placed += job->spec.cores;
+    attempt->site->n_placed++;
+    count_out_of_task(attempt->task, attempt->task->n_out + 1);
     if (peer->n_placed++ == 0) {
         core_beat_hurry(core, peer);
     }
@@ -91,6 +109,8 @@ static void count_out(struct core *core, struct core_attempt *attempt)
         peer->n_placed--;
         peer->cores_placed -= job->spec.cores;
         job->cores_placed -= job->spec.cores;
+        attempt->site->n_placed--;
+        count_out_of_task(attempt->task, attempt->task->n_out - 1);
         core_place_update_spare(core, peer);
     }
 }
@@ -109,15 +129,17 @@ void core_attempt_free(struct core *core, struct core_attempt *attempt)
     }
 }
 
-static bool has_live_attempt(const struct core_task *task)
+/* One that has begun, where there is one; NULL: none counts any more. */
+static const struct core_attempt *live_attempt(const struct core_task *task)
 {
+    const struct core_attempt *live = NULL;
     list_for_each (node, &task->attempts) {
         const struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
-        if (!attempt->is_lost && !attempt->is_cancelled) {
-            return true;
+        if (!attempt->is_lost && !attempt->is_cancelled && (live == NULL || attempt->is_begun)) {
+            live = attempt;
         }
     }
-    return false;
+    return live;
 }
 
 static void send_cancel(struct core *core, struct core_attempt *attempt)
@@ -302,12 +324,10 @@ void core_task_maybe_free(struct core *core, struct core_task *task)
     core_bury(core, &task->grave, task_free);
 }
 
-void core_task_place(struct core *core, struct core_task *task, struct core_site *site)
+static void place_at(struct core *core, struct core_task *task, struct core_site *site)
 {
     struct core_job *job = task->job;
     struct core_peer *peer = site->peer;
-    bool did_move = core_task_move(core, task, CORE_TASK_ON_PLACE);
-    ensure(did_move);
     struct core_attempt *attempt = mem_alloc_or_die(1, sizeof(*attempt));
     attempt->task = task;
     attempt->site = site;
@@ -333,6 +353,20 @@ void core_task_place(struct core *core, struct core_task *task, struct core_site
                                       .input_bytes = task->input_bytes};
     core_send(core, peer, &message);
     core_stream_placed(core, task, peer);
+}
+
+void core_task_place(struct core *core, struct core_task *task, struct core_site *site)
+{
+    bool did_move = core_task_move(core, task, CORE_TASK_ON_PLACE);
+    ensure(did_move);
+    place_at(core, task, site);
+}
+
+void core_task_second(struct core *core, struct core_task *task, struct core_site *site)
+{
+    bool did_move = core_task_move(core, task, CORE_TASK_ON_SECOND);
+    ensure(did_move);
+    place_at(core, task, site);
 }
 
 static bool is_own_end(uint32_t end)
@@ -423,9 +457,14 @@ void core_task_requeue(struct core *core, struct core_task *task)
     if (task->returned != NULL) {
         return; /* another attempt's output is on its way */
     }
-    if (has_live_attempt(task)) {
-        if (task->state == CORE_TASK_FETCHING) {
+    const struct core_attempt *live = live_attempt(task);
+    if (live != NULL) {
+        if (task->state == CORE_TASK_FETCHING ||
+            (task->state == CORE_TASK_RUNNING && !live->is_begun)) {
             core_task_move(core, task, CORE_TASK_ON_RESUME);
+        }
+        if (task->state == CORE_TASK_PLACED && live->is_begun) {
+            core_task_move(core, task, CORE_TASK_ON_BEGIN);
         }
     } else if (task->state != CORE_TASK_WAITING) {
         core_task_move(core, task, CORE_TASK_ON_REQUEUE);
@@ -473,6 +512,9 @@ void core_attempt_found(struct core *core, struct core_attempt *attempt)
         list_remove(&attempt->of_peer);
         attempt->is_lost = false;
         count_in(core, attempt);
+        if (attempt->is_begun) {
+            core_task_move(core, attempt->task, CORE_TASK_ON_BEGIN);
+        }
         core_job_update(core, attempt->task->job);
     }
 }

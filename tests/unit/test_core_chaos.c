@@ -45,6 +45,7 @@ static void submit(struct world *world, struct weather *weather, unsigned i)
     job.submit.spec.cores = roll(dice, 5) == 0 ? 2 : 1;
     job.submit.is_once = roll(dice, 8) == 0;
     job.submit.jobs_max = roll(dice, 4) == 0 ? 3 : 0;
+    job.submit.may_speculate = roll(dice, 2) == 0;
     struct wire_file file = {
         .path = slice_str("prog"), .mode = 0755, .hash = {{1, 2, 3}}, .bytes = 5000};
     if (roll(dice, 2) == 0) {
@@ -173,6 +174,9 @@ static uint64_t play(uint64_t seed, bool is_traced)
     world_set_latency(world, CORE_MS / 10 + roll(&weather.dice, 20) * CORE_MS);
     for (unsigned i = 0; i < weather.n_nodes; i++) {
         world_config(world, i)->cores = 1 + (uint32_t)roll(&weather.dice, 4);
+        if (i >= N_SUBMITTERS && roll(&weather.dice, 3) == 0) {
+            world_set_slowness(world, i, 10);
+        }
         world_start(world, i, true);
     }
     world_run_for(world, roll(&weather.dice, 500) * CORE_MS);
