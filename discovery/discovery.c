@@ -151,6 +151,12 @@ static void start_sources(struct disc *disc)
     if (disc->client == NULL) {
         embed(disc); /* says so where that is not possible either */
     }
+    if (disc->client != NULL || disc->embedded != NULL) {
+        disc_log(disc, DISC_LOG_INFO, "%s",
+                 disc->embedded != NULL ? "no avahi-daemon is asked: mDNS is answered here"
+                 : mdns_client_is_running(disc->client) ? "mDNS goes through avahi-daemon"
+                                                        : "waiting for avahi-daemon");
+    }
 }
 
 static int check_mode(enum disc_mode mode, struct errmsg *err)
