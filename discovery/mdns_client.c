@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "discovery/avahi_poll_uv.h"
+#include "discovery/resolvers.h"
 #include "wire/base/mem.h"
 
 const bool mdns_client_is_built = true;
@@ -37,8 +38,7 @@ struct mdns_client {
     AvahiClient *avahi; /* NULL between two attempts */
     AvahiEntryGroup *group;
     AvahiServiceBrowser *browser;
-    struct list resolvers;
-    size_t n_resolvers;
+    struct resolvers resolvers;
     struct disc_timer *retry;    /* to connect anew */
     struct disc_timer *watchdog; /* to announce anew */
     char instance[DISC_INSTANCE_BYTES_MAX + 1];
@@ -49,27 +49,10 @@ struct mdns_client {
     bool is_warned;     /* that announcing fails; until it works */
 };
 
-struct resolver {
-    struct list in_client;
-    struct mdns_client *client;
-    struct disc_report_id id;
-    AvahiServiceResolver *avahi;
-};
-
-static void free_resolver(struct resolver *resolver)
-{
-    IGNORE(avahi_service_resolver_free(resolver->avahi)); /* the daemon may be gone */
-    list_remove(&resolver->in_client);
-    resolver->client->n_resolvers--;
-    mem_free(resolver);
-}
-
 /* Frees all that hangs on the connection, and it. */
 static void disconnect(struct mdns_client *c)
 {
-    list_for_each_safe (it, &c->resolvers) {
-        free_resolver(LIST_ENTRY(it, struct resolver, in_client));
-    }
+    resolvers_clear(&c->resolvers);
     if (c->avahi != NULL) {
         avahi_client_free(c->avahi); /* with group and browser */
     }
@@ -96,21 +79,10 @@ static void reconnect_later(struct mdns_client *c)
 
 /* --- announcing --- */
 
-static AvahiStringList *own_txt(const struct disc *disc)
-{
-    char strings[TXT_FORMAT_STRINGS][TXT_STRING_BYTES_MAX + 1];
-    disc_txt_format(&disc->txt, strings);
-    AvahiStringList *list = NULL;
-    for (size_t i = TXT_FORMAT_STRINGS; i-- > 0;) {
-        list = avahi_string_list_add(list, strings[i]);
-    }
-    return list;
-}
-
 /* Adds the service on each interface in use, or updates its TXT record there. */
 static int for_each_interface(struct mdns_client *c, bool is_update)
 {
-    AvahiStringList *txt = own_txt(c->disc);
+    AvahiStringList *txt = disc_own_txt(c->disc);
     size_t n;
     const struct interface_address *own = interfaces_addresses(c->disc->interfaces, &n);
     int r = 0;
@@ -231,55 +203,21 @@ static void on_resolved(AvahiServiceResolver *avahi, AvahiIfIndex ifindex, Avahi
                         const char *domain, const char *host, const AvahiAddress *a, uint16_t port,
                         AvahiStringList *txt, AvahiLookupResultFlags flags, void *user)
 {
-    struct resolver *resolver = user;
-    struct disc *disc = resolver->client->disc;
-    if (event == AVAHI_RESOLVER_FAILURE || a == NULL) {
-        disc_unreport(disc, &resolver->id); /* stays open: it may be found again */
-        return;
-    }
-    struct slice strings[TXT_STRINGS_MAX];
-    size_t n = 0;
-    for (AvahiStringList *s = txt; s != NULL && n < TXT_STRINGS_MAX;
-         s = avahi_string_list_get_next(s)) {
-        strings[n++] = slice_of(avahi_string_list_get_text(s), avahi_string_list_get_size(s));
-    }
-    struct sockaddr_storage address;
-    disc_sockaddr(a, ifindex, port, &address);
-    disc_report(disc, &resolver->id, &address, strings, n);
+    resolver_on_result(user, ifindex, event, a, port, txt);
 }
 
-static struct resolver *find_resolver(struct mdns_client *c, const struct disc_report_id *id)
+static void *open_resolver(void *source, struct resolver *resolver, const char *domain)
 {
-    list_for_each (it, &c->resolvers) {
-        struct resolver *resolver = LIST_ENTRY(it, struct resolver, in_client);
-        if (resolver->id.ifindex == id->ifindex && resolver->id.protocol == id->protocol &&
-            strcmp(resolver->id.instance, id->instance) == 0) {
-            return resolver;
-        }
-    }
-    return NULL;
+    struct mdns_client *c = source;
+    const struct disc_report_id *id = &resolver->id;
+    return avahi_service_resolver_new(c->avahi, id->ifindex, id->protocol, id->instance,
+                                      DISC_SERVICE_TYPE, domain, id->protocol, (AvahiLookupFlags)0,
+                                      on_resolved, resolver);
 }
 
-static void resolve(struct mdns_client *c, const struct disc_report_id *id, const char *domain)
+static void close_resolver(void *avahi)
 {
-    if (find_resolver(c, id) != NULL || c->n_resolvers >= RESOLVERS_MAX) {
-        return;
-    }
-    struct resolver *resolver = mem_alloc(1, sizeof(*resolver));
-    if (resolver == NULL) {
-        return;
-    }
-    *resolver = (struct resolver){.client = c, .id = *id};
-    list_push_back(&c->resolvers, &resolver->in_client);
-    c->n_resolvers++;
-    resolver->avahi = avahi_service_resolver_new(c->avahi, id->ifindex, id->protocol, id->instance,
-                                                 DISC_SERVICE_TYPE, domain, id->protocol,
-                                                 (AvahiLookupFlags)0, on_resolved, resolver);
-    if (resolver->avahi == NULL) {
-        list_remove(&resolver->in_client);
-        c->n_resolvers--;
-        mem_free(resolver);
-    }
+    IGNORE(avahi_service_resolver_free(avahi)); /* the daemon may be gone */
 }
 
 static void on_browse(AvahiServiceBrowser *browser, AvahiIfIndex ifindex, AvahiProtocol protocol,
@@ -287,21 +225,7 @@ static void on_browse(AvahiServiceBrowser *browser, AvahiIfIndex ifindex, AvahiP
                       const char *domain, AvahiLookupResultFlags flags, void *user)
 {
     struct mdns_client *c = user;
-    if ((event != AVAHI_BROWSER_NEW && event != AVAHI_BROWSER_REMOVE) || name == NULL ||
-        strlen(name) > DISC_INSTANCE_BYTES_MAX) {
-        return;
-    }
-    struct disc_report_id id = {.ifindex = ifindex, .protocol = protocol};
-    memcpy(id.instance, name, strlen(name) + 1);
-    if (event == AVAHI_BROWSER_NEW) {
-        resolve(c, &id, domain);
-        return;
-    }
-    struct resolver *resolver = find_resolver(c, &id);
-    if (resolver != NULL) {
-        free_resolver(resolver);
-    }
-    disc_unreport(c->disc, &id);
+    resolvers_on_browse(&c->resolvers, ifindex, protocol, event, name, domain);
 }
 
 /* --- life --- */
@@ -427,7 +351,12 @@ struct mdns_client *mdns_client_new(struct disc *disc)
         return NULL;
     }
     c->disc = disc;
-    list_init(&c->resolvers);
+    c->resolvers = (struct resolvers){.disc = disc,
+                                      .n_max = RESOLVERS_MAX,
+                                      .source = c,
+                                      .open = open_resolver,
+                                      .close = close_resolver};
+    list_init(&c->resolvers.all);
     disc_instance_name(disc, c->instance);
     c->retry = disc_timer_new(disc, on_retry, c);
     c->watchdog = disc_timer_new(disc, on_watchdog, c);

@@ -27,6 +27,7 @@
 
 #include "discovery/avahi_poll_uv.h"
 #include "discovery/clones.h"
+#include "discovery/resolvers.h"
 #include "wire/base/mem.h"
 
 const bool mdns_embedded_is_built = true;
@@ -50,24 +51,8 @@ struct mdns_embedded {
     bool is_failed;           /* the server must be made anew */
     bool is_clone_news;       /* whether to announce must be decided anew */
     bool is_warned;           /* that announcing fails; until it works */
-    struct list resolvers;
-    size_t n_resolvers;
+    struct resolvers resolvers;
 };
-
-struct resolver {
-    struct list in_embedded;
-    struct mdns_embedded *embedded;
-    struct disc_report_id id;
-    AvahiSServiceResolver *avahi;
-};
-
-static void free_resolver(struct resolver *resolver)
-{
-    avahi_s_service_resolver_free(resolver->avahi);
-    list_remove(&resolver->in_embedded);
-    resolver->embedded->n_resolvers--;
-    mem_free(resolver);
-}
 
 /* --- our records --- */
 
@@ -102,17 +87,6 @@ static int add_srv(struct mdns_embedded *m, int ifindex, const char *name, const
     return add_record(m, ifindex, AVAHI_PUBLISH_UNIQUE | AVAHI_PUBLISH_NO_PROBE, record);
 }
 
-static AvahiStringList *own_txt(const struct disc *disc)
-{
-    char strings[TXT_FORMAT_STRINGS][TXT_STRING_BYTES_MAX + 1];
-    disc_txt_format(&disc->txt, strings);
-    AvahiStringList *list = NULL;
-    for (size_t i = TXT_FORMAT_STRINGS; i-- > 0;) {
-        list = avahi_string_list_add(list, strings[i]);
-    }
-    return list;
-}
-
 static int add_txt(struct mdns_embedded *m, int ifindex, const char *name, bool is_update)
 {
     AvahiRecord *record =
@@ -120,7 +94,7 @@ static int add_txt(struct mdns_embedded *m, int ifindex, const char *name, bool 
     if (record == NULL) {
         return AVAHI_ERR_NO_MEMORY;
     }
-    record->data.txt.string_list = own_txt(m->disc);
+    record->data.txt.string_list = disc_own_txt(m->disc);
     AvahiPublishFlags flags = AVAHI_PUBLISH_UNIQUE | AVAHI_PUBLISH_NO_PROBE;
     return add_record(m, ifindex, is_update ? flags | AVAHI_PUBLISH_UPDATE : flags, record);
 }
@@ -276,55 +250,21 @@ static void on_resolved(AvahiSServiceResolver *avahi, AvahiIfIndex ifindex, Avah
                         const char *domain, const char *host, const AvahiAddress *a, uint16_t port,
                         AvahiStringList *txt, AvahiLookupResultFlags flags, void *user)
 {
-    struct resolver *resolver = user;
-    struct disc *disc = resolver->embedded->disc;
-    if (event == AVAHI_RESOLVER_FAILURE || a == NULL) {
-        disc_unreport(disc, &resolver->id); /* stays open: it may be found again */
-        return;
-    }
-    struct slice strings[TXT_STRINGS_MAX];
-    size_t n = 0;
-    for (AvahiStringList *s = txt; s != NULL && n < TXT_STRINGS_MAX;
-         s = avahi_string_list_get_next(s)) {
-        strings[n++] = slice_of(avahi_string_list_get_text(s), avahi_string_list_get_size(s));
-    }
-    struct sockaddr_storage address;
-    disc_sockaddr(a, ifindex, port, &address);
-    disc_report(disc, &resolver->id, &address, strings, n);
+    resolver_on_result(user, ifindex, event, a, port, txt);
 }
 
-static struct resolver *find_resolver(struct mdns_embedded *m, const struct disc_report_id *id)
+static void *open_resolver(void *source, struct resolver *resolver, const char *domain)
 {
-    list_for_each (it, &m->resolvers) {
-        struct resolver *resolver = LIST_ENTRY(it, struct resolver, in_embedded);
-        if (resolver->id.ifindex == id->ifindex && resolver->id.protocol == id->protocol &&
-            strcmp(resolver->id.instance, id->instance) == 0) {
-            return resolver;
-        }
-    }
-    return NULL;
+    struct mdns_embedded *m = source;
+    const struct disc_report_id *id = &resolver->id;
+    return avahi_s_service_resolver_new(m->server, id->ifindex, id->protocol, id->instance,
+                                        DISC_SERVICE_TYPE, domain, id->protocol,
+                                        (AvahiLookupFlags)0, on_resolved, resolver);
 }
 
-static void resolve(struct mdns_embedded *m, const struct disc_report_id *id, const char *domain)
+static void close_resolver(void *avahi)
 {
-    if (find_resolver(m, id) != NULL || m->n_resolvers >= RESOLVERS_MAX) {
-        return;
-    }
-    struct resolver *resolver = mem_alloc(1, sizeof(*resolver));
-    if (resolver == NULL) {
-        return;
-    }
-    *resolver = (struct resolver){.embedded = m, .id = *id};
-    list_push_back(&m->resolvers, &resolver->in_embedded);
-    m->n_resolvers++;
-    resolver->avahi = avahi_s_service_resolver_new(
-        m->server, id->ifindex, id->protocol, id->instance, DISC_SERVICE_TYPE, domain, id->protocol,
-        (AvahiLookupFlags)0, on_resolved, resolver);
-    if (resolver->avahi == NULL) {
-        list_remove(&resolver->in_embedded);
-        m->n_resolvers--;
-        mem_free(resolver);
-    }
+    avahi_s_service_resolver_free(avahi);
 }
 
 static void on_browse(AvahiSServiceBrowser *browser, AvahiIfIndex ifindex, AvahiProtocol protocol,
@@ -332,21 +272,7 @@ static void on_browse(AvahiSServiceBrowser *browser, AvahiIfIndex ifindex, Avahi
                       const char *domain, AvahiLookupResultFlags flags, void *user)
 {
     struct mdns_embedded *m = user;
-    if ((event != AVAHI_BROWSER_NEW && event != AVAHI_BROWSER_REMOVE) || name == NULL ||
-        strlen(name) > DISC_INSTANCE_BYTES_MAX) {
-        return;
-    }
-    struct disc_report_id id = {.ifindex = ifindex, .protocol = protocol};
-    memcpy(id.instance, name, strlen(name) + 1);
-    if (event == AVAHI_BROWSER_NEW) {
-        resolve(m, &id, domain);
-        return;
-    }
-    struct resolver *resolver = find_resolver(m, &id);
-    if (resolver != NULL) {
-        free_resolver(resolver);
-    }
-    disc_unreport(m->disc, &id);
+    resolvers_on_browse(&m->resolvers, ifindex, protocol, event, name, domain);
 }
 
 /* --- life --- */
@@ -388,9 +314,7 @@ static void on_clones_changed(void *user)
 
 static void drop_server(struct mdns_embedded *m)
 {
-    list_for_each_safe (it, &m->resolvers) {
-        free_resolver(LIST_ENTRY(it, struct resolver, in_embedded));
-    }
+    resolvers_clear(&m->resolvers);
     m->clones = clones_free(m->clones);
     if (m->server != NULL) {
         avahi_server_free(m->server); /* sends the goodbye; frees group and browser */
@@ -489,7 +413,12 @@ struct mdns_embedded *mdns_embedded_new(struct disc *disc)
         return NULL;
     }
     m->disc = disc;
-    list_init(&m->resolvers);
+    m->resolvers = (struct resolvers){.disc = disc,
+                                      .n_max = RESOLVERS_MAX,
+                                      .source = m,
+                                      .open = open_resolver,
+                                      .close = close_resolver};
+    list_init(&m->resolvers.all);
     m->retry = disc_timer_new(disc, on_retry, m);
     if (m->retry == NULL) {
         return mem_free(m);
