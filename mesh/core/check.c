@@ -13,6 +13,11 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
         cores_placed += attempt->task->job->spec.cores;
         n_placed++;
     }
+    uint32_t n_at_sites = 0;
+    list_for_each (node, &peer->sites) {
+        n_at_sites += LIST_ENTRY(node, struct core_site, of_peer)->n_placed;
+    }
+    ensure(n_at_sites == n_placed);             /* 14 */
     ensure(n_placed == peer->n_placed);         /* 4 */
     ensure(cores_placed == peer->cores_placed); /* 4 */
     if (!peer->is_self && peer->state != CORE_PEER_UP && peer->state != CORE_PEER_SUSPECT &&
@@ -92,8 +97,20 @@ static void check_task(const struct core_task *task)
     }
 }
 
+static void check_sites(const struct core_job *job)
+{
+    uint32_t n_resting = 0;
+    list_for_each (node, &job->sites) {
+        const struct core_site *site = LIST_ENTRY(node, struct core_site, of_job);
+        n_resting += site->is_held_back;
+        ensure(site->is_held_back || !heap_has(&site->nap_timer.entry)); /* 14 */
+    }
+    ensure(n_resting == job->n_resting); /* 14 */
+}
+
 static void check_job(const struct core_job *job)
 {
+    check_sites(job);
     uint64_t n_done = job->n_added;
     uint32_t n_waiting = 0;
     uint32_t n_active = 0;

@@ -52,8 +52,8 @@
 #define CORE_LEASE_MIN_MS         1000u
 #define CORE_LEASE_MAX_MS         (86400u * 1000u)
 #define CORE_OUTPUT_DEFAULT_BYTES (UINT64_C(1) << 30)
-#define CORE_TAIL_NS              (10 * CORE_MS) /* between two looks at the tail, */
-#define CORE_TAIL_EACH_NS         UINT64_C(1000) /* and so much more for each attempt that is out */
+#define CORE_TAIL_NS              (10 * CORE_MS)  /* between two looks at the tail, */
+#define CORE_TAIL_EACH_NS         UINT64_C(1000)  /* more for each attempt and each peer */
 #define CORE_TAIL_BEGIN_NS        (250 * CORE_MS) /* what found an idle core should have begun */
 #define CORE_TAIL_LATE_NS         (100 * CORE_MS) /* no task that runs less is a straggler */
 #define CORE_TAIL_RUNS_FEW        4u              /* fewer ends than this: twice the patience */

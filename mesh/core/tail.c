@@ -3,9 +3,9 @@
  * recalled, the slowest of those that run are started a second time.
  *
  * It is looked at only when placing has come to an end, some peer has an idle core for us and
- * attempts are out; at most every CORE_TAIL_NS and a little more the more attempts there are, so
- * that the cost stays small whatever happens. A look goes over all attempts once, and says when the
- * next would find something new. */
+ * attempts are out; at most every CORE_TAIL_NS, and less often the more attempts and peers there
+ * are, so that the cost stays small whatever happens. A look goes over all attempts once, and says
+ * when the next would find something new. */
 #include <stdlib.h>
 
 #include "mesh/core/job.h"
@@ -364,7 +364,7 @@ void core_tail_init(struct core *core)
 
 static uint64_t next_look_ns(const struct core *core)
 {
-    return core->tail_ns + CORE_TAIL_NS + core->n_attempts * CORE_TAIL_EACH_NS;
+    return core->tail_ns + CORE_TAIL_NS + (core->n_attempts + core->peers.n) * CORE_TAIL_EACH_NS;
 }
 
 void core_tail_consider(struct core *core)

@@ -36,7 +36,7 @@ static void submit(struct world *world, struct weather *weather, unsigned i)
 {
     static const char *const programs[][2] = {
         {"exit", "0"}, {"exit", "3"},     {"sleep", "300"}, {"sleep", "20"},   {"blob", "200000"},
-        {"echo", "x"}, {"missing", NULL}, {"poison", NULL}, {"sleep", "2500"},
+        {"echo", "x"}, {"missing", NULL}, {"poison", NULL}, {"sleep", "2500"}, {"every", "3"},
     };
     struct dice *dice = &weather->dice;
     struct wire_message job = world_job();
@@ -177,6 +177,7 @@ static uint64_t play(uint64_t seed, bool is_traced)
         if (i >= N_SUBMITTERS && roll(&weather.dice, 3) == 0) {
             world_set_slowness(world, i, 10);
         }
+        world_set_broken(world, i, i >= N_SUBMITTERS && roll(&weather.dice, 5) == 0);
         world_start(world, i, true);
     }
     world_run_for(world, roll(&weather.dice, 500) * CORE_MS);

@@ -246,6 +246,21 @@ START_TEST(second_attempts_count_for_jobs_at_once)
 }
 END_TEST
 
+START_TEST(second_attempts_stay_within_on_and_except)
+{
+    struct world *world = mesh_of(4, 17);
+    world_set_slowness(world, 3, 10);
+    struct slice except[2] = {slice_str("hal"), slice_str("lily")};
+    struct wire_message job = world_job();
+    job.submit.may_speculate = true;
+    job.submit.except = (struct wire_slices){.items = except, .n = 2};
+    makespan_ms(world, &job, 10, "sleep", "500");
+    ck_assert_uint_gt(n_started(world), 10);
+    ck_assert_uint_eq(world_n_started(world, 0) + world_n_started(world, 1), 0);
+    end(world);
+}
+END_TEST
+
 START_TEST(no_run_is_late_by_a_few_odd_ones)
 {
     struct core_runs runs = {0};
@@ -370,6 +385,33 @@ START_TEST(a_recall_that_is_lost_with_its_session_is_sent_again)
     world_reset_link(world, 0, 1);
     assert_all_succeed(world, 2000);
     ck_assert_uint_eq(n_started(world), 324);
+    end(world);
+}
+END_TEST
+
+/* Of two jobs that wait behind the same slow tasks. */
+START_TEST(tasks_of_the_job_with_priority_are_recalled_first)
+{
+    struct world *world = mesh_of(3, 16);
+    struct wire_message job = world_job();
+    world_set_run(world, CORE_MS);
+    makespan_ms(world, &job, 300, "exit", "0");
+    world_set_slowness(world, 1, 10);
+    job.submit.spec.priority = 5;
+    world_submit(world, 0, &job, 15, "sleep", "300");
+    world_run_for(world, CORE_MS / 10);
+    char high[64];
+    snprintf(high, sizeof(high), "recall{ids=[{job=%llu ",
+             (unsigned long long)world_client(world, 0)->job);
+    ck_assert_uint_ne(world_client(world, 0)->job, 0);
+    job.submit.spec.priority = 1;
+    world_trace(world);
+    world_submit(world, 0, &job, 15, "sleep", "300");
+    ck_assert(world_run_job(world, 0, 10 * CORE_S));
+    const char *text = (const char *)world_trace_text(world).p;
+    const char *first = strstr(text, "recall{");
+    ck_assert_ptr_nonnull(first);
+    ck_assert_int_eq(strncmp(first, high, strlen(high)), 0);
     end(world);
 }
 END_TEST
@@ -500,6 +542,7 @@ int main(void)
     tcase_add_test(tcase, both_answers_at_once_are_one_report);
     tcase_add_test(tcase, an_output_that_is_lost_on_its_way_leaves_the_other_attempt);
     tcase_add_test(tcase, second_attempts_count_for_jobs_at_once);
+    tcase_add_test(tcase, second_attempts_stay_within_on_and_except);
     tcase_add_test(tcase, no_run_is_late_by_a_few_odd_ones);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("recall");
@@ -508,6 +551,7 @@ int main(void)
     tcase_add_test(tcase, short_queues_are_left_alone);
     tcase_add_test(tcase, tasks_are_not_passed_to_and_fro_between_busy_peers);
     tcase_add_test(tcase, a_recall_that_is_lost_with_its_session_is_sent_again);
+    tcase_add_test(tcase, tasks_of_the_job_with_priority_are_recalled_first);
     tcase_add_test(tcase, recalled_tasks_stay_within_on_and_except);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("black hole");
