@@ -74,6 +74,7 @@ static void check_task(const struct core_task *task)
     ensure(n_out == task->n_out);
     ensure(n_live <= 2);                                                     /* 6 */
     ensure((task->state == CORE_TASK_FETCHING) == (task->returned != NULL)); /* 7 */
+    ensure((task->state == CORE_TASK_KEEPING) == (task->keeping != NULL));   /* 15 */
     switch ((enum core_task_state)task->state) {
     case CORE_TASK_WAITING:
         ensure(n_live == 0); /* 6 */
@@ -87,6 +88,7 @@ static void check_task(const struct core_task *task)
         ensure(n_begun >= 1); /* 6 */
         break;
     case CORE_TASK_FETCHING:
+    case CORE_TASK_KEEPING:
         break;
     case CORE_TASK_DONE:
         ensure(n_live == 0);    /* 8 */
@@ -111,7 +113,9 @@ static void check_sites(const struct core_job *job)
 static void check_job(const struct core_job *job)
 {
     check_sites(job);
-    uint64_t n_done = job->n_added;
+    uint64_t n_done = job->n_added - job->n_unloaded;
+    uint32_t n_keeping = 0;
+    uint32_t n_fetching = 0;
     uint32_t n_waiting = 0;
     uint32_t n_active = 0;
     uint32_t n_extra = 0;
@@ -119,19 +123,30 @@ static void check_job(const struct core_job *job)
         const struct core_task *task = LIST_ENTRY(entry, struct core_task, by_number);
         check_task(task);
         n_waiting += task->state == CORE_TASK_WAITING;
-        bool is_active = task->state != CORE_TASK_WAITING && task->state != CORE_TASK_DONE;
+        bool is_active = task->state == CORE_TASK_PLACED || task->state == CORE_TASK_RUNNING ||
+                         task->state == CORE_TASK_FETCHING;
         n_active += is_active;
         n_extra += task->n_out > is_active ? task->n_out - is_active : 0;
+        n_keeping += task->state == CORE_TASK_KEEPING;
+        n_fetching += task->state == CORE_TASK_FETCHING;
+        ensure(job->n_unloaded == 0 || task->number < job->next_load); /* 16 */
         n_done -= task->state != CORE_TASK_DONE;
     }
     ensure(n_waiting == job->n_waiting);
     ensure(n_active == job->n_active);
     ensure(n_extra == job->n_extra);
-    ensure(n_done == job->n_done); /* 8: each task is done once */
+    ensure(n_keeping == job->n_keeping);                       /* 15 */
+    ensure(n_keeping == 0 || job->is_detached);                /* 15 */
+    ensure(job->n_unloaded == 0 || job->is_detached);          /* 16 */
+    ensure(!job->is_kept || job->n_journaled == job->n_added); /* 17 */
+    ensure(!job->is_kept || job->client == NULL);              /* 17 */
+    ensure(!job->is_restored || job->is_kept);                 /* 17 */
+    ensure(n_done == job->n_done);                             /* 8: each task is done once */
     ensure(job->n_succeeded + job->n_failed == job->n_done);
     ensure(job->n_acked <= job->n_done);
     ensure(job->n_added <= job->tasks_max);
-    ensure(job->jobs_max == 0 || job->n_active + job->n_extra <= job->jobs_max);
+    /* A late answer of a lost attempt may be fetched beside those that run. */
+    ensure(job->jobs_max == 0 || n_active - n_fetching + n_extra <= job->jobs_max);
 }
 
 static void check_exec(const struct core *core)
@@ -161,11 +176,33 @@ static void check_exec(const struct core *core)
     ensure(core->config.mem_bytes == 0 || core->mem_used <= core->config.mem_bytes); /* 12 */
 }
 
+static void check_journal(const struct core_journal *journal)
+{
+    uint64_t last = 0;
+    uint32_t n_said = 0;
+    uint32_t n_failed = 0;
+    list_for_each (node, &journal->said) {
+        const struct core_entry *entry = LIST_ENTRY(node, struct core_entry, node);
+        ensure(entry->number > last); /* 18 */
+        last = entry->number;
+        n_said++;
+    }
+    list_for_each (node, &journal->failed) {
+        n_failed++;
+    }
+    ensure(last <= journal->last);
+    ensure(n_said == journal->n_said);
+    ensure(n_failed == journal->n_failed);
+    ensure(n_failed == 0 || journal->is_failing);                                        /* 18 */
+    ensure(!journal->is_failing || n_said > 0 || heap_has(&journal->retry_timer.entry)); /* 18 */
+}
+
 void core_check(const struct core *core)
 {
     ensure(!core->is_stepping);
     ensure(list_is_empty(&core->letters));
     uint32_t n_tasks = 0;
+    uint32_t n_keeping = 0;
     table_for_each (entry, &core->peers) {
         check_peer(core, LIST_ENTRY(entry, struct core_peer, by_key));
     }
@@ -173,7 +210,10 @@ void core_check(const struct core *core)
         const struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
         check_job(job);
         n_tasks += (uint32_t)job->tasks.n;
+        n_keeping += job->n_keeping;
     }
+    ensure(n_keeping == core->journal.n_keeping); /* 15 */
+    check_journal(&core->journal);
     ensure(n_tasks == core->n_tasks);
     check_exec(core);
     table_for_each (entry, &core->blobs) {
@@ -197,6 +237,9 @@ struct core_counts core_counts(const struct core *core)
         .n_held_running = core->n_running,
         .n_cells = core->n_cells,
         .cores_used = core->cores_used,
+        .n_records_said = core->journal.n_said,
+        .n_records_failed = core->journal.n_failed,
+        .n_keeping = core->journal.n_keeping,
     };
     table_for_each (entry, &core->peers) {
         counts.n_held_ended += LIST_ENTRY(entry, struct core_peer, by_key)->n_ended;

@@ -2,6 +2,7 @@
 
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
+#include "mesh/core/journal.h"
 #include "wire/base/mem.h"
 
 static struct core_client *client_find(const struct core *core, uint64_t id)
@@ -96,6 +97,9 @@ static void on_cancel(struct core *core, struct core_client *client, uint64_t id
         core_client_error(core, client->id, WIRE_ERROR_DENIED,
                           "job %s is another user's: only its owner and root may cancel it",
                           wire_job_text(id, text));
+    } else if (job->is_kept) {
+        core_journal_cancel(core, job, client->id); /* it answers */
+        core_job_cancel(core, job);
     } else {
         bool is_owner = job->client == client;
         core_job_cancel(core, job);

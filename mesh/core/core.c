@@ -10,6 +10,7 @@
 #include "mesh/core/core_internal.h"
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
+#include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
@@ -53,13 +54,27 @@ static void dispatch(struct core *core, const struct core_event *event)
         core_stop(core);
         return;
     case CORE_EVENT_JOURNALED:
+        core_journal_on_journaled(core, event->journaled.number, event->journaled.error);
+        return;
     case CORE_EVENT_JOURNAL_JOB:
+        core_restore_on_job(core, event);
+        return;
     case CORE_EVENT_JOURNAL_TASKS:
+        core_restore_on_tasks(core, event);
+        return;
     case CORE_EVENT_JOURNAL_END:
-        core->n_ignored++;
+        core_restore_on_end(core);
         return;
     }
     ensure(!"reached");
+}
+
+/* What may come before the journal has been read. */
+static bool is_early(enum core_event_type type)
+{
+    return type == CORE_EVENT_TICK || type == CORE_EVENT_STOP || type == CORE_EVENT_JOURNALED ||
+           type == CORE_EVENT_JOURNAL_JOB || type == CORE_EVENT_JOURNAL_TASKS ||
+           type == CORE_EVENT_JOURNAL_END;
 }
 
 static void run_timers(struct core *core)
@@ -135,6 +150,7 @@ void core_step(struct core *core, const struct core_event *event, struct core_ef
     free_graves(core);
     core->now_ns = event->now_ns;
     if (!core->has_exited) {
+        ensure(core->journal.is_read || !core->config.has_journal || is_early(event->type));
         note_lateness(core);
         dispatch(core, event);
         run_timers(core);
@@ -193,6 +209,7 @@ struct core *core_new(const struct core_config *config)
     core_peer_new_self(core);
     core_exec_init(core);
     core_job_init(core);
+    core_journal_init(core);
     return core;
 }
 
@@ -204,6 +221,7 @@ struct core *core_free(struct core *core)
     free_graves(core);
     core_client_free_all(core);
     core_job_free_all(core);
+    core_journal_free_all(core);
     core_exec_free_all(core);
     core_blob_free_all(core);
     core_peer_free_all(core);

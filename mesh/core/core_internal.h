@@ -212,6 +212,19 @@ struct core_job {
     struct core_timer stuck_timer;
     struct list in_startup; /* in core.startup: the submit is not answered yet */
     uint32_t require_peers;
+
+    /* detached */
+    bool is_unsaid;    /* nothing of it is on disk, nor on the way there */
+    bool is_kept;      /* all of it is: it needs no client any more */
+    bool is_forgotten; /* it never was, and never will be */
+    bool is_cancelled, is_end_kept, is_restored, is_reading;
+    uint32_t n_journaled;   /* tasks on disk */
+    uint32_t n_unloaded;    /* tasks without result that are not in memory */
+    uint32_t next_load;     /* the first of them, or the next to come */
+    uint32_t n_keeping;     /* tasks whose result is on the way to disk */
+    uint64_t keeping_bytes; /* their inlined output */
+    uint64_t record_bytes;  /* arguments on the way to disk */
+    struct core_timer read_timer;
 };
 
 struct core_site { /* a job at a peer */
@@ -241,7 +254,7 @@ struct core_attempt { /* one placement of a task of ours */
     struct list of_task, of_peer;
     struct core_task *task;
     struct core_site *site;
-    uint32_t number;
+    uint32_t number, incarnation; /* of the life of ours that placed it */
     uint64_t at_ns, begun_ns;
     bool is_begun, is_cancelled, is_lost, is_seen;
     bool is_recalled; /* in the present session */
@@ -273,6 +286,7 @@ struct core_task {
     struct list attempts;           /* of core_attempt.of_task, newest last */
     struct core_streams *streams;   /* of a streamed job; else NULL */
     struct core_returned *returned; /* while FETCHING */
+    struct core_keeping *keeping;   /* while KEEPING */
 };
 
 struct core_returned { /* a result whose output is on the way */
@@ -282,6 +296,39 @@ struct core_returned { /* a result whose output is on the way */
     struct wire_result result; /* owned copy */
     struct arena arena;
     struct core_need needs[2];
+};
+
+/* --- journal (journal.c, restore.c) ------------------------------------------------------------
+ */
+
+struct core_keeping { /* a result on its way to disk */
+    struct core_grave grave;
+    struct wire_done done; /* owned copy */
+    uint32_t incarnation;  /* of the attempt */
+    struct arena arena;
+};
+
+struct core_entry { /* a record that is not on disk yet */
+    struct list node;
+    uint64_t number; /* 0: to be said again */
+    enum core_record_type type;
+    uint64_t job;
+    uint32_t task;
+    size_t bytes;    /* arguments of TASK */
+    uint64_t client; /* who waits for it; 0: nobody */
+};
+
+struct core_journal {
+    bool is_read;    /* JOURNAL_END came */
+    bool is_holding; /* restored jobs wait for inventories */
+    bool is_failing; /* and `failed` is not empty, or on its way again */
+    int error;
+    uint64_t last;             /* number of the record said last */
+    struct list said, failed;  /* of core_entry.node, in order */
+    uint32_t n_said, n_failed; /* entries in them */
+    uint32_t n_keeping;
+    uint64_t retry_ns; /* the last pause */
+    struct core_timer retry_timer, hold_timer;
 };
 
 /* --- executor (exec.c, held.c, exec_recv.c, cell.c, credit.c) ----------------------------------
@@ -398,6 +445,8 @@ struct core {
     struct core_timer tail_timer;
     uint64_t tail_ns; /* when it was last looked at */
     bool is_tail_due;
+
+    struct core_journal journal;
 
     struct table xjobs, held, blobs;
     struct list queued, idle_cells;

@@ -156,7 +156,10 @@ struct core_effect {
         struct core_record journal;
         struct {
             uint64_t job;
-            uint32_t first, n; /* at most n tasks without result, from this number on, by number */
+            /* At most n tasks without result, by number, from this one on; fewer, but not none,
+             * once their arguments take that many bytes. */
+            uint32_t first, n;
+            uint64_t bytes;
         } journal_read;
         struct {
             enum core_log_level level;

@@ -242,7 +242,9 @@ void core_exec_owner_restarted(struct core *core, struct core_peer *peer)
     while (node != &peer->xjobs) {
         struct core_xjob *xjob = LIST_ENTRY(node, struct core_xjob, of_owner);
         node = node->next;
-        core_xjob_drop(core, xjob, WIRE_END_LEASE);
+        if (!xjob->spec.is_durable) {
+            core_xjob_drop(core, xjob, WIRE_END_LEASE);
+        }
     }
 }
 

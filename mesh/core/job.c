@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "mesh/core/blob.h"
+#include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
@@ -65,7 +66,7 @@ static void tell_if_alone(struct core *core, struct core_job *job)
     }
 }
 
-static void send_accepted(struct core *core, struct core_job *job)
+void core_job_accept(struct core *core, struct core_job *job)
 {
     job->tasks_max = CORE_TASKS_FIRST;
     struct wire_message message = {.type = WIRE_MESSAGE_ACCEPTED};
@@ -74,6 +75,16 @@ static void send_accepted(struct core *core, struct core_job *job)
     core_client_send(core, job->client->id, &message);
     if (core->now_ns >= core->config.now_ns + CORE_STARTUP_NS) {
         tell_if_alone(core, job);
+    }
+}
+
+/* Peers enough are there: the client may add tasks, once the job is on disk where it has to be. */
+static void job_begin(struct core *core, struct core_job *job)
+{
+    if (job->is_detached) {
+        core_journal_job(core, job);
+    } else {
+        core_job_accept(core, job);
     }
 }
 
@@ -98,6 +109,7 @@ static void job_bury(struct core *core, struct core_job *job)
         core_blob_unref(core, &job->spec.files.items[i].hash);
     }
     core_timer_stop(core, &job->stuck_timer);
+    core_timer_stop(core, &job->read_timer);
     list_remove(&job->ready);
     list_remove(&job->in_startup);
     table_remove(&core->jobs, &job->by_id);
@@ -123,7 +135,9 @@ static void copy_options(struct core_job *job, const struct wire_submit *submit)
     ensure(r == 0); /* our own client's, within the limits of one message */
     struct wire_job_spec *spec = &job->spec;
     spec->cores = spec->cores > 0 ? spec->cores : 1;
-    spec->lease_ms = spec->lease_ms == 0                  ? CORE_LEASE_DEFAULT_MS
+    spec->is_durable = job->is_detached = submit->is_detached;
+    uint32_t lease_ms = job->is_detached ? CORE_LEASE_DETACHED_MS : CORE_LEASE_DEFAULT_MS;
+    spec->lease_ms = spec->lease_ms == 0                  ? lease_ms
                      : spec->lease_ms < CORE_LEASE_MIN_MS ? CORE_LEASE_MIN_MS
                      : spec->lease_ms < CORE_LEASE_MAX_MS ? spec->lease_ms
                                                           : CORE_LEASE_MAX_MS;
@@ -141,15 +155,15 @@ static void copy_options(struct core_job *job, const struct wire_submit *submit)
     job->require_peers = submit->require_peers;
 }
 
-static struct core_job *job_new(struct core *core, struct core_client *client,
-                                const struct wire_submit *submit)
+struct core_job *core_job_new(struct core *core, uint64_t id, uint32_t uid,
+                              const struct wire_submit *submit)
 {
     struct core_job *job = mem_alloc_or_die(1, sizeof(*job));
     arena_init(&job->arena, WIRE_ARENA_BYTES_MAX);
     copy_options(job, submit);
-    job->id = core->next_job++;
-    job->client = client;
-    job->uid = client->uid;
+    job->id = id;
+    job->uid = uid;
+    job->next_load = 1;
     job->since_ns = core->now_ns;
     job->stuck_timer.fire = core_job_stuck_fire;
     table_init(&job->tasks, sizeof(uint32_t), core->config.seed);
@@ -170,9 +184,14 @@ static bool is_submit_refused(struct core *core, struct core_client *client,
 {
     if (core->is_stopping) {
         core_client_error(core, client->id, WIRE_ERROR_UNAVAILABLE, "the daemon is ending");
-    } else if (submit->is_detached) {
-        core_client_error(core, client->id, WIRE_ERROR_UNAVAILABLE,
-                          "this daemon keeps no journal, so it takes no detached jobs");
+    } else if (submit->is_detached && core_journal_fault(core).n > 0) {
+        core_client_error(core, client->id, WIRE_ERROR_UNAVAILABLE, "%.*s",
+                          SLICE_FMT(core_journal_fault(core)));
+    } else if (submit->is_detached && (submit->spec.is_streamed || submit->is_once)) {
+        core_client_error(core, client->id, WIRE_ERROR_INVALID,
+                          submit->is_once
+                              ? "a detached job cannot promise to run each task at most once"
+                              : "nobody is there to take the output of a detached job as it comes");
     } else if (core->jobs.n >= CORE_JOBS_MAX) {
         core_client_error(core, client->id, WIRE_ERROR_LIMIT, "this peer has %u jobs already",
                           CORE_JOBS_MAX);
@@ -208,9 +227,10 @@ void core_job_submit(struct core *core, struct core_client *client,
     if (is_submit_refused(core, client, submit)) {
         return;
     }
-    struct core_job *job = job_new(core, client, submit);
+    struct core_job *job = core_job_new(core, core->next_job++, client->uid, submit);
+    job->client = client;
     if (peers_awaited(core, job) <= core_peer_n_up(core)) {
-        send_accepted(core, job);
+        job_begin(core, job);
     } else if (core->now_ns < core->config.now_ns + CORE_STARTUP_NS) {
         list_push_back(&core->startup, &job->in_startup);
     } else {
@@ -227,7 +247,7 @@ void core_job_on_peer_up(struct core *core)
         node = node->next;
         if (peers_awaited(core, job) <= n_up) {
             list_remove(&job->in_startup);
-            send_accepted(core, job);
+            job_begin(core, job);
         }
     }
 }
@@ -277,10 +297,22 @@ void core_job_add_task(struct core *core, struct core_client *client,
         return;
     }
     job->n_added++;
+    if (job->is_detached) {
+        core_journal_task(core, job, add);
+    } else {
+        core_job_load_task(core, job, add);
+    }
+    core_job_update(core, job);
+}
+
+struct core_task *core_job_load_task(struct core *core, struct core_job *job,
+                                     const struct wire_add_task *add)
+{
     struct core_task *task = core_task_new(core, job, add);
     job->argv_bytes += task->argv_bytes;
+    job->next_load = add->task + 1;
     core->is_check_due |= job->n_refused > 0 || job->n_added == 1;
-    core_job_update(core, job);
+    return task;
 }
 
 void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tasks)
@@ -296,24 +328,32 @@ void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tas
         return;
     }
     job->is_complete = true;
+    if (job->is_detached) {
+        core_journal_complete(core, job);
+    }
     core_job_update(core, job);
 }
 
+/* What a client may add is bounded by what it has not dealt with; of a detached job, by what is
+ * not on disk. */
 static void raise_credit(struct core *core, struct core_job *job)
 {
     if (job->is_complete || job->client == NULL || job->n_added == 0) {
         return;
     }
-    uint64_t n_open = job->n_added - job->n_acked;
-    if (n_open >= CORE_JOB_TASKS_MAX || job->argv_bytes >= CORE_JOB_BYTES_MAX) {
+    uint64_t n_dealt = job->is_detached ? job->n_journaled : job->n_acked;
+    uint64_t n_ended = job->is_detached ? job->n_journaled : job->n_done;
+    uint64_t n_bytes = job->is_detached ? job->record_bytes : job->argv_bytes;
+    uint64_t n_open = job->n_added - n_dealt;
+    if (n_open >= CORE_JOB_TASKS_MAX || n_bytes >= CORE_JOB_BYTES_MAX) {
         return;
     }
-    uint64_t n_live = job->n_added - job->n_done;
-    uint64_t each = n_live > 0 ? job->argv_bytes / n_live + 1 : 1;
-    uint64_t ahead = (CORE_JOB_BYTES_MAX - job->argv_bytes) / each + 1;
+    uint64_t n_live = job->n_added - n_ended;
+    uint64_t each = n_live > 0 ? n_bytes / n_live + 1 : 1;
+    uint64_t ahead = (CORE_JOB_BYTES_MAX - n_bytes) / each + 1;
     ahead = ahead < CORE_TASKS_STEP ? ahead : CORE_TASKS_STEP;
     uint64_t max = job->n_added + ahead;
-    uint64_t window = job->n_acked + CORE_JOB_TASKS_MAX;
+    uint64_t window = n_dealt + CORE_JOB_TASKS_MAX;
     max = max < window ? max : window;
     bool is_short = job->tasks_max - job->n_added <= CORE_TASKS_FIRST / 2;
     if (max > job->tasks_max && (is_short || max - job->tasks_max >= CORE_TASKS_STEP / 2)) {
@@ -330,7 +370,7 @@ static void raise_credit(struct core *core, struct core_job *job)
 
 void core_job_on_done_ack(struct core *core, struct core_job *job, uint64_t n_done)
 {
-    if (n_done <= job->n_acked || n_done > job->n_done) {
+    if (job->is_detached || n_done <= job->n_acked || n_done > job->n_done) {
         return;
     }
     /* The bytes of each result are not kept: those acknowledged are taken for average ones. */
@@ -345,6 +385,9 @@ static void job_over(struct core *core, struct core_job *job)
 {
     job->is_over = true;
     core_timer_stop(core, &job->stuck_timer);
+    if (job->is_kept) {
+        core_journal_over(core, job);
+    }
     if (job->client != NULL) {
         struct wire_message message = {.type = WIRE_MESSAGE_JOB_DONE};
         message.job_done = (struct wire_job_done){.job = job->id,
@@ -367,8 +410,11 @@ static void job_over(struct core *core, struct core_job *job)
     }
 }
 
-bool core_job_is_blocked(const struct core_job *job)
+bool core_job_is_blocked(const struct core *core, const struct core_job *job)
 {
+    if (job->is_detached) {
+        return core_journal_is_blocked(core, job);
+    }
     return job->n_done - job->n_acked > CORE_DONE_UNACKED_MAX ||
            job->unacked_bytes > CORE_DONE_BYTES_MAX;
 }
@@ -378,40 +424,56 @@ bool core_job_is_full(const struct core_job *job)
     return job->jobs_max > 0 && (uint64_t)job->n_active + job->n_extra >= job->jobs_max;
 }
 
+/* Each task has its result, and whoever was promised the job has it to the end. */
+static bool has_ended(const struct core_job *job)
+{
+    bool is_whole = !job->is_detached || job->is_kept || job->is_forgotten;
+    return job->is_complete && job->n_done == job->n_added && is_whole;
+}
+
+/* Nothing of it is left to be told, to executors or to the disk. */
+static bool is_gone(const struct core_job *job)
+{
+    return job->is_over && job->tasks.n == 0 && (!job->is_kept || job->is_end_kept);
+}
+
 void core_job_update(struct core *core, struct core_job *job)
 {
-    if (!job->is_over && job->is_complete && job->n_done == job->n_added) {
+    if (job->is_detached) { /* its client deals with no results: the disk has them */
+        job->n_acked = job->n_done;
+        job->unacked_bytes = 0;
+    }
+    if (!job->is_over && has_ended(job)) {
         job_over(core, job);
     }
-    bool is_ready =
-        job->n_waiting > 0 && !core_job_is_blocked(job) && !core_job_is_full(job) && !job->is_over;
+    bool is_ready = job->n_waiting > 0 && !job->is_over && !core_job_is_full(job) &&
+                    !core_job_is_blocked(core, job);
     if (is_ready && !list_is_linked(&job->ready)) {
         list_push_back(&core->ready, &job->ready);
     } else if (!is_ready) {
         list_remove(&job->ready);
     }
     core->is_place_due = true;
-    if (job->is_over && job->tasks.n == 0) {
+    if (is_gone(job)) {
         job_bury(core, job);
     } else if (!job->is_over) {
         raise_credit(core, job);
+        core_restore_read(core, job);
     }
 }
 
-void core_job_cancel(struct core *core, struct core_job *job)
+void core_job_give_up_rest(struct core *core, struct core_job *job)
 {
-    if (job->is_over) {
-        return;
-    }
-    if (list_is_linked(&job->in_startup)) {
-        job_bury(core, job);
-        return;
-    }
     job->is_complete = true;
+    job->n_done += job->n_unloaded; /* they need no memory for that */
+    job->n_failed += job->n_unloaded;
+    job->n_lost += job->n_unloaded;
+    job->n_unloaded = 0;
     job->n_added++; /* so that it is not over before the last task is */
     table_for_each (entry, &job->tasks) {
         struct core_task *task = LIST_ENTRY(entry, struct core_task, by_number);
-        if (task->state != CORE_TASK_DONE) {
+        bool has_result = task->state == CORE_TASK_KEEPING && !job->is_forgotten;
+        if (task->state != CORE_TASK_DONE && !has_result) {
             core_task_give_up(core, task, WIRE_END_CANCELLED, WIRE_REFUSAL_NONE, slice_str(""));
         }
     }
@@ -419,10 +481,34 @@ void core_job_cancel(struct core *core, struct core_job *job)
     core_job_update(core, job);
 }
 
+void core_job_cancel(struct core *core, struct core_job *job)
+{
+    if (job->is_over || job->is_cancelled) {
+        return;
+    }
+    if (list_is_linked(&job->in_startup)) {
+        job_bury(core, job);
+        return;
+    }
+    job->is_cancelled = true;
+    if (job->is_detached && !job->is_kept) {
+        job->is_forgotten = true;
+        if (!job->is_unsaid) {
+            core_journal_forget(core, job->id);
+        }
+    }
+    core_job_give_up_rest(core, job);
+}
+
 void core_job_stop_all(struct core *core)
 {
     table_for_each (entry, &core->jobs) {
-        core_job_cancel(core, LIST_ENTRY(entry, struct core_job, by_id));
+        struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
+        if (job->is_kept) {
+            core_job_update(core, job); /* it goes on in the next life */
+        } else {
+            core_job_cancel(core, job);
+        }
     }
 }
 
@@ -437,6 +523,7 @@ void core_job_free_all(struct core *core)
                 core_attempt_free(core,
                                   LIST_ENTRY(task->attempts.next, struct core_attempt, of_task));
             }
+            core_journal_drop_keeping(core, task);
             task->state = CORE_TASK_DONE;
             core_task_maybe_free(core, task);
         }

@@ -20,11 +20,21 @@ void core_job_add_task(struct core *core, struct core_client *client,
 void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tasks);
 void core_job_on_done_ack(struct core *core, struct core_job *job, uint64_t n_done);
 void core_job_cancel(struct core *core, struct core_job *job);
+/* A detached job is accepted: its client may add tasks. */
+void core_job_accept(struct core *core, struct core_job *job);
+/* Without a client, and with this number. */
+struct core_job *core_job_new(struct core *core, uint64_t id, uint32_t uid,
+                              const struct wire_submit *submit);
+/* Takes a task of it into memory. */
+struct core_task *core_job_load_task(struct core *core, struct core_job *job,
+                                     const struct wire_add_task *add);
+/* What has no result yet gets none but "cancelled". */
+void core_job_give_up_rest(struct core *core, struct core_job *job);
 /* What depends on its counts: whether tasks may be placed, how many may be added, whether it is
  * over. To be called after each change. */
 void core_job_update(struct core *core, struct core_job *job);
 /* Its client does not deal with results: nothing more is begun for it. */
-bool core_job_is_blocked(const struct core_job *job);
+bool core_job_is_blocked(const struct core *core, const struct core_job *job);
 /* As many attempts as -j allows are out. */
 bool core_job_is_full(const struct core_job *job);
 void core_job_notice(struct core *core, struct core_job *job, const char *format, ...)
@@ -43,7 +53,7 @@ void core_task_place(struct core *core, struct core_task *task, struct core_site
 /* Starts one that runs a second time, at another peer. */
 void core_task_second(struct core *core, struct core_task *task, struct core_site *site);
 /* Its one result. `attempt` may be NULL: none counted. */
-void core_task_report(struct core *core, struct core_task *task, const struct core_attempt *attempt,
+void core_task_report(struct core *core, struct core_task *task, struct core_attempt *attempt,
                       enum wire_refusal refusal, const struct wire_result *result);
 /* Ends it without a result of its own. */
 void core_task_give_up(struct core *core, struct core_task *task, enum wire_end end,
@@ -55,14 +65,23 @@ void core_task_maybe_free(struct core *core, struct core_task *task);
 void core_task_result(struct core *core, struct core_attempt *attempt,
                       const struct wire_result *result);
 struct core_attempt *core_attempt_find(const struct core_task *task, const struct core_peer *peer,
-                                       uint32_t number);
+                                       const struct wire_attempt_id *id);
+/* One that an earlier life of ours placed, and that its peer holds. */
+void core_attempt_adopt(struct core *core, struct core_task *task, struct core_peer *peer,
+                        const struct wire_attempt_id *id, bool is_live);
+/* Its result is on disk. */
+void core_task_kept(struct core *core, struct core_task *task);
+/* Nothing is fetched for it any more. */
+void core_task_drop_returned(struct core *core, struct core_task *task);
+/* An end that the program came to by itself, or that its job asked for. */
+bool core_task_is_own_end(uint32_t end);
 /* Gone for good: no longer counted, freed. */
 void core_attempt_free(struct core *core, struct core_attempt *attempt);
 /* Its peer is lost, or does not have it. */
 void core_attempt_lost(struct core *core, struct core_attempt *attempt);
 /* A lost one is found to be there still. */
 void core_attempt_found(struct core *core, struct core_attempt *attempt);
-struct wire_attempt_id core_attempt_id(const struct core *core, const struct core_attempt *attempt);
+struct wire_attempt_id core_attempt_id(const struct core_attempt *attempt);
 void core_result_ack(struct core *core, struct core_peer *peer, const struct wire_attempt_id *id);
 
 /* place.c */

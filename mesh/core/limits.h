@@ -49,6 +49,7 @@
 #define CORE_CELL_DEATHS_MAX      3u          /* of one task: it is poison */
 #define CORE_OLD_ATTEMPTS_MAX     8u          /* lost ones whose answer would still be known */
 #define CORE_LEASE_DEFAULT_MS     10000u      /* attached jobs */
+#define CORE_LEASE_DETACHED_MS    (3600u * 1000u)
 #define CORE_LEASE_MIN_MS         1000u
 #define CORE_LEASE_MAX_MS         (86400u * 1000u)
 #define CORE_OUTPUT_DEFAULT_BYTES (UINT64_C(1) << 30)
@@ -63,6 +64,11 @@
 #define CORE_NAP_MAX_NS           (60 * CORE_S) /* up to this */
 #define CORE_CLIENTS_MAX          256u
 #define CORE_WATCH_NS             (250 * CORE_MS) /* between two lists to a watcher */
+
+/* A disk that failed is tried again after so long, twice as long each time. */
+#define CORE_JOURNAL_RETRY_NS     (1 * CORE_S)
+#define CORE_JOURNAL_RETRY_MAX_NS (30 * CORE_S)
+#define CORE_READ_TASKS_MAX       1024u /* of a long job, in one piece */
 
 /* --- executor ----------------------------------------------------------------------------------
  */

@@ -2,6 +2,7 @@
  * the owner has it for good, or when nobody wants it any more. */
 #include "mesh/core/blob.h"
 #include "mesh/core/job.h"
+#include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
 
 struct found {
@@ -9,17 +10,17 @@ struct found {
     struct core_attempt *attempt;
 };
 
-/* NULL members where there is none (any more). An id of another life of ours is not known. */
+/* NULL members where there is none (any more). */
 static struct found find(const struct core *core, const struct core_peer *peer,
                          const struct wire_attempt_id *id)
 {
     struct found found = {0};
     struct core_job *job = core_job_find(core, id->job);
-    if (job != NULL && id->incarnation == core->config.incarnation) {
+    if (job != NULL) {
         found.task = core_task_find(job, id->task);
     }
     if (found.task != NULL) {
-        found.attempt = core_attempt_find(found.task, peer, id->number);
+        found.attempt = core_attempt_find(found.task, peer, id);
     }
     return found;
 }
@@ -65,7 +66,7 @@ static void settle(struct core *core, struct core_attempt *attempt, bool is_acke
 {
     struct core_task *task = attempt->task;
     if (is_acked) {
-        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        struct wire_attempt_id id = core_attempt_id(attempt);
         core_result_ack(core, attempt->site->peer, &id);
     }
     core_attempt_free(core, attempt);
@@ -124,7 +125,7 @@ static void on_mesh_end(struct core *core, struct core_attempt *attempt,
 {
     struct core_task *task = attempt->task;
     if (task->job->is_once && attempt->is_begun) {
-        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        struct wire_attempt_id id = core_attempt_id(attempt);
         core_result_ack(core, attempt->site->peer, &id);
         core_attempt_free(core, attempt);
         core_task_give_up(core, task, WIRE_END_LOST, WIRE_REFUSAL_NONE,
@@ -146,6 +147,12 @@ static void on_result(struct core *core, struct core_peer *peer,
     struct core_attempt *attempt = found.attempt;
     if (found.task->state == CORE_TASK_DONE) {
         settle(core, attempt, true);
+        return;
+    }
+    if (found.task->state == CORE_TASK_KEEPING) {
+        if (!core_journal_is_of(found.task, attempt)) {
+            settle(core, attempt, true);
+        } /* else it was sent again: answered when it is on disk */
         return;
     }
     bool is_by_itself = result->end == WIRE_END_EXITED || result->end == WIRE_END_SIGNALED;
@@ -254,22 +261,32 @@ static void on_refuse(struct core *core, struct core_peer *peer, const struct wi
 /* --- dispatch ----------------------------------------------------------------------------------
  */
 
+static bool is_file_of(const struct core_job *job, const struct wire_hash *hash)
+{
+    for (uint32_t i = 0; i < job->spec.files.n; i++) {
+        if (memcmp(&job->spec.files.items[i].hash, hash, sizeof(*hash)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
                           const struct wire_hash *hash)
 {
     list_for_each (node, &peer->sites) {
         const struct core_site *site = LIST_ENTRY(node, struct core_site, of_peer);
-        const struct wire_files *files = &site->job->spec.files;
-        for (uint32_t i = 0; site->job_link != 0 && i < files->n; i++) {
-            if (memcmp(&files->items[i].hash, hash, sizeof(*hash)) == 0) {
-                return true;
-            }
+        if (site->job_link != 0 && is_file_of(site->job, hash)) {
+            return true;
         }
     }
     list_for_each (node, &peer->placed) {
         const struct core_task *task = LIST_ENTRY(node, struct core_attempt, of_peer)->task;
         if (task->has_input && memcmp(&task->input, hash, sizeof(*hash)) == 0) {
             return true;
+        }
+        if (task->job->is_restored && is_file_of(task->job, hash)) {
+            return true; /* an earlier life of ours named the job there */
         }
     }
     return false;

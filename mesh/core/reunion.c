@@ -16,16 +16,32 @@ void core_owner_link_up(struct core *core, struct core_peer *peer)
     core_job_on_peer_up(core);
 }
 
+/* An attempt of a detached job that an earlier life of ours placed, of a task without result: it
+ * goes on, or its result counts, unless the task has begun elsewhere meanwhile. */
+static bool is_adopted(struct core *core, struct core_peer *peer, struct core_task *task,
+                       const struct wire_held_attempt *held)
+{
+    struct core_job *job = task->job;
+    if (!job->is_restored || held->id.incarnation >= core->config.incarnation ||
+        task->state == CORE_TASK_KEEPING || task->state == CORE_TASK_DONE) {
+        return false;
+    }
+    bool is_live = task->state == CORE_TASK_WAITING && !core_job_is_full(job);
+    if (!is_live && held->held != WIRE_HELD_ENDED) {
+        return false;
+    }
+    core_attempt_adopt(core, task, peer, &held->id, is_live);
+    return true;
+}
+
 /* Whether the attempt may go on where it is. */
 static bool is_kept(struct core *core, struct core_peer *peer, const struct wire_held_attempt *held)
 {
     struct core_job *job = core_job_find(core, held->id.job);
-    bool is_ours = job != NULL && held->id.incarnation == core->config.incarnation;
-    struct core_task *task = is_ours ? core_task_find(job, held->id.task) : NULL;
-    struct core_attempt *attempt =
-        task != NULL ? core_attempt_find(task, peer, held->id.number) : NULL;
+    struct core_task *task = job != NULL ? core_task_find(job, held->id.task) : NULL;
+    struct core_attempt *attempt = task != NULL ? core_attempt_find(task, peer, &held->id) : NULL;
     if (attempt == NULL) {
-        return false;
+        return task != NULL && is_adopted(core, peer, task, held);
     }
     attempt->is_seen = true;
     if (task->state == CORE_TASK_DONE || attempt->is_cancelled) {
@@ -33,7 +49,8 @@ static bool is_kept(struct core *core, struct core_peer *peer, const struct wire
         core_task_requeue(core, task);
         return false;
     }
-    if (attempt->is_lost && held->held == WIRE_HELD_RUNNING && task->state == CORE_TASK_WAITING) {
+    if (attempt->is_lost && held->held == WIRE_HELD_RUNNING && task->state == CORE_TASK_WAITING &&
+        !core_job_is_full(job)) {
         core_attempt_found(core, attempt);
         return true;
     }

@@ -66,6 +66,7 @@
     X(PLACED, "placed")     /* sent to one */                                                      \
     X(RUNNING, "running")   /* which said that it began */                                         \
     X(FETCHING, "fetching") /* ended there; its output is on the way */                            \
+    X(KEEPING, "keeping")   /* of a detached job: its result is on the way to disk */              \
     X(DONE, "done")         /* its one result is reported */
 
 #define CORE_TASK_CAUSES(X)                                                                        \
@@ -75,17 +76,20 @@
     X(REQUEUE, "requeue") /* refused, lost, or failed with a run left */                           \
     X(FETCH, "fetch")     /* a result counts, and its output must be fetched first */              \
     X(RESUME, "resume")   /* this attempt came to nothing, but another is out */                   \
-    X(REPORT, "report")   /* the result goes to the client */                                      \
+    X(KEEP, "keep")       /* the result of a detached job's task is to be written */               \
+    X(REPORT, "report")   /* the result goes to the client, or is on disk */                       \
     X(GIVE_UP, "give up") /* cancelled, lost for good, or nobody can start it */
 
 #define CORE_TASK_TABLE(X)                                                                         \
     X(WAITING, PLACE, PLACED)                                                                      \
     X(WAITING, FETCH, FETCHING)                                                                    \
+    X(WAITING, KEEP, KEEPING)                                                                      \
     X(WAITING, REPORT, DONE)                                                                       \
     X(WAITING, GIVE_UP, DONE)                                                                      \
     X(PLACED, BEGIN, RUNNING)                                                                      \
     X(PLACED, REQUEUE, WAITING)                                                                    \
     X(PLACED, FETCH, FETCHING)                                                                     \
+    X(PLACED, KEEP, KEEPING)                                                                       \
     X(PLACED, REPORT, DONE)                                                                        \
     X(PLACED, GIVE_UP, DONE)                                                                       \
     X(RUNNING, BEGIN, RUNNING)                                                                     \
@@ -93,12 +97,16 @@
     X(RUNNING, RESUME, PLACED)                                                                     \
     X(RUNNING, REQUEUE, WAITING)                                                                   \
     X(RUNNING, FETCH, FETCHING)                                                                    \
+    X(RUNNING, KEEP, KEEPING)                                                                      \
     X(RUNNING, REPORT, DONE)                                                                       \
     X(RUNNING, GIVE_UP, DONE)                                                                      \
     X(FETCHING, REQUEUE, WAITING)                                                                  \
     X(FETCHING, RESUME, PLACED)                                                                    \
+    X(FETCHING, KEEP, KEEPING)                                                                     \
     X(FETCHING, REPORT, DONE)                                                                      \
-    X(FETCHING, GIVE_UP, DONE)
+    X(FETCHING, GIVE_UP, DONE)                                                                     \
+    X(KEEPING, REPORT, DONE)                                                                       \
+    X(KEEPING, GIVE_UP, DONE)
 
 #define CORE_HELD_STATES(X)                                                                        \
     X(WANTING, "wanting")   /* files or input are on the way */                                    \

@@ -103,8 +103,8 @@ void core_stats_send_jobs(struct core *core, struct core_client *client)
                                           .is_detached = job->is_detached,
                                           .is_complete = job->is_complete,
                                           .n_tasks = job->n_added,
-                                          .n_waiting = job->n_waiting,
-                                          .n_placed = job->n_active,
+                                          .n_waiting = job->n_waiting + job->n_unloaded,
+                                          .n_placed = job->n_active + job->n_keeping,
                                           .n_succeeded = job->n_succeeded,
                                           .n_failed = job->n_failed,
                                           .age_us = (core->now_ns - job->since_ns) / 1000};

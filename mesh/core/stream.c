@@ -24,7 +24,7 @@ static void send_ack(struct core *core, struct core_task *task, unsigned i)
         return;
     }
     struct wire_message message = {.type = WIRE_MESSAGE_STREAM_ACK};
-    message.stream_ack.id = core_attempt_id(core, attempt);
+    message.stream_ack.id = core_attempt_id(attempt);
     message.stream_ack.stream = i + 1;
     message.stream_ack.offset = acked < come ? acked : come;
     core_send(core, attempt->site->peer, &message);
@@ -52,8 +52,7 @@ void core_stream_on_data(struct core *core, struct core_peer *peer,
 {
     struct core_job *job = core_job_find(core, data->id.job);
     struct core_task *task = job != NULL ? core_task_find(job, data->id.task) : NULL;
-    struct core_attempt *attempt =
-        task != NULL ? core_attempt_find(task, peer, data->id.number) : NULL;
+    struct core_attempt *attempt = task != NULL ? core_attempt_find(task, peer, &data->id) : NULL;
     bool is_stream = data->stream == WIRE_STREAM_OUT || data->stream == WIRE_STREAM_ERR;
     if (attempt == NULL || attempt != live_attempt(task) || task->streams == NULL || !is_stream) {
         core->n_ignored++;

@@ -123,7 +123,7 @@ static void look_at_queued(struct look *look, const struct queue *queue,
     const struct core_task *task = attempt->task;
     const struct core_peer *peer = queue->peer;
     if (attempt->is_recalled || task->n_out > 1 || peer->state != CORE_PEER_UP ||
-        core_job_is_blocked(task->job)) {
+        task->state == CORE_TASK_KEEPING || core_job_is_blocked(look->core, task->job)) {
         return;
     }
     uint64_t span_ns = 2 * peer->rtt_ns;
@@ -158,7 +158,7 @@ static void look_at_running(struct look *look, struct core_attempt *attempt)
     struct core_job *job = task->job;
     if (!job->may_speculate || job->is_once || job->spec.is_streamed || job->n_waiting > 0 ||
         task->state != CORE_TASK_RUNNING || task->n_out > 1 || core_job_is_full(job) ||
-        core_job_is_blocked(job)) {
+        core_job_is_blocked(look->core, job)) {
         return;
     }
     core_runs_reckon(&job->runs);
@@ -280,7 +280,7 @@ static void send_recall(struct core *core, struct core_attempt *attempt)
     attempt->is_recalled = true;
     attempt->task->n_recalls++;
     struct wire_attempt_id *id = core_batch_alloc(core, 1, sizeof(*id));
-    *id = core_attempt_id(core, attempt);
+    *id = core_attempt_id(attempt);
     struct wire_message message = {.type = WIRE_MESSAGE_RECALL};
     message.recall.ids = (struct wire_attempt_ids){.items = id, .n = 1};
     core_send(core, attempt->site->peer, &message);

@@ -5,6 +5,7 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/job.h"
+#include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
 
@@ -58,20 +59,21 @@ bool core_task_move(struct core *core, struct core_task *task, enum core_task_ca
 /* --- attempts ----------------------------------------------------------------------------------
  */
 
-struct wire_attempt_id core_attempt_id(const struct core *core, const struct core_attempt *attempt)
+struct wire_attempt_id core_attempt_id(const struct core_attempt *attempt)
 {
     return (struct wire_attempt_id){.job = attempt->task->job->id,
                                     .task = attempt->task->number,
-                                    .incarnation = core->config.incarnation,
+                                    .incarnation = attempt->incarnation,
                                     .number = attempt->number};
 }
 
 struct core_attempt *core_attempt_find(const struct core_task *task, const struct core_peer *peer,
-                                       uint32_t number)
+                                       const struct wire_attempt_id *id)
 {
     list_for_each (node, &task->attempts) {
         struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
-        if (attempt->number == number && attempt->site->peer == peer) {
+        if (attempt->number == id->number && attempt->incarnation == id->incarnation &&
+            attempt->site->peer == peer) {
             return attempt;
         }
     }
@@ -146,7 +148,7 @@ static void send_cancel(struct core *core, struct core_attempt *attempt)
 {
     attempt->is_cancelled = true;
     struct wire_message message = {.type = WIRE_MESSAGE_CANCEL};
-    message.cancel.id = core_attempt_id(core, attempt);
+    message.cancel.id = core_attempt_id(attempt);
     core_send(core, attempt->site->peer, &message);
 }
 
@@ -159,7 +161,7 @@ static void cancel_attempts(struct core *core, struct core_task *task)
         node = node->next;
         bool has_ended = task->returned != NULL && task->returned->attempt == attempt;
         if (has_ended) {
-            struct wire_attempt_id id = core_attempt_id(core, attempt);
+            struct wire_attempt_id id = core_attempt_id(attempt);
             core_result_ack(core, attempt->site->peer, &id);
         }
         if (attempt->is_lost || has_ended) {
@@ -194,7 +196,7 @@ static void returned_free(struct core_grave *grave)
     mem_free(returned);
 }
 
-static void returned_drop(struct core *core, struct core_task *task)
+void core_task_drop_returned(struct core *core, struct core_task *task)
 {
     struct core_returned *returned = STEAL(task->returned);
     if (returned != NULL) {
@@ -210,7 +212,7 @@ static void returned_done(struct core *core, struct core_need *need, int error)
     struct core_task *task = returned->task;
     struct core_attempt *attempt = returned->attempt;
     if (error == -ENOENT) { /* not there any more: as if it had been lost */
-        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        struct wire_attempt_id id = core_attempt_id(attempt);
         core_result_ack(core, attempt->site->peer, &id);
         core_attempt_lost(core, attempt);
         return;
@@ -239,7 +241,7 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
         return;
     }
     if (task->returned != NULL && task->returned->attempt != attempt) {
-        struct wire_attempt_id id = core_attempt_id(core, attempt);
+        struct wire_attempt_id id = core_attempt_id(attempt);
         core_result_ack(core, peer, &id); /* another attempt's output is on its way already */
         core_attempt_free(core, attempt);
         return;
@@ -247,6 +249,7 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
     if (task->returned != NULL || !core_task_move(core, task, CORE_TASK_ON_FETCH)) {
         return; /* sent twice */
     }
+    core_job_update(core, task->job); /* of a lost attempt: one more is active */
     struct core_returned *returned = mem_alloc_or_die(1, sizeof(*returned));
     arena_init(&returned->arena, WIRE_ARENA_BYTES_MAX);
     int r = core_result_copy(&returned->arena, result, &returned->result);
@@ -314,7 +317,7 @@ void core_task_maybe_free(struct core *core, struct core_task *task)
     if (task->state != CORE_TASK_DONE || task->n_attempts > 0) {
         return;
     }
-    returned_drop(core, task);
+    core_task_drop_returned(core, task);
     list_remove(&task->in_waiting);
     if (task->has_input) {
         core_blob_unref(core, &task->input);
@@ -324,18 +327,48 @@ void core_task_maybe_free(struct core *core, struct core_task *task)
     core_bury(core, &task->grave, task_free);
 }
 
-static void place_at(struct core *core, struct core_task *task, struct core_site *site)
+static struct core_attempt *attempt_new(struct core *core, struct core_task *task,
+                                        struct core_site *site)
 {
-    struct core_job *job = task->job;
-    struct core_peer *peer = site->peer;
     struct core_attempt *attempt = mem_alloc_or_die(1, sizeof(*attempt));
     attempt->task = task;
     attempt->site = site;
-    attempt->number = ++task->n_numbers;
+    attempt->incarnation = core->config.incarnation;
     attempt->at_ns = core->now_ns;
     list_push_back(&task->attempts, &attempt->of_task);
     task->n_attempts++;
     core->n_attempts++;
+    return attempt;
+}
+
+void core_attempt_adopt(struct core *core, struct core_task *task, struct core_peer *peer,
+                        const struct wire_attempt_id *id, bool is_live)
+{
+    if (is_live) {
+        bool did_move = core_task_move(core, task, CORE_TASK_ON_PLACE);
+        ensure(did_move);
+    }
+    struct core_attempt *attempt = attempt_new(core, task, core_site_get(core, task->job, peer));
+    attempt->number = id->number;
+    attempt->incarnation = id->incarnation;
+    task->n_numbers = id->number > task->n_numbers ? id->number : task->n_numbers;
+    attempt->is_seen = true;
+    if (is_live) {
+        count_in(core, attempt);
+        core_job_update(core, task->job);
+    } else {
+        attempt->is_lost = true;
+        list_push_back(&peer->past, &attempt->of_peer);
+        trim_lost(core, task);
+    }
+}
+
+static void place_at(struct core *core, struct core_task *task, struct core_site *site)
+{
+    struct core_job *job = task->job;
+    struct core_peer *peer = site->peer;
+    struct core_attempt *attempt = attempt_new(core, task, site);
+    attempt->number = ++task->n_numbers;
     count_in(core, attempt);
     uint64_t link = peer->is_self ? 1 : peer->link->id;
     struct wire_message message = {.type = WIRE_MESSAGE_JOB};
@@ -346,7 +379,7 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
         core_send(core, peer, &message);
     }
     message = (struct wire_message){.type = WIRE_MESSAGE_TASK};
-    message.task = (struct wire_task){.id = core_attempt_id(core, attempt),
+    message.task = (struct wire_task){.id = core_attempt_id(attempt),
                                       .argv = task->argv,
                                       .has_input = task->has_input,
                                       .input = task->input,
@@ -369,13 +402,13 @@ void core_task_second(struct core *core, struct core_task *task, struct core_sit
     place_at(core, task, site);
 }
 
-static bool is_own_end(uint32_t end)
+bool core_task_is_own_end(uint32_t end)
 {
     return end == WIRE_END_EXITED || end == WIRE_END_SIGNALED || end == WIRE_END_TIMEOUT ||
            end == WIRE_END_OUTPUT_LIMIT;
 }
 
-static void count_result(struct core_task *task, const struct core_attempt *attempt,
+static void count_result(struct core_task *task, struct core_peer *peer,
                          const struct wire_result *result)
 {
     struct core_job *job = task->job;
@@ -383,11 +416,11 @@ static void count_result(struct core_task *task, const struct core_attempt *atte
     job->n_done++;
     job->n_succeeded += is_success;
     job->n_failed += !is_success;
-    job->n_lost += !is_own_end(result->end);
+    job->n_lost += !core_task_is_own_end(result->end);
     job->argv_bytes -= task->argv_bytes;
     job->unacked_bytes += result->out.inlined.n + result->err.inlined.n;
-    if (attempt != NULL) {
-        struct core_stats *stats = &attempt->site->peer->stats;
+    if (peer != NULL) {
+        struct core_stats *stats = &peer->stats;
         stats->n_tasks++;
         stats->n_failed += !is_success;
         stats->wall_us += result->wall_us;
@@ -395,56 +428,96 @@ static void count_result(struct core_task *task, const struct core_attempt *atte
     }
 }
 
-/* The one way into DONE. */
-static void finish(struct core *core, struct core_task *task, enum core_task_cause cause,
-                   const struct core_attempt *attempt, enum wire_refusal refusal,
-                   const struct wire_result *result)
+static void send_done(struct core *core, const struct core_task *task,
+                      const struct core_attempt *attempt, enum wire_refusal refusal,
+                      const struct wire_result *result)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_DONE};
+    struct wire_done *done = &message.done;
+    done->job = task->job->id;
+    done->task = task->number;
+    done->n_runs = task->n_runs + task->n_lost_runs;
+    done->refusal = refusal;
+    done->result = *result;
+    done->result.out.inlined = core_batch_copy(core, result->out.inlined);
+    done->result.err.inlined = core_batch_copy(core, result->err.inlined);
+    done->result.detail = core_batch_copy(core, result->detail);
+    if (attempt != NULL) {
+        done->attempt = attempt->number;
+        done->peer = attempt->site->peer->key;
+        done->peer_name = core_batch_copy(core, slice_str(attempt->site->peer->name));
+    }
+    core_client_send(core, task->job->client->id, &message);
+}
+
+/* The one way into DONE: what there is to be told or acknowledged was, or is by the caller. */
+static bool finish(struct core *core, struct core_task *task, enum core_task_cause cause,
+                   struct core_peer *peer, const struct wire_result *result)
+{
+    if (!core_task_move(core, task, cause)) {
+        return false;
+    }
+    count_result(task, peer, result);
+    return true;
+}
+
+/* And what is left of it. */
+static void clear(struct core *core, struct core_task *task)
 {
     struct core_job *job = task->job;
-    if (!core_task_move(core, task, cause)) {
-        return;
-    }
-    count_result(task, attempt, result);
-    if (job->client != NULL) {
-        struct wire_message message = {.type = WIRE_MESSAGE_DONE};
-        struct wire_done *done = &message.done;
-        done->job = job->id;
-        done->task = task->number;
-        done->n_runs = task->n_runs + task->n_lost_runs;
-        done->refusal = refusal;
-        done->result = *result;
-        done->result.out.inlined = core_batch_copy(core, result->out.inlined);
-        done->result.err.inlined = core_batch_copy(core, result->err.inlined);
-        done->result.detail = core_batch_copy(core, result->detail);
-        if (attempt != NULL) {
-            done->attempt = attempt->number;
-            done->peer = attempt->site->peer->key;
-            done->peer_name = core_batch_copy(core, slice_str(attempt->site->peer->name));
-        }
-        core_client_send(core, job->client->id, &message);
-    }
-    if (attempt != NULL && cause == CORE_TASK_ON_REPORT) {
-        struct wire_attempt_id id = core_attempt_id(core, attempt);
-        core_result_ack(core, attempt->site->peer, &id);
-        core_attempt_free(core, core_attempt_find(task, attempt->site->peer, attempt->number));
-    }
+    core_journal_drop_keeping(core, task);
     cancel_attempts(core, task);
-    returned_drop(core, task);
+    core_task_drop_returned(core, task);
     core_task_maybe_free(core, task);
     core_job_update(core, job);
 }
 
-void core_task_report(struct core *core, struct core_task *task, const struct core_attempt *attempt,
+void core_task_report(struct core *core, struct core_task *task, struct core_attempt *attempt,
                       enum wire_refusal refusal, const struct wire_result *result)
 {
-    finish(core, task, CORE_TASK_ON_REPORT, attempt, refusal, result);
+    if (task->job->is_detached) {
+        core_journal_result(core, task, attempt, refusal, result);
+        return;
+    }
+    struct core_peer *peer = attempt != NULL ? attempt->site->peer : NULL;
+    if (!finish(core, task, CORE_TASK_ON_REPORT, peer, result)) {
+        return;
+    }
+    if (task->job->client != NULL) {
+        send_done(core, task, attempt, refusal, result);
+    }
+    if (attempt != NULL) {
+        struct wire_attempt_id id = core_attempt_id(attempt);
+        core_result_ack(core, peer, &id);
+        core_attempt_free(core, attempt);
+    }
+    clear(core, task);
+}
+
+void core_task_kept(struct core *core, struct core_task *task)
+{
+    const struct core_keeping *keeping = task->keeping;
+    struct core_peer *peer = core_peer_find(core, &keeping->done.peer);
+    if (finish(core, task, CORE_TASK_ON_REPORT, peer, &keeping->done.result)) {
+        clear(core, task);
+    }
 }
 
 void core_task_give_up(struct core *core, struct core_task *task, enum wire_end end,
                        enum wire_refusal refusal, struct slice detail)
 {
     struct wire_result result = {.end = end, .detail = detail};
-    finish(core, task, CORE_TASK_ON_GIVE_UP, NULL, refusal, &result);
+    if (task->job->is_detached && end != WIRE_END_CANCELLED) {
+        core_journal_result(core, task, NULL, refusal, &result);
+        return;
+    }
+    if (!finish(core, task, CORE_TASK_ON_GIVE_UP, NULL, &result)) {
+        return;
+    }
+    if (task->job->client != NULL && !task->job->is_detached) {
+        send_done(core, task, NULL, refusal, &result);
+    }
+    clear(core, task);
 }
 
 void core_task_requeue(struct core *core, struct core_task *task)
@@ -454,8 +527,8 @@ void core_task_requeue(struct core *core, struct core_task *task)
         core_job_update(core, task->job);
         return;
     }
-    if (task->returned != NULL) {
-        return; /* another attempt's output is on its way */
+    if (task->returned != NULL || task->state == CORE_TASK_KEEPING) {
+        return; /* another attempt's output is on its way, or its result to disk */
     }
     const struct core_attempt *live = live_attempt(task);
     if (live != NULL) {
@@ -472,12 +545,26 @@ void core_task_requeue(struct core *core, struct core_task *task)
     core_job_update(core, task->job);
 }
 
+/* No longer counted, but known. */
+static void put_aside(struct core *core, struct core_attempt *attempt)
+{
+    if (!attempt->is_lost) {
+        count_out(core, attempt);
+        attempt->is_lost = true;
+        list_push_back(&attempt->site->peer->past, &attempt->of_peer);
+    }
+}
+
 void core_attempt_lost(struct core *core, struct core_attempt *attempt)
 {
     struct core_task *task = attempt->task;
     struct core_peer *peer = attempt->site->peer;
+    if (task->state == CORE_TASK_KEEPING && !attempt->is_cancelled) {
+        put_aside(core, attempt); /* its result is here */
+        return;
+    }
     if (task->returned != NULL && task->returned->attempt == attempt) {
-        returned_drop(core, task);
+        core_task_drop_returned(core, task);
     }
     if (task->state == CORE_TASK_DONE || attempt->is_cancelled) {
         core_attempt_free(core, attempt);
@@ -493,9 +580,7 @@ void core_attempt_lost(struct core *core, struct core_attempt *attempt)
     if (task->streams != NULL) {
         memcpy(task->streams->lost_on, peer->name, sizeof(peer->name));
     }
-    count_out(core, attempt);
-    attempt->is_lost = true;
-    list_push_back(&peer->past, &attempt->of_peer);
+    put_aside(core, attempt);
     trim_lost(core, task);
     if (task->job->is_once) {
         core_task_give_up(core, task, WIRE_END_LOST, WIRE_REFUSAL_NONE,

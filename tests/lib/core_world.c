@@ -41,6 +41,7 @@ struct world *world_new(uint64_t seed)
         config->dead_after_ns = 3 * CORE_S;
         config->has_sandbox = true;
         node->slowness = 1;
+        world_disk_init(world, i);
         list_init(&node->runs);
         list_init(&node->held);
         node->tick.kind = ITEM_TICK;
@@ -74,6 +75,7 @@ struct world *world_free(struct world *world)
         struct node *node = &world->nodes[i];
         heap_remove(&world->heap, &node->tick.at);
         node->core = core_free(node->core);
+        world_disk_wipe(world, i);
         core_effects_done(&node->effects);
         drop_runs(node);
         drop_held(world, node);
@@ -116,6 +118,7 @@ void world_start(struct world *world, unsigned i, bool is_found)
     node->has_exited = false;
     struct core_event event = {.type = CORE_EVENT_TICK};
     world_step(world, i, &event);
+    world_disk_start(world, i);
     for (unsigned j = 0; is_found && j < WORLD_NODES_MAX; j++) {
         if (j != i && world->nodes[j].core != NULL && !world->nodes[j].is_frozen) {
             world_found(world, i, j);
@@ -163,6 +166,7 @@ void world_kill(struct world *world, unsigned i)
     heap_remove(&world->heap, &node->tick.at);
     node->core = core_free(node->core);
     node->life++;
+    world_disk_kill(world, i);
     node->is_frozen = false;
     drop_runs(node);
     drop_held(world, node);
@@ -293,6 +297,7 @@ void world_submit(struct world *world, unsigned i, const struct wire_message *su
     client->n_reports = mem_alloc_or_die(WORLD_TASKS_MAX, 1);
     client->job = client->n_done = client->n_added = client->tasks_max = 0;
     client->is_fed = client->is_job_done = client->is_accepted = client->has_error = false;
+    client->is_kept = client->has_ok = false;
     memset(client->n_by_end, 0, sizeof(client->n_by_end));
     client->n_failed_status = 0;
     client->n_tasks = n_tasks;
@@ -358,6 +363,11 @@ uint64_t world_n_effects(const struct world *world, unsigned i, enum core_effect
 uint64_t world_n_sent(const struct world *world, unsigned i, enum wire_message_type type)
 {
     return world->nodes[i].n_sent[type];
+}
+
+void world_check_acks(struct world *world)
+{
+    world->is_ack_checked = true;
 }
 
 bool world_has_exited(const struct world *world, unsigned i)

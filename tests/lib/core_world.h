@@ -31,7 +31,7 @@
 struct world;
 
 struct world_client { /* what the client of a node has seen */
-    bool is_up, is_accepted, is_job_done, has_error;
+    bool is_up, is_accepted, is_kept, is_job_done, has_error, has_ok;
     uint64_t job, tasks_max, n_done, n_done_acked;
     uint32_t error;
     struct wire_job_done job_done;
@@ -96,6 +96,28 @@ struct wire_message world_job(void);
 /* Connects if need be, submits, and feeds n_tasks of these two words as credit allows. */
 void world_submit(struct world *world, unsigned i, const struct wire_message *submit,
                   uint32_t n_tasks, const char *word, const char *value);
+
+/* The disk of a node whose config has a journal. It outlives kills and restarts; a kill leaves a
+ * random part of what was being written. It asserts that no task has two results on it. */
+struct world_kept { /* a job as the disk knows it */
+    bool is_known, is_complete, is_cancelled, is_over;
+    uint32_t n_tasks, n_results, n_succeeded, n_lost;
+};
+struct world_kept world_kept(const struct world *world, unsigned i, uint64_t job);
+unsigned world_n_kept_jobs(const struct world *world, unsigned i);
+/* Said, and reads asked for, in all lives. */
+uint64_t world_n_records(const struct world *world, unsigned i, enum core_record_type type);
+uint64_t world_n_reads(const struct world *world, unsigned i);
+void world_disk_set_latency(struct world *world, unsigned i, uint64_t latency_ns);
+void world_disk_set_full(struct world *world, unsigned i, bool is_full);
+void world_disk_set_unreadable(struct world *world, unsigned i, bool is_unreadable);
+void world_disk_tear(struct world *world, unsigned i); /* the next write ends half-way */
+void world_disk_wipe(struct world *world, unsigned i); /* of a killed node: its state is gone */
+/* From now on: no result is acknowledged to its executor before it is on disk. Only where all tasks
+ * succeed and nothing is cancelled. */
+void world_check_acks(struct world *world);
+/* Whether the task has a result on that disk; true for a job that was not accepted. */
+bool world_has_result(const struct world *world, unsigned i, uint64_t job, uint32_t task);
 
 /* What happened. */
 void world_set_run(struct world *world, uint64_t run_ns);

@@ -288,6 +288,16 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
             client->job_done = message->job_done;
         }
         break;
+    case WIRE_MESSAGE_JOB_KEPT:
+        ck_assert(world_kept(world, i, message->job_kept.job).is_complete);
+        if (message->job_kept.job == client->job) { /* else of one submitted earlier */
+            ck_assert_uint_eq(message->job_kept.n_tasks, client->n_tasks);
+            client->is_kept = true;
+        }
+        break;
+    case WIRE_MESSAGE_OK:
+        client->has_ok = true;
+        break;
     case WIRE_MESSAGE_NOTICE:
         buf_append_slice(&client->notices, message->notice.text);
         buf_append_str(&client->notices, "\n");

@@ -11,7 +11,16 @@
 #define STREAM_CHUNK 1000u
 #define LONE_LINK    1000u /* a lone link's number is this or a little more */
 
-enum item_kind { ITEM_TICK, ITEM_EVENT, ITEM_STARTED, ITEM_ENDED, ITEM_STREAM, ITEM_FEED };
+enum item_kind {
+    ITEM_TICK,
+    ITEM_EVENT,
+    ITEM_STARTED,
+    ITEM_ENDED,
+    ITEM_STREAM,
+    ITEM_FEED,
+    ITEM_WRITTEN,
+    ITEM_READ
+};
 
 struct run { /* an attempt that a node's "processes" run */
     struct list node;
@@ -47,6 +56,15 @@ struct link {
     uint32_t n_out[2];
 };
 
+struct disk {
+    struct list jobs;  /* of disk_job.node: what is on it, over all lives */
+    struct list queue; /* of disk_record.node: said, and not written */
+    unsigned n_queued, n_writing;
+    uint64_t said, number; /* numbers of records: said last, written last */
+    uint64_t latency_ns, random, n_reads, n_said[8];
+    bool is_full, is_torn, is_unreadable;
+};
+
 struct node {
     char name[8], address[16];
     struct core_config config;
@@ -68,6 +86,7 @@ struct node {
     } fetches[512];
     unsigned n_fetches;
     struct world_closed closed;
+    struct disk disk;
     uint64_t lone_token[8]; /* of the last beat over link LONE_LINK + index */
 };
 
@@ -80,7 +99,7 @@ struct world {
     enum wire_message_type lost; /* 0: none */
     struct link *links;
     uint64_t n_links;
-    bool is_tracing;
+    bool is_tracing, is_ack_checked;
     uint64_t hash;
     struct buf text, line;
 };
@@ -103,6 +122,13 @@ void world_run_finish(struct world *world, unsigned i, struct run *run);
 void world_run_stream(struct world *world, unsigned i, struct run *run);
 void world_client_say_in(struct world *world, unsigned i, const struct wire_message *message);
 void world_feed(struct world *world, unsigned i);
+void world_disk_init(struct world *world, unsigned i);
+void world_disk_start(struct world *world, unsigned i);
+void world_disk_kill(struct world *world, unsigned i);
+void world_disk_on_journal(struct world *world, unsigned i, const struct core_record *record);
+void world_disk_on_read(struct world *world, unsigned i, const struct core_effect *effect);
+void world_disk_written(struct world *world, unsigned i);
+void world_disk_read(struct world *world, const struct item *item);
 void world_on_client_send(struct world *world, unsigned i, const struct wire_message *message);
 
 #endif

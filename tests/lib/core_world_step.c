@@ -209,6 +209,11 @@ static void on_send(struct world *world, unsigned i, const struct core_effect *e
     if (!link->is_up[side]) {
         return;
     }
+    if (message->type == WIRE_MESSAGE_RESULT_ACK && world->is_ack_checked) {
+        const struct wire_attempt_id *acked = &message->result_ack.id;
+        ck_assert_msg(world_has_result(world, i, acked->job, acked->task),
+                      "the result of task %u is acknowledged before it is kept", acked->task);
+    }
     if (message->type == WIRE_MESSAGE_TASK) {
         ck_assert_msg(++link->n_out[side] <= link->credit[side].n_tasks, "%s exceeds its credit",
                       world->nodes[i].name);
@@ -297,7 +302,11 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
         node->has_exited = true;
         return;
     case CORE_EFFECT_JOURNAL:
+        world_disk_on_journal(world, i, &effect->journal);
+        return;
     case CORE_EFFECT_JOURNAL_READ:
+        world_disk_on_read(world, i, effect);
+        return;
     case CORE_EFFECT_CANCEL_DIAL:
     case CORE_EFFECT_CLIENT_CLOSE:
     case CORE_EFFECT_RENEW:
@@ -426,6 +435,12 @@ static void run_item_now(struct world *world, struct item *item)
         return;
     case ITEM_FEED:
         world_feed(world, item->node);
+        return;
+    case ITEM_WRITTEN:
+        world_disk_written(world, item->node);
+        return;
+    case ITEM_READ:
+        world_disk_read(world, item);
         return;
     case ITEM_STARTED:
     case ITEM_ENDED:
