@@ -243,7 +243,7 @@ static struct slice loaded_value(const struct source *source, uint64_t i)
         memcpy(&from, source->ends.p + (i - 1) * sizeof(from), sizeof(from));
     }
     memcpy(&end, source->ends.p + i * sizeof(end), sizeof(end));
-    return slice_of(source->bytes.p + from, end - from);
+    return slice_part(buf_slice(&source->bytes), from, end - from);
 }
 
 static int check_word(struct slice word, struct errmsg *err)

@@ -86,7 +86,7 @@ static int read_more(struct cmd_lines *lines)
 static int take(struct cmd_lines *lines, size_t n, size_t n_separator, struct slice *ret_value,
                 struct errmsg *err)
 {
-    struct slice value = slice_of(lines->bytes.p + lines->used, n);
+    struct slice value = slice_part(buf_slice(&lines->bytes), lines->used, n);
     if (n >= WIRE_ARG_BYTES_MAX) {
         return fail(lines, -E2BIG, err);
     }

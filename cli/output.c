@@ -106,7 +106,7 @@ static int write_all(int fd, struct slice bytes, struct errmsg *err)
     while (bytes.n > 0) {
         ssize_t n = write(fd, bytes.p, bytes.n);
         if (n >= 0) {
-            bytes = slice_of(bytes.p + n, bytes.n - (size_t)n);
+            bytes = slice_from(bytes, (size_t)n);
         } else if (errno == EINTR) {
             if (cmd_signals_caught() != 0) {
                 return -EINTR;
@@ -151,7 +151,7 @@ static int write_tagged(struct cmd_output *output, bool is_err, struct slice tag
         }
         buf_append(&output->line, bytes.p, n);
         *at_start = newline != NULL;
-        bytes = slice_of(bytes.p + n, bytes.n - n);
+        bytes = slice_from(bytes, n);
         if (output->line.n >= COPY_BYTES || bytes.n == 0) {
             int r = cmd_output_stream(output, is_err, buf_slice(&output->line), err);
             buf_clear(&output->line);
@@ -269,7 +269,7 @@ static int spill_bytes(struct cmd_output *output, struct slice bytes, struct err
             return r;
         }
         output->spill_end += n;
-        bytes = slice_of(bytes.p + n, bytes.n - (size_t)n);
+        bytes = slice_from(bytes, (size_t)n);
     }
     return 0;
 }

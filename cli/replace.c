@@ -222,7 +222,7 @@ static size_t after_last_slash(struct slice s)
 static struct slice base_name(struct slice s)
 {
     size_t from = after_last_slash(s);
-    return slice_of(s.p + from, s.n - from);
+    return slice_from(s, from);
 }
 
 /* parallel's s/\.[^\/.]+$//: the last dot and what follows it, if that is something. */
@@ -372,7 +372,7 @@ static int collect_words(struct cmd_replace *replace, struct wire_slices *ret_ar
                        end - from, WIRE_ARG_BYTES_MAX - 1);
             return -E2BIG;
         }
-        replace->argv[n_first + i] = slice_of(replace->bytes.p + from, end - from);
+        replace->argv[n_first + i] = slice_part(buf_slice(&replace->bytes), from, end - from);
         n_bytes += end - from + 1;
         from = end;
     }

@@ -132,7 +132,7 @@ static int print_lines(struct cmd_run *run, struct cmd_task *task, unsigned i, s
     n = n > 0 ? n : bytes.n; /* a line that is too long to wait for its end */
     if (part->n + n <= part->bytes_max) {
         buf_append(part, bytes.p, n);
-        bytes = slice_of(bytes.p + n, bytes.n - n);
+        bytes = slice_from(bytes, n);
     }
     int r = cmd_output_lines(run->output, i == 1, task->tag, buf_slice(part), err);
     buf_clear(part);
@@ -152,7 +152,7 @@ static void on_stream(struct cmd_run *run, const struct wire_client_stream *stre
     if (run->stop_status == 0 && end > task->seen[i]) {
         /* A task that runs again prints again what it printed before its peer was lost. */
         uint64_t n_old = stream->offset < task->seen[i] ? task->seen[i] - stream->offset : 0;
-        struct slice bytes = slice_of(stream->bytes.p + n_old, stream->bytes.n - (size_t)n_old);
+        struct slice bytes = slice_from(stream->bytes, (size_t)n_old);
         struct errmsg err;
         bool is_raw = run->is_single ? !run->submission->options->is_tag
                                      : run->submission->options->is_ungrouped;

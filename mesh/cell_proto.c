@@ -72,6 +72,7 @@ int cell_message_send(int socket_fd, const struct cell_message *message, const i
         header.msg_control = control.bytes;
         header.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
         struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
+        ensure(cmsg != NULL); /* there is room for one */
         cmsg->cmsg_level = SOL_SOCKET;
         cmsg->cmsg_type = SCM_RIGHTS;
         cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);

@@ -418,7 +418,7 @@ static void take_frames(struct control_client *client)
     client->is_reading = true;
     size_t n_used = 0;
     while (may_take(client)) {
-        struct slice rest = slice_of(client->in.p + n_used, client->in.n - n_used);
+        struct slice rest = slice_from(buf_slice(&client->in), n_used);
         struct wire_message message;
         struct errmsg err;
         size_t n_frame = 0;

@@ -222,7 +222,7 @@ static void on_output(void *user, struct cell *cell, enum wire_stream stream, ui
                                         .bytes = slice_of(bytes.p, n)}},
         };
         meshd_sink_put(&exec_cell->executor->config.sink, &event);
-        bytes = slice_of(bytes.p + n, bytes.n - n);
+        bytes = slice_from(bytes, n);
         offset += n;
     }
 }

@@ -188,7 +188,7 @@ unsigned meshd_known_peers_parse(struct meshd_known_peers *known, struct slice t
             n_skipped++;
         }
         size_t n_used = end != NULL ? n + 1 : n;
-        text = slice_of(text.p + n_used, text.n - n_used);
+        text = slice_from(text, n_used);
     }
     return n_skipped;
 }

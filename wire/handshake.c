@@ -90,7 +90,7 @@ int wire_handshake_peek(struct slice from, struct slice *ret_frame, enum wire_re
     }
     struct slice magic = r == 1 ? *ret_frame : slice_of(NULL, 0);
     if (r == 0 && from.n > WIRE_PREFIX_BYTES) {
-        magic = slice_of(from.p + WIRE_PREFIX_BYTES, from.n - WIRE_PREFIX_BYTES);
+        magic = slice_from(from, WIRE_PREFIX_BYTES);
     }
     size_t n = magic.n < WIRE_MAGIC_BYTES ? magic.n : WIRE_MAGIC_BYTES;
     if ((n > 0 && memcmp(magic.p, WIRE_MAGIC, n) != 0) || (r == 1 && magic.n < HEAD_BYTES)) {
@@ -560,7 +560,7 @@ int wire_handshake_frame(struct wire_handshake *handshake, struct slice frame, s
         r = REFUSE(&report, WIRE_REASON_PROTOCOL, "%s while %s", kind_text(kind),
                    state_text(handshake->state));
     } else {
-        r = act(handshake, slice_of(frame.p + HEAD_BYTES, frame.n - HEAD_BYTES), out, &report);
+        r = act(handshake, slice_from(frame, HEAD_BYTES), out, &report);
     }
     handshake->state = r == 0 ? steps[handshake->state][kind].next : WIRE_HANDSHAKE_FAILED;
     return r;

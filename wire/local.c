@@ -64,7 +64,7 @@ int wire_local_decode(struct slice frame, struct arena *arena, struct wire_messa
 {
     ensure(frame.n >= HEADER_BYTES);
     ensure(read_u32_be(frame.p) == frame.n - HEADER_BYTES);
-    struct slice body = slice_of(frame.p + HEADER_BYTES, frame.n - HEADER_BYTES);
+    struct slice body = slice_from(frame, HEADER_BYTES);
     uint32_t n_messages;
     int r = wire_body_open(&body, &n_messages);
     if (r < 0 || n_messages != 1) {

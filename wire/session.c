@@ -138,7 +138,7 @@ static int fail_memory(struct wire_session *session)
 
 static struct slice unread(const struct wire_session *session)
 {
-    return slice_of(session->in.p + session->in_at, session->in.n - session->in_at);
+    return slice_from(buf_slice(&session->in), session->in_at);
 }
 
 /* The handshake's next frame, if it is whole. 1, 0 or an error. */

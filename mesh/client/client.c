@@ -315,7 +315,7 @@ static int attach_fds(struct mesh_client *client, const struct wire_message *mes
 /* The first whole frame of the buffer, decoded. -EAGAIN when there is none. */
 static int decode_next(struct mesh_client *client, struct errmsg *err)
 {
-    struct slice rest = slice_of(client->in.p + client->in_used, client->in.n - client->in_used);
+    struct slice rest = slice_from(buf_slice(&client->in), client->in_used);
     size_t frame_bytes = 0;
     int r = wire_local_frame(rest, &frame_bytes);
     if (r < 0) {

@@ -367,7 +367,7 @@ static void send_stream(struct core *core, struct core_held *held, unsigned i, u
         message.stream.bytes = core_batch_copy(core, slice_of(bytes.p, n));
         core_send(core, held->owner, &message);
         offset += n;
-        bytes = slice_of(bytes.p + n, bytes.n - n);
+        bytes = slice_from(bytes, n);
     }
 }
 

@@ -42,8 +42,7 @@ static void pass_on(struct core *core, struct core_task *task, const struct wire
     message.client_stream.task = task->number;
     message.client_stream.stream = data->stream;
     message.client_stream.offset = from;
-    message.client_stream.bytes =
-        core_batch_copy(core, slice_of(data->bytes.p + skip, data->bytes.n - skip));
+    message.client_stream.bytes = core_batch_copy(core, slice_from(data->bytes, skip));
     core_client_send(core, task->job->client->id, &message);
 }
 

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
             ensure(wire_local_n_fds(&message) <= WIRE_FILES_MAX);
         }
         arena_clear(&arena);
-        from = slice_of(from.p + n_frame, from.n - n_frame);
+        from = slice_from(from, n_frame);
     }
     arena_done(&arena);
     return 0;

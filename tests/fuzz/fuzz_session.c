@@ -58,8 +58,7 @@ static struct wire_session *start(int i)
 static void hear(struct wire_session *session, struct slice bytes, struct buf *answer)
 {
     size_t n_first = bytes.n / 3;
-    const struct slice parts[] = {slice_of(bytes.p, n_first),
-                                  slice_of(bytes.p + n_first, bytes.n - n_first)};
+    const struct slice parts[] = {slice_of(bytes.p, n_first), slice_from(bytes, n_first)};
     enum wire_reason reason = WIRE_REASON_NONE;
     struct errmsg err = {""};
     struct wire_message message;
@@ -151,7 +150,7 @@ static void try_frames(struct slice input)
         ensure(wire_frame_seal(&ours.secrets->send, identities[is_unsigned ? 1 : 0], room,
                                WIRE_SIGNATURE_BYTES + n, (flags & SEAL_FLAGS_FINAL) != 0,
                                &out) == 0);
-        input = slice_of(input.p + 3 + n, input.n - 3 - n);
+        input = slice_from(input, 3 + n);
     }
     buf_clear(&plain);
     hear(session, buf_slice(&out), &plain);

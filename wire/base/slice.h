@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "wire/base/ensure.h"
+
 struct slice {
     const uint8_t *p; /* may be NULL when n is 0 */
     size_t n;         /* bytes */
@@ -16,6 +18,21 @@ struct slice {
 static inline struct slice slice_of(const void *p, size_t n_bytes)
 {
     return (struct slice){.p = p, .n = n_bytes};
+}
+
+/* n_bytes of s, from `at` on; there are that many. C forbids to add even 0 to the NULL of an empty
+ * slice: what may be empty is cut with these two. */
+static inline struct slice slice_part(struct slice s, size_t at, size_t n_bytes)
+{
+    ensure(at <= s.n);
+    ensure(n_bytes <= s.n - at);
+    return slice_of(at > 0 ? s.p + at : s.p, n_bytes);
+}
+
+/* All of s from `at` on (at <= s.n). */
+static inline struct slice slice_from(struct slice s, size_t at)
+{
+    return slice_part(s, at, s.n - at);
 }
 
 /* The text without its NUL; NULL gives the empty slice. */
