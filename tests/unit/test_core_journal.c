@@ -516,11 +516,18 @@ static void submit(struct story *story)
                  program[1]);
 }
 
+static void mend_all(struct story *story)
+{
+    for (unsigned i = 0; i < story->n_nodes; i++) {
+        world_mend(story->world, i);
+    }
+}
+
 static void strike(struct story *story)
 {
     struct world *world = story->world;
     unsigned i = 1 + (unsigned)roll(&story->dice, story->n_nodes - 1);
-    switch (roll(&story->dice, 8)) {
+    switch (roll(&story->dice, 10)) {
     case 0:
     case 1:
     case 2:
@@ -545,6 +552,12 @@ static void strike(struct story *story)
         break;
     case 7:
         submit(story);
+        break;
+    case 8:
+        world_cut(world, roll(&story->dice, 2) == 0 ? 0 : i);
+        break;
+    case 9:
+        mend_all(story);
         break;
     }
 }
@@ -574,6 +587,7 @@ static uint64_t play(uint64_t seed, bool is_traced)
         strike(&story);
     }
     world_disk_set_full(world, 0, false);
+    mend_all(&story);
     world_run_for(world, 400 * CORE_S);
     note_kept(&story);
     if (is_traced && getenv("JOURNAL_SEED") != NULL) {
