@@ -77,6 +77,8 @@ void core_task_drop_returned(struct core *core, struct core_task *task);
 bool core_task_is_own_end(uint32_t end);
 /* Gone for good: no longer counted, freed. */
 void core_attempt_free(struct core *core, struct core_attempt *attempt);
+/* No longer counted, but known: it is lost, or has answered for good. */
+void core_attempt_put_aside(struct core *core, struct core_attempt *attempt);
 /* Its peer is lost, or does not have it. */
 void core_attempt_lost(struct core *core, struct core_attempt *attempt);
 /* A lost one is found to be there still. */

@@ -211,9 +211,8 @@ static struct core_keeping *keeping_new(struct core_task *task, const struct cor
     return keeping;
 }
 
-void core_journal_result(struct core *core, struct core_task *task,
-                         const struct core_attempt *attempt, enum wire_refusal refusal,
-                         const struct wire_result *result)
+void core_journal_result(struct core *core, struct core_task *task, struct core_attempt *attempt,
+                         enum wire_refusal refusal, const struct wire_result *result)
 {
     if (!core_task_move(core, task, CORE_TASK_ON_KEEP)) {
         return;
@@ -228,6 +227,9 @@ void core_journal_result(struct core *core, struct core_task *task,
     job->n_keeping++;
     job->keeping_bytes += kept->out.inlined.n + kept->err.inlined.n;
     core->journal.n_keeping++;
+    if (attempt != NULL) { /* the disk takes its time; the executor's core need not wait for it */
+        core_attempt_put_aside(core, attempt);
+    }
     struct core_entry *entry = entry_new(CORE_RECORD_RESULT, job->id);
     entry->task = task->number;
     say_or_wait(core, entry);

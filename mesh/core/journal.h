@@ -25,9 +25,8 @@ void core_journal_task(struct core *core, struct core_job *job, const struct wir
 /* All of them came: the job is kept once this is on disk. */
 void core_journal_complete(struct core *core, struct core_job *job);
 /* The task's one result: it is KEEPING, and core_task_kept() follows once that is on disk. */
-void core_journal_result(struct core *core, struct core_task *task,
-                         const struct core_attempt *attempt, enum wire_refusal refusal,
-                         const struct wire_result *result);
+void core_journal_result(struct core *core, struct core_task *task, struct core_attempt *attempt,
+                         enum wire_refusal refusal, const struct wire_result *result);
 /* Whether the result that is kept came from this attempt. */
 bool core_journal_is_of(const struct core_task *task, const struct core_attempt *attempt);
 /* It is kept, or nobody wants it any more: its executor may forget it. */

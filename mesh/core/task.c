@@ -545,8 +545,7 @@ void core_task_requeue(struct core *core, struct core_task *task)
     core_job_update(core, task->job);
 }
 
-/* No longer counted, but known. */
-static void put_aside(struct core *core, struct core_attempt *attempt)
+void core_attempt_put_aside(struct core *core, struct core_attempt *attempt)
 {
     if (!attempt->is_lost) {
         count_out(core, attempt);
@@ -560,7 +559,7 @@ void core_attempt_lost(struct core *core, struct core_attempt *attempt)
     struct core_task *task = attempt->task;
     struct core_peer *peer = attempt->site->peer;
     if (task->state == CORE_TASK_KEEPING && !attempt->is_cancelled) {
-        put_aside(core, attempt); /* its result is here */
+        core_attempt_put_aside(core, attempt); /* its result is here */
         return;
     }
     if (task->returned != NULL && task->returned->attempt == attempt) {
@@ -580,7 +579,7 @@ void core_attempt_lost(struct core *core, struct core_attempt *attempt)
     if (task->streams != NULL) {
         memcpy(task->streams->lost_on, peer->name, sizeof(peer->name));
     }
-    put_aside(core, attempt);
+    core_attempt_put_aside(core, attempt);
     trim_lost(core, task);
     if (task->job->is_once) {
         core_task_give_up(core, task, WIRE_END_LOST, WIRE_REFUSAL_NONE,
