@@ -55,7 +55,8 @@ struct wire_attempt_id {
     X(BANNED, 11, "banned")                                                                        \
     X(SILENT, 12, "silent too long")                                                               \
     X(OFF_LINK, 13, "not on this link")                                                            \
-    X(TIMEOUT, 14, "handshake timed out")
+    X(TIMEOUT, 14, "handshake timed out")                                                          \
+    X(IDLE, 15, "not needed now") /* a large mesh: it has others to talk to, and so has the peer */
 
 /* How an attempt ended. */
 #define WIRE_ENDS(X)                                                                               \
@@ -221,21 +222,30 @@ struct wire_beat {        /* sent each interval; any valid frame counts as one *
     uint32_t free;        /* of these idle */
     uint32_t n_queued;    /* attempts accepted and not begun, of all submitters */
     uint32_t n_running;
+    bool is_spare; /* the sender would not miss this session */
 };
 
 struct wire_beat_ack {
     uint64_t token;
 };
 
-struct wire_peer_entry { /* a peer the sender has a proved session with */
+struct wire_peer_entry { /* a peer the sender has a proved session with, or heard of */
     struct wire_key key;
     struct slice name;
     struct wire_slices addresses; /* "HOST:PORT", at most WIRE_PEER_ADDRESSES_MAX */
+    uint64_t version;             /* of what follows; raised by that peer alone. 0: none follows */
+    bool is_gone;                 /* somebody lost it; it is up again under a higher version */
+    uint32_t cores;               /* offered, when that was told last */
+    struct slice arch;
 };
 
 struct wire_peers {
     const struct wire_peer_entry *items;
     uint32_t n;
+};
+
+struct wire_peers_sum { /* what the sender heard of others, in short: what differs is sent back */
+    struct slice sums; /* WIRE_PEERS_SUMS numbers of 8 bytes, big end first */
 };
 
 struct wire_want {    /* submitter to executor: what waits for it */
@@ -569,6 +579,7 @@ struct wire_job_kept { /* daemon: all of a detached job is on disk. It needs its
     X(BLOB_WANT, 21, wire_blob_want, blob_want)                                                    \
     X(BLOB_DATA, 22, wire_blob_data, blob_data)                                                    \
     X(BLOB_REFUSE, 23, wire_blob_refuse, blob_refuse)                                              \
+    X(PEERS_SUM, 24, wire_peers_sum, peers_sum)                                                    \
     X(CLIENT_HELLO, 64, wire_client_hello, client_hello)                                           \
     X(DAEMON_HELLO, 65, wire_daemon_hello, daemon_hello)                                           \
     X(SUBMIT, 66, wire_submit, submit)                                                             \

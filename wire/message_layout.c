@@ -165,6 +165,7 @@ static const struct wire_field fields_wire_beat[] = {
     RANGE(wire_beat, free, 0, WIRE_CORES_MAX),
     U32(wire_beat, n_queued),
     U32(wire_beat, n_running),
+    {LATER(wire_beat, is_spare, bool, BOOL), .max = 1},
 };
 LAYOUT(wire_beat, "beat");
 
@@ -175,6 +176,10 @@ static const struct wire_field fields_wire_peer_entry[] = {
     KEY(wire_peer_entry, key),
     TEXT(wire_peer_entry, name, WIRE_NAME_BYTES_MAX),
     TEXTS(wire_peer_entry, addresses, WIRE_PEER_ADDRESSES_MAX, WIRE_ADDRESS_BYTES_MAX),
+    {LATER(wire_peer_entry, version, uint64_t, U64), .max = UINT64_MAX},
+    {LATER(wire_peer_entry, is_gone, bool, BOOL), .max = 1},
+    {LATER(wire_peer_entry, cores, uint32_t, U32), .max = WIRE_CORES_MAX},
+    {LATER(wire_peer_entry, arch, struct slice, TEXT), .max = WIRE_ARCH_BYTES_MAX},
 };
 LAYOUT(wire_peer_entry, "peer_entry");
 
@@ -182,6 +187,11 @@ static const struct wire_field fields_wire_peers[] = {
     ITEMS(wire_peers, "peers", , wire_peer_entry, WIRE_PEERS_MAX),
 };
 LAYOUT(wire_peers, "peers");
+
+static const struct wire_field fields_wire_peers_sum[] = {
+    BYTES(wire_peers_sum, sums, 8 * WIRE_PEERS_SUMS),
+};
+LAYOUT(wire_peers_sum, "peers_sum");
 
 static const struct wire_field fields_wire_want[] = {
     U32(wire_want, n_tasks),

@@ -102,8 +102,8 @@ START_TEST(values_have_their_texts_and_unknown_ones_say_so)
     ck_assert_str_eq(wire_message_name(0), "unknown");
     ck_assert_str_eq(wire_message_name(63), "unknown");
     ck_assert_str_eq(wire_message_name(UINT32_MAX), "unknown");
-    ck_assert_str_eq(wire_reason_text(WIRE_REASON_TIMEOUT), "handshake timed out");
-    ck_assert_str_eq(wire_reason_text(WIRE_REASON_TIMEOUT + 1), "unknown");
+    ck_assert_str_eq(wire_reason_text(WIRE_REASON_IDLE), "not needed now");
+    ck_assert_str_eq(wire_reason_text(WIRE_REASON_IDLE + 1), "unknown");
     ck_assert_str_eq(wire_end_text(WIRE_END_LOST), "lost");
     ck_assert_str_eq(wire_refusal_text(WIRE_REFUSAL_BUSY), "busy");
     ck_assert_str_eq(wire_peer_state_text(WIRE_PEER_DOWN), "down");
@@ -233,8 +233,12 @@ static const struct slice one_env[] = {{(const uint8_t *)"A=b", 3}};
 static const struct wire_attempt_id two_ids[] = {ID, {.job = 1, .task = 2, .number = 4}};
 static const struct wire_file one_file[] = {
     {.path = {(const uint8_t *)"bin/p", 5}, .mode = 0755, .bytes = 1ull << 32}};
-static struct wire_peer_entry one_peer[] = {
-    {.name = {(const uint8_t *)"h\xc3\xa9", 3}, .addresses = {one_address, 1}}};
+static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa9", 3},
+                                             .addresses = {one_address, 1},
+                                             .version = 7,
+                                             .is_gone = true,
+                                             .cores = 256,
+                                             .arch = {(const uint8_t *)"x32", 3}}};
 
 #define SPEC                                                                                       \
     {                                                                                              \
@@ -254,10 +258,10 @@ static const struct {
     {{.type = WIRE_MESSAGE_OK}, "91 55"},
     {{.type = WIRE_MESSAGE_GOODBYE, .goodbye = {3, {(const uint8_t *)"no", 2}}}, "93 01 03 a26e6f"},
     {{.type = WIRE_MESSAGE_BEAT,
-      .beat = {UINT64_C(0x0102030405060708), 500, 16, 5, 256, UINT32_MAX}},
-     "97 02 cf0102030405060708 cd01f4 10 05 cd0100 ceffffffff"},
+      .beat = {UINT64_C(0x0102030405060708), 500, 16, 5, 256, UINT32_MAX, true}},
+     "98 02 cf0102030405060708 cd01f4 10 05 cd0100 ceffffffff c3"},
     {{.type = WIRE_MESSAGE_PEERS, .peers = {one_peer, 1}},
-     "92 04 91 93 " KEY_HEX "a368c3a9 91 a75b3a3a315d3a39"},
+     "92 04 91 97 " KEY_HEX "a368c3a9 91 a75b3a3a315d3a39 07 c3 cd0100 a3783332"},
     {{.type = WIRE_MESSAGE_JOB, .job = {255, SPEC}}, "93 07 ccff " SPEC_HEX},
     {{.type = WIRE_MESSAGE_TASK,
       .task = {.id = ID, .argv = {two_words, 2}, .has_input = true, .input_bytes = 128}},

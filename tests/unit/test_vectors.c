@@ -233,9 +233,9 @@ START_TEST(a_second_reading_arrives_at_the_same_session)
                              "\x91\x93\1\1\xa3"
                              "bye",
                              8);
-        } else { /* [[2, 0, 500, 8, 2, 3, 6]] */
-            ck_assert_uint_eq(n, 64 + 11);
-            ck_assert_mem_eq(plain + 64, "\x91\x97\2\0\xcd\1\xf4\x08\2\3\6", 11);
+        } else { /* [[2, 0, 500, 8, 2, 3, 6, false]] */
+            ck_assert_uint_eq(n, 64 + 12);
+            ck_assert_mem_eq(plain + 64, "\x91\x98\2\0\xcd\1\xf4\x08\2\3\6\xc2", 12);
         }
     }
     put("mesh tag", 9);
