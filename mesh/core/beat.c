@@ -84,6 +84,7 @@ static void send_beat(struct core *core, struct core_peer *peer)
         .free = cores > core->cores_used ? cores - core->cores_used : 0,
         .n_queued = core->n_queued,
         .n_running = core->n_running,
+        .is_spare = !core_sparse_keeps(core, peer),
     };
     core_send(core, peer, &message);
     core_timer_set(core, &peer->beat_timer, core->now_ns + peer->beat_ms * CORE_MS);
@@ -92,7 +93,7 @@ static void send_beat(struct core *core, struct core_peer *peer)
 static void beat_fire(struct core *core, struct core_timer *timer)
 {
     struct core_peer *peer = CONTAINER_OF(timer, struct core_peer, beat_timer);
-    if (peer->link != NULL) {
+    if (peer->link != NULL && !core_sparse_dismiss(core, peer)) {
         send_beat(core, peer);
     }
 }
@@ -132,6 +133,7 @@ void core_beat_on_beat(struct core *core, struct core_peer *peer, const struct w
     struct wire_message message = {.type = WIRE_MESSAGE_BEAT_ACK};
     message.beat_ack.token = beat->token;
     core_send(core, peer, &message);
+    peer->is_spare_there = beat->is_spare;
     uint32_t ms = beat->interval_ms;
     ms = ms < CORE_BEAT_BUSY_MS ? CORE_BEAT_BUSY_MS : ms < CORE_BEAT_MS_MAX ? ms : CORE_BEAT_MS_MAX;
     if (ms != peer->their_beat_ms) {

@@ -240,9 +240,12 @@ struct core_counts core_counts(const struct core *core)
         .n_records_said = core->journal.n_said,
         .n_records_failed = core->journal.n_failed,
         .n_keeping = core->journal.n_keeping,
+        .is_sparse = core->is_sparse,
     };
     table_for_each (entry, &core->peers) {
-        counts.n_held_ended += LIST_ENTRY(entry, struct core_peer, by_key)->n_ended;
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        counts.n_held_ended += peer->n_ended;
+        counts.n_peers_known += peer->state == CORE_PEER_KNOWN;
     }
     table_for_each (entry, &core->blobs) {
         counts.n_blob_refs += LIST_ENTRY(entry, struct core_blob, by_hash)->n_refs;

@@ -207,6 +207,8 @@ struct core *core_new(const struct core_config *config)
     core->next_cell = 1;
     init_lists(core);
     core_peer_new_self(core);
+    core_gossip_init(core);
+    core_sparse_init(core);
     core_exec_init(core);
     core_job_init(core);
     core_journal_init(core);

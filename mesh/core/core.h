@@ -59,12 +59,13 @@ void core_check(const struct core *core);
 
 /* What is held: for leak checks in tests and the simulator. */
 struct core_counts {
-    uint32_t n_peers, n_peers_up, n_links, n_dials, n_clients;
+    uint32_t n_peers, n_peers_up, n_peers_known, n_links, n_dials, n_clients;
     uint32_t n_jobs, n_tasks, n_attempts;                          /* as submitter */
     uint32_t n_held_queued, n_held_running, n_held_ended, n_cells; /* as executor */
     uint32_t cores_used, n_blob_refs;
     /* Of the journal: said and not answered; to be said again; results of tasks among these. */
     uint32_t n_records_said, n_records_failed, n_keeping;
+    bool is_sparse; /* a large mesh: sessions with some */
 };
 struct core_counts core_counts(const struct core *core);
 

@@ -131,6 +131,17 @@ struct core_peer {
     uint64_t heard_ns, busy_ns, token, token_ns, rtt_ns;
     bool has_rtt;
 
+    /* a large mesh */
+    uint64_t score;      /* how close to us; the same seen from there */
+    uint64_t version;    /* of what is known of it by hearsay; 0: nothing */
+    uint64_t told_ns;    /* when that was new */
+    uint64_t spare_ns;   /* since when we do not need its session; 0: we do */
+    uint64_t sum_ns;     /* when its sums were last answered */
+    bool is_gone;        /* by hearsay */
+    bool is_spare_there; /* it does not need the session */
+    bool is_sought;      /* dialled because tasks wait */
+    struct list news;    /* in core.news, when neighbours are to be told */
+
     /* as executor of our tasks */
     struct wire_credit credit;
     uint32_t n_placed, cores_placed; /* attempts that count against the credit */
@@ -433,6 +444,12 @@ struct core {
     struct list contacts;
     uint64_t next_dial, next_token;
     uint64_t gossip_ns; /* when the next dial to somebody only heard of is due */
+
+    bool is_sparse;      /* too many peers for sessions with all */
+    uint32_t n_believed; /* believed up, ourselves included, when last counted */
+    uint64_t score_min;  /* of those chosen */
+    struct list news;    /* of core_peer.news */
+    struct core_timer sparse_timer, news_timer, sums_timer;
 
     struct table jobs, clients;
     struct list ready, spare, startup;

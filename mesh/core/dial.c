@@ -76,12 +76,16 @@ static uint64_t pause_ns(struct core *core, uint32_t n_rounds, uint64_t max_ns)
 
 static void round_over(struct core *core, struct core_peer *peer)
 {
+    peer->is_sought = false;
+    if (peer->state == CORE_PEER_KNOWN) {
+        core_peer_move(core, peer, CORE_PEER_ON_GIVE_UP); /* as far as we can see */
+    }
     uint64_t since = peer->lost_ns > peer->known_ns ? peer->lost_ns : peer->known_ns;
     bool is_fresh = peer->lost_ns > 0 && core->now_ns - peer->lost_ns < CORE_REDIAL_FAST_NS;
     bool is_hearsay = !peer->was_up && !has_source(peer, CORE_SOURCE_MDNS) &&
                       !has_source(peer, CORE_SOURCE_REMEMBERED);
     bool is_stale = core->now_ns - since > CORE_FORGET_NS && !has_source(peer, CORE_SOURCE_MDNS);
-    if (is_stale || (is_hearsay && peer->n_rounds >= GOSSIP_ROUNDS_MAX)) {
+    if (is_stale || (is_hearsay && peer->n_rounds >= GOSSIP_ROUNDS_MAX && !core->is_sparse)) {
         peer->n_addresses = 0;
         core_peer_maybe_forget(core, peer);
         return;
@@ -89,6 +93,7 @@ static void round_over(struct core *core, struct core_peer *peer)
     uint64_t in_ns =
         is_fresh ? CORE_REDIAL_NS : pause_ns(core, peer->n_rounds++, CORE_REDIAL_MAX_NS);
     core_dial_start(core, peer, in_ns);
+    core_sparse_changed(core);
 }
 
 static void emit_dial(struct core *core, struct core_peer *peer, struct core_contact *contact,
@@ -125,7 +130,7 @@ static void dial_free(struct core *core, struct core_dial *dial)
 static bool may_dial(const struct core *core, const struct core_peer *peer)
 {
     return !peer->is_self && !core->is_stopping && peer->link == NULL &&
-           peer->state != CORE_PEER_CONFLICT;
+           peer->state != CORE_PEER_CONFLICT && core_sparse_wants(core, peer);
 }
 
 static void dial_next(struct core *core, struct core_peer *peer)
@@ -181,6 +186,15 @@ void core_dial_start(struct core *core, struct core_peer *peer, uint64_t in_ns)
         peer->i_address = 0;
     }
     dial_next(core, peer);
+}
+
+void core_dial_heard_of(struct core *core, struct core_peer *peer)
+{
+    uint64_t at_ns = core->gossip_ns > core->now_ns ? core->gossip_ns : core->now_ns;
+    if (may_dial(core, peer) && peer->n_addresses > 0) {
+        core->gossip_ns = at_ns + CORE_S / CORE_GOSSIP_PER_S;
+        core_dial_start(core, peer, at_ns - core->now_ns);
+    }
 }
 
 void core_dial_stop(struct core *core, struct core_peer *peer)
@@ -285,10 +299,14 @@ void core_dial_on_found(struct core *core, const struct core_event *event)
     for (uint32_t i = 0; i < addresses->n; i++) {
         core_dial_add_address(peer, addresses->items[i], source);
     }
+    if (!core->is_sparse && core->peers.n > CORE_DENSE_MAX) {
+        core_sparse_run(core);
+    }
     if (peer->state != CORE_PEER_REFUSED) {
         peer->n_rounds = 0;
         core_dial_start(core, peer, 0);
     }
+    core_sparse_changed(core);
 }
 
 void core_dial_on_lost(struct core *core, const struct wire_key *key)
@@ -316,6 +334,7 @@ static void peer_dial_failed(struct core *core, struct core_peer *peer,
     }
     if (is_for_good(reason)) {
         core_text_set(peer->detail, sizeof(peer->detail), slice_str(wire_reason_text(reason)));
+        peer->is_sought = false;
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
         core_dial_stop(core, peer);
         core_dial_start(core, peer, CORE_REDIAL_MAX_NS / 5);

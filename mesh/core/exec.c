@@ -320,6 +320,7 @@ void core_exec_set_cores(struct core *core, uint32_t cores)
     core->is_credit_due = true;
     core_place_peer_changed(core, core->self);
     core_beat_all(core);
+    core_gossip_self_changed(core);
 }
 
 static void renew_fire(struct core *core, struct core_timer *timer)

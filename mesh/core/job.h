@@ -89,6 +89,10 @@ void core_result_ack(struct core *core, struct core_peer *peer, const struct wir
 /* place.c */
 void core_place_run(struct core *core);
 void core_want_run(struct core *core);
+/* Whether a job whose tasks wait could run there, as far as is known. */
+bool core_place_could_take(const struct core *core, const struct core_peer *peer);
+/* Cores that waiting tasks would occupy. */
+uint64_t core_place_cores_waiting(const struct core *core);
 /* Whether it can take tasks at all changed. */
 void core_place_peer_changed(struct core *core, struct core_peer *peer);
 /* Its credit or what is placed there changed. */

@@ -34,6 +34,22 @@
 #define CORE_GOSSIP_PER_S    20u             /* dials to peers only heard of */
 #define CORE_REST_NS         (5 * CORE_S)    /* of a peer that could not start a task */
 
+/* --- large meshes (sparse.c, gossip.c) ---------------------------------------------------------
+ */
+
+#define CORE_DENSE_MAX     64u             /* peers, ourselves included: each with each */
+#define CORE_DENSE_AGAIN   56u             /* fewer than in between: no flapping */
+#define CORE_CHOSEN        32u             /* others above that */
+#define CORE_SPARE_NS      (30 * CORE_S)   /* a session that neither side needs is closed */
+#define CORE_REVIEW_NS     (100 * CORE_MS) /* changes are gathered before sessions follow */
+#define CORE_SEEK_MAX      2u              /* more peers dialled per 100 ms while tasks wait */
+#define CORE_SEEK_JOBS_MAX 16u             /* looked at for each of them */
+#define CORE_NEWS_NS       (50 * CORE_MS)  /* news is gathered before it is told */
+#define CORE_NEWS_FANOUT   6u              /* neighbours told: 1 - e^-6 of all hear it so */
+#define CORE_SUMS_NS       (10 * CORE_S)   /* what was heard is compared with a neighbour */
+#define CORE_TELL_SELF_NS  (1800 * CORE_S) /* at least so often we say that we are there */
+#define CORE_TOLD_NS       (4500 * CORE_S) /* who did not for that long is gone */
+
 /* --- submitter ---------------------------------------------------------------------------------
  */
 

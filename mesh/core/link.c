@@ -138,6 +138,8 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
     peer->was_up = true;
     peer->is_inventoried = false;
     peer->n_rounds = 0;
+    peer->spare_ns = peer->sum_ns = 0;
+    peer->is_sought = peer->is_spare_there = false;
     if (peer->address[0] != '\0') {
         core_dial_add_address(peer, event->link_up.address, CORE_SOURCE_PROVED);
         remember(core, peer);
@@ -240,6 +242,8 @@ static void peer_cut(struct core *core, struct core_peer *peer, enum wire_reason
         core_peer_move(core, peer, CORE_PEER_ON_CLONE);
         core_text_set(peer->detail, sizeof(peer->detail),
                       slice_str("it says that two live daemons share one key"));
+    } else if (reason == WIRE_REASON_IDLE && peer->n_placed == 0 && peer->n_open == 0) {
+        core_sparse_dismissed(core, peer);
     } else if (is_final(reason)) {
         core_text_set(peer->detail, sizeof(peer->detail), slice_str(wire_reason_text(reason)));
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);

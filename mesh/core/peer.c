@@ -42,6 +42,8 @@ static struct core_peer *peer_new(struct core *core, const struct wire_key *key)
     peer->rest_timer.fire = rest_fire;
     core_dial_init(peer);
     core_beat_init(peer);
+    peer->score = core->self != NULL ? core_sparse_score(&core->self->key, key) : 0;
+    list_init(&peer->news);
     list_init(&peer->placed);
     list_init(&peer->past);
     list_init(&peer->spare);
@@ -96,11 +98,13 @@ static void peer_stop_timers(struct core *core, struct core_peer *peer)
 
 void core_peer_maybe_forget(struct core *core, struct core_peer *peer)
 {
-    bool is_used = peer->is_self || peer->link != NULL || peer->n_addresses > 0 ||
-                   !list_is_empty(&peer->dials) || !list_is_empty(&peer->placed) ||
-                   !list_is_empty(&peer->past) || !list_is_empty(&peer->fetches) ||
-                   !list_is_empty(&peer->held) || !list_is_empty(&peer->xjobs) ||
-                   core_peer_is_here(peer) || peer->state == CORE_PEER_CONFLICT;
+    bool is_used =
+        peer->is_self || peer->link != NULL || peer->n_addresses > 0 ||
+        !list_is_empty(&peer->dials) || !list_is_empty(&peer->placed) ||
+        !list_is_empty(&peer->past) || !list_is_empty(&peer->fetches) ||
+        !list_is_empty(&peer->held) || !list_is_empty(&peer->xjobs) || core_peer_is_here(peer) ||
+        peer->state == CORE_PEER_CONFLICT || peer->state == CORE_PEER_KNOWN ||
+        (core->is_sparse && peer->version > 0 && core->now_ns - peer->told_ns < CORE_TOLD_NS);
     if (is_used) {
         return;
     }
@@ -116,6 +120,7 @@ void core_peer_maybe_forget(struct core *core, struct core_peer *peer)
     }
     peer_stop_timers(core, peer);
     core_place_forget_peer(core, peer);
+    list_remove(&peer->news);
     table_remove(&core->peers, &peer->by_key);
     core_bury(core, &peer->grave, peer_free);
     core->are_peers_changed = true;
@@ -174,7 +179,8 @@ bool core_peer_is_here(const struct core_peer *peer)
 }
 
 /* What a new state calls for, whatever led to it. */
-static void act_on_state(struct core *core, struct core_peer *peer, enum core_peer_cause cause)
+static void act_on_state(struct core *core, struct core_peer *peer, enum core_peer_cause cause,
+                         bool was_here)
 {
     switch ((enum core_peer_state)peer->state) {
     case CORE_PEER_LOST:
@@ -196,15 +202,20 @@ static void act_on_state(struct core *core, struct core_peer *peer, enum core_pe
         }
         break;
     case CORE_PEER_NEW:
+    case CORE_PEER_KNOWN:
     case CORE_PEER_SUSPECT:
     case CORE_N_PEER_STATES:
         break;
+    }
+    if (peer->state == CORE_PEER_DOWN && was_here) {
+        core_gossip_lost(core, peer);
     }
 }
 
 bool core_peer_move(struct core *core, struct core_peer *peer, enum core_peer_cause cause)
 {
     unsigned from = peer->state;
+    bool was_here = core_peer_is_here(peer);
     if (!core_move(&core->moves, CORE_MACHINE_PEER, &peer->state, cause)) {
         core_log(core, CORE_LOG_DEBUG, "%s is %s: %s is nothing to it", core_peer_label(peer),
                  core_state_text(CORE_MACHINE_PEER, from),
@@ -216,8 +227,9 @@ bool core_peer_move(struct core *core, struct core_peer *peer, enum core_peer_ca
                  core_state_text(CORE_MACHINE_PEER, peer->state),
                  core_cause_text(CORE_MACHINE_PEER, cause));
         core->are_peers_changed = true;
+        core_sparse_changed(core);
     }
-    act_on_state(core, peer, cause);
+    act_on_state(core, peer, cause, was_here);
     core_place_peer_changed(core, peer);
     return true;
 }
@@ -251,6 +263,7 @@ enum wire_peer_state core_peer_wire_state(const struct core_peer *peer)
 {
     switch ((enum core_peer_state)peer->state) {
     case CORE_PEER_UP:
+    case CORE_PEER_KNOWN:
         return WIRE_PEER_UP;
     case CORE_PEER_SUSPECT:
     case CORE_PEER_LOST:
@@ -287,6 +300,9 @@ void core_peer_deliver(struct core *core, struct core_peer *peer,
         return;
     case WIRE_MESSAGE_PEERS:
         core_gossip_on_peers(core, &message->peers);
+        return;
+    case WIRE_MESSAGE_PEERS_SUM:
+        core_gossip_on_sum(core, peer, &message->peers_sum);
         return;
     case WIRE_MESSAGE_BLOB_WANT:
         core_blob_on_want(core, peer, &message->blob_want);

@@ -42,6 +42,8 @@ void core_dial_add_address(struct core_peer *peer, struct slice address, unsigne
 /* Begins a round of dials now, or in `in_ns`; nothing when a session stands. */
 void core_dial_start(struct core *core, struct core_peer *peer, uint64_t in_ns);
 void core_dial_stop(struct core *core, struct core_peer *peer);
+/* Begins a round when its turn comes: so many peers a second that were only heard of. */
+void core_dial_heard_of(struct core *core, struct core_peer *peer);
 /* A dial became a link: forgets it. */
 void core_dial_done(struct core *core, uint64_t dial, struct core_peer *peer);
 void core_dial_init(struct core_peer *peer);
@@ -72,7 +74,35 @@ void core_beat_hurry(struct core *core, struct core_peer *peer);
 void core_beat_all(struct core *core);
 
 /* gossip.c */
+void core_gossip_init(struct core *core);
 void core_gossip_link_up(struct core *core, struct core_peer *peer);
+/* We had a session with it, and it is down. */
+void core_gossip_lost(struct core *core, struct core_peer *peer);
+/* What we say of ourselves changed. */
+void core_gossip_self_changed(struct core *core);
+/* The mesh is a large one from now on. */
+void core_gossip_grown(struct core *core);
 void core_gossip_on_peers(struct core *core, const struct wire_peers *peers);
+void core_gossip_on_sum(struct core *core, struct core_peer *from,
+                        const struct wire_peers_sum *sum);
+
+/* sparse.c */
+void core_sparse_init(struct core *core);
+/* Who is believed up changed, or tasks wait: whom to hold sessions with is looked at soon. */
+void core_sparse_changed(struct core *core);
+/* The same, now. */
+void core_sparse_run(struct core *core);
+/* Whether it is to be dialled. */
+bool core_sparse_wants(const struct core *core, const struct core_peer *peer);
+/* Whether its session is needed. */
+bool core_sparse_keeps(const struct core *core, const struct core_peer *peer);
+/* To be called each beat. True: nobody has needed the session for long, and it is closed. */
+bool core_sparse_dismiss(struct core *core, struct core_peer *peer);
+/* Its session, not needed, is gone. */
+void core_sparse_dismissed(struct core *core, struct core_peer *peer);
+/* How close two peers are: the same in either order, evenly spread. Pure, like those below. */
+uint64_t core_sparse_score(const struct wire_key *a, const struct wire_key *b);
+uint64_t core_sparse_key_hash(const struct wire_key *key);
+uint64_t core_sparse_mix(uint64_t x);
 
 #endif

@@ -19,12 +19,16 @@ static bool is_any_meant(const struct core_peer *peer, char *const *texts, uint3
     return false;
 }
 
+static bool is_fit(const struct core_job *job, const struct core_peer *peer)
+{
+    return (job->spec.arch.n == 0 || slice_eq_str(job->spec.arch, peer->arch)) &&
+           (job->n_on == 0 || is_any_meant(peer, job->on, job->n_on)) &&
+           !is_any_meant(peer, job->except, job->n_except);
+}
+
 static void judge_fit(const struct core_job *job, struct core_site *site)
 {
-    const struct core_peer *peer = site->peer;
-    site->fits = (job->spec.arch.n == 0 || slice_eq_str(job->spec.arch, peer->arch)) &&
-                 (job->n_on == 0 || is_any_meant(peer, job->on, job->n_on)) &&
-                 !is_any_meant(peer, job->except, job->n_except);
+    site->fits = is_fit(job, site->peer);
 }
 
 struct core_site *core_site_get(struct core *core, struct core_job *job, struct core_peer *peer)
@@ -105,6 +109,54 @@ bool core_site_is_open(const struct core_site *site)
     return site->fits && site->refusal == WIRE_REFUSAL_NONE &&
            site->job->spec.cores <= site->peer->cores && !core_site_is_napping(site);
 }
+
+/* --- who could, if there were a session --------------------------------------------------------
+ */
+
+/* Makes no site: there may be many peers. */
+static bool could_take(const struct core_job *job, const struct core_peer *peer)
+{
+    struct table_entry *entry = table_find(&job->by_peer, &peer->key);
+    return entry != NULL ? core_site_is_open(LIST_ENTRY(entry, struct core_site, by_peer))
+                         : job->spec.cores <= peer->cores && is_fit(job, peer);
+}
+
+bool core_place_could_take(const struct core *core, const struct core_peer *peer)
+{
+    unsigned n = 0;
+    list_for_each (node, &core->ready) {
+        if (could_take(LIST_ENTRY(node, struct core_job, ready), peer)) {
+            return true;
+        }
+        if (++n == CORE_SEEK_JOBS_MAX) {
+            break;
+        }
+    }
+    return false;
+}
+
+static uint64_t n_to_place(const struct core_job *job)
+{
+    uint64_t n = job->n_waiting;
+    uint64_t n_out = (uint64_t)job->n_active + job->n_extra;
+    if (job->jobs_max > 0 && n + n_out > job->jobs_max) {
+        n = job->jobs_max > n_out ? job->jobs_max - n_out : 0;
+    }
+    return n;
+}
+
+uint64_t core_place_cores_waiting(const struct core *core)
+{
+    uint64_t n = 0;
+    list_for_each (node, &core->ready) {
+        const struct core_job *job = LIST_ENTRY(node, struct core_job, ready);
+        n += n_to_place(job) * job->spec.cores;
+    }
+    return n;
+}
+
+/* --- the choice --------------------------------------------------------------------------------
+ */
 
 /* Idle cores first, then who has the files already, then the emptiest, then the nearest. */
 static bool is_better(const struct core_job *job, const struct core_site *a,
@@ -201,6 +253,10 @@ static struct prospect prospect_of(struct core *core, struct core_job *job)
     struct prospect prospect = {0};
     table_for_each (entry, &core->peers) {
         struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (peer->state == CORE_PEER_KNOWN) {
+            prospect.n_can += could_take(job, peer);
+            continue;
+        }
         if (!peer->is_self && !core_peer_is_here(peer)) {
             continue;
         }
@@ -307,6 +363,9 @@ void core_place_run(struct core *core)
         core_job_update(core, job);
     }
     core->is_place_due = false;
+    if (core->is_sparse && !list_is_empty(&core->ready)) {
+        core_sparse_changed(core);
+    }
     note_waiting(core);
     core_tail_consider(core);
 }
@@ -320,11 +379,7 @@ static struct wire_want want_of(struct core *core, struct core_peer *peer)
         if (!core_site_is_open(core_site_get(core, job, peer))) {
             continue;
         }
-        uint64_t n = job->n_waiting;
-        uint64_t n_out = (uint64_t)job->n_active + job->n_extra;
-        if (job->jobs_max > 0 && n + n_out > job->jobs_max) {
-            n = job->jobs_max > n_out ? job->jobs_max - n_out : 0;
-        }
+        uint64_t n = n_to_place(job);
         n_tasks += n;
         n_cores += n * job->spec.cores;
     }

@@ -11,6 +11,7 @@
 
 #define CORE_PEER_STATES(X)                                                                        \
     X(NEW, "new")           /* heard of, never proved */                                           \
+    X(KNOWN, "known")       /* up, as others say; no session, and none is needed */                \
     X(UP, "up")             /* a session stands */                                                 \
     X(SUSPECT, "suspect")   /* and has been quiet for longer than it should */                     \
     X(LOST, "lost")         /* the session is cut a moment ago; redialled, its attempts stand */   \
@@ -19,21 +20,31 @@
     X(CONFLICT, "conflict") /* two live daemons with its key */
 
 #define CORE_PEER_CAUSES(X)                                                                        \
-    X(SESSION, "session") /* a session is proved */                                                \
-    X(QUIET, "quiet")     /* nothing heard for the time to suspect */                              \
-    X(HEARD, "heard")     /* a message came */                                                     \
-    X(SILENT, "silent")   /* nothing heard for the time to accuse */                               \
-    X(CUT, "cut")         /* its link ended */                                                     \
-    X(LEFT, "left")       /* it said goodbye, or came back with a new life */                      \
-    X(GIVE_UP, "give up") /* refused the redial, or did not answer it in time */                   \
-    X(REFUSE, "refuse")   /* a dial ended with a reason that another will not mend */              \
-    X(CLONE, "clone")     /* two lives answered at once */                                         \
-    X(EXPIRE, "expire")   /* the conflict is old enough to look again */
+    X(SESSION, "session")     /* a session is proved */                                            \
+    X(TOLD, "told")           /* others say that it is up */                                       \
+    X(TOLD_GONE, "told gone") /* others say that it is not */                                      \
+    X(DISMISS, "dismiss")     /* its session is not needed, and closed */                          \
+    X(QUIET, "quiet")         /* nothing heard for the time to suspect */                          \
+    X(HEARD, "heard")         /* a message came */                                                 \
+    X(SILENT, "silent")       /* nothing heard for the time to accuse */                           \
+    X(CUT, "cut")             /* its link ended */                                                 \
+    X(LEFT, "left")           /* it said goodbye, or came back with a new life */                  \
+    X(GIVE_UP, "give up")     /* refused the redial, or did not answer it in time */               \
+    X(REFUSE, "refuse")       /* a dial ended with a reason that another will not mend */          \
+    X(CLONE, "clone")         /* two lives answered at once */                                     \
+    X(EXPIRE, "expire")       /* the conflict is old enough to look again */
 
 #define CORE_PEER_TABLE(X)                                                                         \
     X(NEW, SESSION, UP)                                                                            \
     X(NEW, REFUSE, REFUSED)                                                                        \
     X(NEW, CLONE, CONFLICT)                                                                        \
+    X(NEW, TOLD, KNOWN)                                                                            \
+    X(KNOWN, SESSION, UP)                                                                          \
+    X(KNOWN, TOLD_GONE, DOWN)                                                                      \
+    X(KNOWN, GIVE_UP, DOWN)                                                                        \
+    X(KNOWN, REFUSE, REFUSED)                                                                      \
+    X(KNOWN, CLONE, CONFLICT)                                                                      \
+    X(UP, DISMISS, KNOWN)                                                                          \
     X(UP, SESSION, UP)                                                                             \
     X(UP, QUIET, SUSPECT)                                                                          \
     X(UP, SILENT, DOWN)                                                                            \
@@ -42,6 +53,7 @@
     X(UP, REFUSE, REFUSED)                                                                         \
     X(UP, CLONE, CONFLICT)                                                                         \
     X(SUSPECT, SESSION, UP)                                                                        \
+    X(SUSPECT, DISMISS, KNOWN)                                                                     \
     X(SUSPECT, HEARD, UP)                                                                          \
     X(SUSPECT, SILENT, DOWN)                                                                       \
     X(SUSPECT, CUT, LOST)                                                                          \
@@ -52,6 +64,7 @@
     X(LOST, GIVE_UP, DOWN)                                                                         \
     X(LOST, REFUSE, REFUSED)                                                                       \
     X(LOST, CLONE, CONFLICT)                                                                       \
+    X(DOWN, TOLD, KNOWN)                                                                           \
     X(DOWN, SESSION, UP)                                                                           \
     X(DOWN, REFUSE, REFUSED)                                                                       \
     X(DOWN, CLONE, CONFLICT)                                                                       \

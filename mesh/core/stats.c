@@ -62,7 +62,8 @@ void core_stats_send_stats(struct core *core, struct core_client *client)
     uint32_t cores = 0;
     table_for_each (entry, &core->peers) {
         const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        bool is_up = peer->state == CORE_PEER_UP || peer->state == CORE_PEER_SUSPECT;
+        bool is_up = peer->state == CORE_PEER_UP || peer->state == CORE_PEER_SUSPECT ||
+                     peer->state == CORE_PEER_KNOWN;
         cores += is_up ? peer->cores : 0;
         n_placed += peer->n_placed;
         const struct core_stats *stats = &peer->stats;

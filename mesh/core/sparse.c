@@ -1,0 +1,233 @@
+/* Whom to hold sessions with. Up to CORE_DENSE_MAX peers everyone with everyone. Above that each
+ * peer chooses CORE_CHOSEN others by a score that both ends reckon alike, and holds besides: those
+ * it works with, those given by --peer, and those that chose it, which say so in their beats. A
+ * session that neither side needs for CORE_SPARE_NS is closed, and its peer is KNOWN.
+ *
+ * When tasks wait that nobody connected takes, more peers are sought, a few at a time. */
+#include <string.h>
+
+#include "mesh/core/job.h"
+#include "mesh/core/peer.h"
+
+/* --- scores ------------------------------------------------------------------------------------
+ */
+
+/* The finalizer of splitmix64 (Vigna, public domain). */
+uint64_t core_sparse_mix(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+uint64_t core_sparse_key_hash(const struct wire_key *key)
+{
+    uint64_t hash = 0;
+    for (unsigned i = 0; i < WIRE_KEY_BYTES; i += 8) {
+        uint64_t word = 0;
+        for (unsigned j = 0; j < 8; j++) {
+            word = word << 8 | key->b[i + j];
+        }
+        hash = core_sparse_mix(hash ^ word);
+    }
+    return hash;
+}
+
+uint64_t core_sparse_score(const struct wire_key *a, const struct wire_key *b)
+{
+    uint64_t x = core_sparse_key_hash(a);
+    uint64_t y = core_sparse_key_hash(b);
+    return core_sparse_mix(core_sparse_mix(x < y ? x : y) ^ (x < y ? y : x));
+}
+
+/* --- who is needed -----------------------------------------------------------------------------
+ */
+
+bool core_sparse_wants(const struct core *core, const struct core_peer *peer)
+{
+    return !core->is_sparse || peer->score >= core->score_min || peer->may_be_off_link ||
+           peer->is_sought || peer->state == CORE_PEER_LOST;
+}
+
+static bool is_working(const struct core_peer *peer)
+{
+    return peer->n_placed > 0 || peer->n_open > 0 || peer->want_sent.n_tasks > 0 ||
+           !list_is_empty(&peer->held) || !list_is_empty(&peer->fetches);
+}
+
+bool core_sparse_keeps(const struct core *core, const struct core_peer *peer)
+{
+    return core_sparse_wants(core, peer) || is_working(peer);
+}
+
+bool core_sparse_dismiss(struct core *core, struct core_peer *peer)
+{
+    if (core_sparse_keeps(core, peer)) {
+        peer->spare_ns = 0;
+        return false;
+    }
+    if (peer->spare_ns == 0) {
+        peer->spare_ns = core->now_ns;
+    }
+    if (!peer->is_spare_there || core->now_ns - peer->spare_ns < CORE_SPARE_NS) {
+        return false;
+    }
+    core_link_close(core, peer->link, WIRE_REASON_IDLE, "");
+    core_sparse_dismissed(core, peer);
+    return true;
+}
+
+void core_sparse_dismissed(struct core *core, struct core_peer *peer)
+{
+    peer->told_ns = core->now_ns;
+    core_peer_move(core, peer, CORE_PEER_ON_DISMISS);
+    core_sparse_changed(core);
+}
+
+/* --- large or not ------------------------------------------------------------------------------
+ */
+
+/* Up as far as we know; strangers until a round of dials failed. */
+static bool is_believed(const struct core_peer *peer)
+{
+    return !peer->is_self &&
+           (core_peer_is_here(peer) || peer->state == CORE_PEER_KNOWN ||
+            (peer->state == CORE_PEER_NEW && peer->n_addresses > 0 && peer->n_rounds == 0));
+}
+
+static bool is_idle_here(const struct core_peer *peer)
+{
+    return peer->link == NULL && list_is_empty(&peer->dials) && !heap_has(&peer->dial_timer.entry);
+}
+
+/* Keeps the highest in order, the lowest of them last. */
+static void rank(uint64_t top[static CORE_CHOSEN], uint64_t score)
+{
+    if (score <= top[CORE_CHOSEN - 1]) {
+        return;
+    }
+    unsigned i = CORE_CHOSEN - 1;
+    for (; i > 0 && top[i - 1] < score; i--) {
+        top[i] = top[i - 1];
+    }
+    top[i] = score;
+}
+
+/* Counts who is believed up; true when the mesh became large or small by that. */
+static bool count(struct core *core)
+{
+    uint64_t top[CORE_CHOSEN] = {0};
+    uint32_t n = 1;
+    table_for_each (entry, &core->peers) {
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (is_believed(peer)) {
+            n++;
+            rank(top, peer->score);
+        }
+    }
+    bool was_sparse = core->is_sparse;
+    core->is_sparse = n > (was_sparse ? CORE_DENSE_AGAIN : CORE_DENSE_MAX);
+    core->score_min = top[CORE_CHOSEN - 1];
+    core->n_believed = n;
+    return core->is_sparse != was_sparse;
+}
+
+/* Begins the dials that are missing, ends those that are not. */
+static void adjust_dials(struct core *core)
+{
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        bool is_wanted = core_sparse_wants(core, peer);
+        if (is_wanted && is_believed(peer) && is_idle_here(peer)) {
+            core_dial_heard_of(core, peer);
+        } else if (!is_wanted && peer->link == NULL) {
+            core_dial_stop(core, peer);
+        }
+    }
+}
+
+/* --- seeking -----------------------------------------------------------------------------------
+ */
+
+/* Cores of those who were asked and did not say yet what they can take. */
+static uint64_t cores_coming(const struct core *core)
+{
+    uint64_t n = 0;
+    table_for_each (entry, &core->peers) {
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        bool is_fresh = peer->link != NULL && !peer->is_inventoried;
+        n += peer->is_sought || is_fresh ? peer->cores : 0;
+    }
+    return n;
+}
+
+/* The most cores first; among equals each submitter has an order of its own. */
+static struct core_peer *best_to_seek(struct core *core)
+{
+    struct core_peer *best = NULL;
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (peer->state != CORE_PEER_KNOWN || peer->is_sought || peer->n_addresses == 0 ||
+            !list_is_empty(&peer->dials)) {
+            continue;
+        }
+        bool is_more = best == NULL || peer->cores > best->cores ||
+                       (peer->cores == best->cores && peer->score > best->score);
+        if (is_more && core_place_could_take(core, peer)) {
+            best = peer;
+        }
+    }
+    return best;
+}
+
+static void seek(struct core *core)
+{
+    uint64_t wanted = core_place_cores_waiting(core);
+    uint64_t coming = cores_coming(core);
+    for (unsigned i = 0; i < CORE_SEEK_MAX && coming < wanted; i++) {
+        struct core_peer *peer = best_to_seek(core);
+        if (peer == NULL) {
+            return;
+        }
+        peer->is_sought = true;
+        coming += peer->cores;
+        core_dial_heard_of(core, peer);
+    }
+}
+
+/* --- the run -----------------------------------------------------------------------------------
+ */
+
+void core_sparse_run(struct core *core)
+{
+    if (count(core)) {
+        core_log(core, CORE_LOG_INFO, "%u peers: sessions with %s", core->n_believed,
+                 core->is_sparse ? "some of them" : "all of them");
+        if (core->is_sparse) {
+            core_gossip_grown(core);
+        }
+    }
+    adjust_dials(core);
+    if (core->is_sparse && !list_is_empty(&core->ready)) {
+        seek(core);
+        core_sparse_changed(core); /* again, while tasks wait */
+    }
+}
+
+static void sparse_fire(struct core *core, struct core_timer *timer)
+{
+    core_sparse_run(core);
+}
+
+void core_sparse_changed(struct core *core)
+{
+    if (!heap_has(&core->sparse_timer.entry) && !core->is_stopping) {
+        core_timer_set(core, &core->sparse_timer, core->now_ns + CORE_REVIEW_NS);
+    }
+}
+
+void core_sparse_init(struct core *core)
+{
+    core->sparse_timer.fire = sparse_fire;
+}
