@@ -178,12 +178,15 @@ START_TEST(a_peer_that_moved_is_told_of_again)
     /* What node 0 tells node 1; the newcomer's links go nowhere and are not counted. */
     uint64_t n_told = world_n_sent(world, 0, WIRE_MESSAGE_PEERS);
     link_up_at(world, 1001, 5, key, "10.0.0.99:7");
+    world_run_for(world, 2 * CORE_NEWS_NS);
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_PEERS), n_told + 1);
     /* The same daemon at the same place is no news. */
     link_up_at(world, 1002, 5, key, "10.0.0.99:7");
+    world_run_for(world, 2 * CORE_NEWS_NS);
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_PEERS), n_told + 1);
     /* At another address it is: node 1 may have no other way to learn it. */
     link_up_at(world, 1003, 5, key, "10.0.0.98:7");
+    world_run_for(world, 2 * CORE_NEWS_NS);
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_PEERS), n_told + 2);
     world_free(world);
 }
