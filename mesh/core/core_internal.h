@@ -135,6 +135,7 @@ struct core_peer {
     uint64_t score;      /* how close to us; the same seen from there */
     uint64_t version;    /* of what is known of it by hearsay; 0: nothing */
     uint64_t told_ns;    /* when that was new */
+    uint64_t failed_ns;  /* when we last could not reach it */
     uint64_t spare_ns;   /* since when we do not need its session; 0: we do */
     uint64_t sum_ns;     /* when its sums were last answered */
     bool is_gone;        /* by hearsay */
@@ -448,6 +449,7 @@ struct core {
     bool is_sparse;      /* too many peers for sessions with all */
     uint32_t n_believed; /* believed up, ourselves included, when last counted */
     uint64_t score_min;  /* of those chosen */
+    uint64_t alone_ns;   /* when the last session was lost; 0: forgiven */
     struct list news;    /* of core_peer.news */
     struct core_timer sparse_timer, news_timer, sums_timer;
 

@@ -77,6 +77,7 @@ static uint64_t pause_ns(struct core *core, uint32_t n_rounds, uint64_t max_ns)
 static void round_over(struct core *core, struct core_peer *peer)
 {
     peer->is_sought = false;
+    peer->failed_ns = core->now_ns;
     if (peer->state == CORE_PEER_KNOWN) {
         core_peer_move(core, peer, CORE_PEER_ON_GIVE_UP); /* as far as we can see */
     }

@@ -134,8 +134,24 @@ void core_gossip_lost(struct core *core, struct core_peer *peer)
     }
     peer->is_gone = true;
     peer->told_ns = core->now_ns;
+    if (n_standing(core) == 0) {
+        core->alone_ns = core->now_ns;
+    }
     if (core->is_sparse) {
         add_news(core, peer);
+    }
+}
+
+/* Others say that they are up, and we could not reach them for a while: that may have passed. */
+static void believe(struct core *core, uint64_t until_ns)
+{
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        bool is_unseen = peer->state == CORE_PEER_NEW ||
+                         (peer->state == CORE_PEER_DOWN && peer->failed_ns <= until_ns);
+        if (core->is_sparse && is_unseen && peer->version > 0 && !peer->is_gone) {
+            core_peer_move(core, peer, CORE_PEER_ON_TOLD);
+        }
     }
 }
 
@@ -145,6 +161,26 @@ void core_gossip_lost(struct core *core, struct core_peer *peer)
 static uint64_t first_version(uint32_t incarnation)
 {
     return (uint64_t)incarnation << 32 | 1;
+}
+
+/* The first session after there was none: it was us who were cut off, and not those that we lost
+ * just before. Who is gone indeed, others will say. */
+static void forgive(struct core *core)
+{
+    uint64_t span_ns = 2 * core->config.dead_after_ns + CORE_BEAT_IDLE_MS * CORE_MS;
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        if (peer->state == CORE_PEER_DOWN && peer->version > 0 &&
+            peer->told_ns + span_ns >= core->alone_ns) {
+            list_remove(&peer->news);
+            peer->is_gone = false;
+        }
+    }
+    core->alone_ns = 0;
+    believe(core, UINT64_MAX);
+    if (core->is_sparse) {
+        core_timer_set(core, &core->sums_timer, core->now_ns + CORE_NEWS_NS);
+    }
 }
 
 /* Ourselves, in a large mesh, and those we have sessions with. */
@@ -183,6 +219,9 @@ void core_gossip_link_up(struct core *core, struct core_peer *peer)
         add_news(core, peer);
     }
     peer->is_announced = true;
+    if (core->alone_ns > 0) {
+        forgive(core);
+    }
     tell_all(core, peer);
 }
 
@@ -361,6 +400,7 @@ static void sums_fire(struct core *core, struct core_timer *timer)
     }
     core_timer_set(core, timer, core->now_ns + CORE_SUMS_NS);
     forget_old(core);
+    believe(core, core->now_ns - CORE_BELIEVE_NS);
     if (core->now_ns - core->self->told_ns >= CORE_TELL_SELF_NS) {
         core->self->told_ns = core->now_ns - core_random(core, CORE_TELL_SELF_NS / 8);
         core_gossip_self_changed(core);
@@ -398,8 +438,6 @@ void core_gossip_grown(struct core *core)
             continue;
         }
         peer->told_ns = core->now_ns;
-        if (peer->state == CORE_PEER_NEW && !peer->is_gone) {
-            core_peer_move(core, peer, CORE_PEER_ON_TOLD);
-        }
     }
+    believe(core, UINT64_MAX);
 }

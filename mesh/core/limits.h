@@ -46,6 +46,7 @@
 #define CORE_SEEK_JOBS_MAX 16u             /* looked at for each of them */
 #define CORE_NEWS_NS       (50 * CORE_MS)  /* news is gathered before it is told */
 #define CORE_NEWS_FANOUT   6u              /* neighbours told: 1 - e^-6 of all hear it so */
+#define CORE_BELIEVE_NS    (60 * CORE_S)   /* not reached, and others say that it is up */
 #define CORE_SUMS_NS       (10 * CORE_S)   /* what was heard is compared with a neighbour */
 #define CORE_TELL_SELF_NS  (1800 * CORE_S) /* at least so often we say that we are there */
 #define CORE_TOLD_NS       (4500 * CORE_S) /* who did not for that long is gone */

@@ -10,8 +10,8 @@
 
 struct world *world_new(uint64_t seed)
 {
-    static const char *const names[WORLD_NODES_MAX] = {"hal",  "lily", "mona", "nick",
-                                                       "otto", "pam",  "quin", "rita"};
+    static const char *const names[] = {"hal",  "lily", "mona", "nick",
+                                        "otto", "pam",  "quin", "rita"};
     struct world *world = mem_alloc_or_die(1, sizeof(*world));
     world->seed = seed;
     world->now_ns = 1000 * CORE_S;
@@ -25,7 +25,11 @@ struct world *world_new(uint64_t seed)
     buf_init(&world->line, 1u << 20);
     for (unsigned i = 0; i < WORLD_NODES_MAX; i++) {
         struct node *node = &world->nodes[i];
-        snprintf(node->name, sizeof(node->name), "%s", names[i]);
+        if (i < ARRAY_LEN(names)) {
+            snprintf(node->name, sizeof(node->name), "%s", names[i]);
+        } else {
+            snprintf(node->name, sizeof(node->name), "p%u", i);
+        }
         snprintf(node->address, sizeof(node->address), "10.0.0.%u:7", i + 1);
         struct core_config *config = &node->config;
         memset(config->key.b, 0x11 * (int)(i + 1), sizeof(config->key.b));
@@ -112,6 +116,7 @@ void world_found(struct world *world, unsigned i, unsigned of)
 void world_start(struct world *world, unsigned i, bool is_found)
 {
     struct node *node = &world->nodes[i];
+    world->n_nodes = i < world->n_nodes ? world->n_nodes : i + 1;
     node->config.now_ns = world->now_ns;
     node->cores = node->config.cores;
     node->core = core_new(&node->config);

@@ -24,7 +24,7 @@
 #include "mesh/core/limits.h"
 #include "wire/base/buf.h"
 
-#define WORLD_NODES_MAX 8
+#define WORLD_NODES_MAX 200
 #define WORLD_TASKS_MAX 200000u
 #define WORLD_CLIENT    7u /* the id of each node's client */
 

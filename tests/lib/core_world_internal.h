@@ -94,7 +94,7 @@ struct world {
     uint64_t now_ns, latency_ns, run_ns, seed;
     struct heap heap;
     struct node nodes[WORLD_NODES_MAX];
-    unsigned n_nodes;
+    unsigned n_nodes; /* the highest that ever lived, and one */
     uint32_t n_running_max;
     enum wire_message_type lost; /* 0: none */
     struct link *links;
