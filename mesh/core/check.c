@@ -149,8 +149,25 @@ static void check_job(const struct core_job *job)
     ensure(job->jobs_max == 0 || n_active - n_fetching + n_extra <= job->jobs_max);
 }
 
+static void check_origin(const struct core *core, const struct core_origin *origin)
+{
+    uint32_t n_peers = 0;
+    uint32_t cores_used = 0;
+    table_for_each (entry, &core->peers) {
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        n_peers += peer->origin == origin;
+        cores_used += peer->origin == origin ? peer->cores_used : 0;
+    }
+    ensure(n_peers > 0);                      /* 19 */
+    ensure(n_peers == origin->n_peers);       /* 19 */
+    ensure(cores_used == origin->cores_used); /* 19 */
+}
+
 static void check_exec(const struct core *core)
 {
+    table_for_each (entry, &core->origins) {
+        check_origin(core, LIST_ENTRY(entry, struct core_origin, by_text));
+    }
     uint32_t cores_used = 0;
     uint32_t n_running = 0;
     uint32_t n_queued = 0;

@@ -191,6 +191,7 @@ static void init_lists(struct core *core)
     table_init(&core->clients, sizeof(uint64_t), seed);
     table_init(&core->xjobs, sizeof(struct core_xjob_key), seed);
     table_init(&core->held, sizeof(struct core_held_key), seed);
+    table_init(&core->origins, CORE_ORIGIN_BYTES, seed);
     table_init(&core->blobs, sizeof(struct wire_hash), seed);
 }
 
@@ -236,6 +237,7 @@ struct core *core_free(struct core *core)
     table_done(&core->xjobs);
     table_done(&core->held);
     table_done(&core->blobs);
+    table_done(&core->origins);
     arena_done(&core->letter_arena);
     heap_done(&core->timers);
     return mem_free(core);

@@ -36,7 +36,8 @@ struct core_config {
     /* End this long after the last client and job; 0: never. Such a daemon has been started for a
      * client: its first jobs wait for a peer, CORE_STARTUP_NS at most. */
     uint64_t exit_idle_ns;
-    bool is_for_own; /* others get no cores: another daemon on this host offers them */
+    bool is_open_mesh; /* anybody may join: cores are shared among source addresses, then keys */
+    bool is_for_own;   /* others get no cores: another daemon on this host offers them */
     /* The shell has a disk that keeps records (effect.h): detached jobs are taken. The first events
      * are then those of the journal, up to JOURNAL_END; only TICK and STOP may come before. */
     bool has_journal;

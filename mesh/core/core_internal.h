@@ -159,6 +159,7 @@ struct core_peer {
     struct core_stats stats;
 
     /* as owner of attempts here */
+    struct core_origin *origin; /* NULL until its first session */
     struct wire_want want;
     struct wire_credit credit_given;
     uint32_t share; /* of our cores, when last reckoned */
@@ -343,8 +344,18 @@ struct core_journal {
     struct core_timer retry_timer, hold_timer;
 };
 
-/* --- executor (exec.c, held.c, exec_recv.c, cell.c, credit.c) ----------------------------------
+/* --- executor (origin.c, exec.c, held.c, exec_recv.c, cell.c, credit.c) -------------------------
  */
+
+#define CORE_ORIGIN_BYTES (WIRE_ADDRESS_BYTES_MAX + 1)
+
+struct core_origin { /* owners that share cores as if they were one */
+    struct table_entry by_text;
+    char text[CORE_ORIGIN_BYTES]; /* an address or a prefix, zeros behind */
+    uint32_t n_peers, cores_used; /* here */
+    uint64_t served;              /* when one of them was last given a core, in starts */
+    uint32_t i_share;             /* while shares are reckoned */
+};
 
 struct core_xjob_key {
     struct wire_key owner;
@@ -467,7 +478,7 @@ struct core {
 
     struct core_journal journal;
 
-    struct table xjobs, held, blobs;
+    struct table xjobs, held, blobs, origins;
     struct list queued, idle_cells;
     uint32_t n_cells, cores_used, n_running, n_queued;
     uint64_t mem_used, next_cell, n_starts;

@@ -160,46 +160,98 @@ static uint32_t demand_of(const struct core_peer *owner)
     return cores == 0 ? 1 : cores < WIRE_CORES_MAX ? (uint32_t)cores : WIRE_CORES_MAX;
 }
 
-/* Each is given what the others leave, as if it wanted everything: an owner whose demand grows
- * needs no message first. */
-static uint32_t share_of(struct core *core, struct core_peer **active, uint32_t *demands,
-                         uint32_t *shares, uint32_t n, uint32_t i_owner)
+/* Those who share, by owner and by origin: parallel arrays. Ourselves come first. */
+struct sharers {
+    struct core_peer **owners;
+    uint32_t *demands;
+    uint32_t *origin_demands, *origin_shares;
+    uint32_t *own_demands, *own_shares; /* of one origin's */
+    uint32_t n, n_origins;
+};
+
+static struct sharers sharers_new(struct core *core)
 {
-    uint32_t demand = demands[i_owner];
-    demands[i_owner] = WIRE_CORES_MAX;
-    core_credit_share(core->config.cores, active[0]->is_self, demands, shares, n);
-    demands[i_owner] = demand;
-    return shares[i_owner];
+    size_t n_max = core->peers.n + 1;
+    return (struct sharers){
+        .owners = core_batch_alloc(core, n_max, sizeof(struct core_peer *)),
+        .demands = core_batch_alloc(core, n_max, sizeof(uint32_t)),
+        .own_demands = core_batch_alloc(core, n_max, sizeof(uint32_t)),
+        .own_shares = core_batch_alloc(core, n_max, sizeof(uint32_t)),
+        .origin_demands = core_batch_alloc(core, n_max, sizeof(uint32_t)),
+        .origin_shares = core_batch_alloc(core, n_max, sizeof(uint32_t)),
+    };
+}
+
+static bool is_origin_in(const struct sharers *sharers, const struct core_peer *owner)
+{
+    const struct core_origin *origin = owner->origin;
+    for (uint32_t i = 0; i < sharers->n; i++) {
+        if (sharers->owners[i]->origin == origin) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_sharer(struct sharers *sharers, struct core_peer *owner, uint32_t demand)
+{
+    if (!is_origin_in(sharers, owner)) {
+        owner->origin->i_share = sharers->n_origins;
+        sharers->origin_demands[sharers->n_origins++] = 0;
+    }
+    sharers->owners[sharers->n] = owner;
+    sharers->demands[sharers->n++] = demand;
+    sharers->origin_demands[owner->origin->i_share] += demand; /* below 2^13 owners * 2^12 */
+}
+
+/* Each is given what the others leave, as if it wanted everything: an owner whose demand grows
+ * needs no message first. Origins share the cores, then the owners of one what it has. */
+static uint32_t share_of(struct core *core, struct sharers *sharers, uint32_t i_owner)
+{
+    const struct core_origin *origin = sharers->owners[i_owner]->origin;
+    uint32_t *demand = &sharers->origin_demands[origin->i_share];
+    uint32_t saved = *demand;
+    *demand = saved - sharers->demands[i_owner] + WIRE_CORES_MAX;
+    core_credit_share(core->config.cores, sharers->owners[0]->is_self, sharers->origin_demands,
+                      sharers->origin_shares, sharers->n_origins);
+    *demand = saved;
+    uint32_t cores = sharers->origin_shares[origin->i_share];
+    uint32_t n = 0;
+    uint32_t i_this = 0;
+    for (uint32_t i = 0; i < sharers->n; i++) {
+        if (sharers->owners[i]->origin == origin) {
+            i_this = i == i_owner ? n : i_this;
+            sharers->own_demands[n++] = i == i_owner ? WIRE_CORES_MAX : sharers->demands[i];
+        }
+    }
+    core_credit_share(cores, false, sharers->own_demands, sharers->own_shares, n);
+    return sharers->own_shares[i_this];
 }
 
 void core_credit_run(struct core *core)
 {
-    size_t n_max = core->peers.n + 1;
-    struct core_peer **active = core_batch_alloc(core, n_max, sizeof(struct core_peer *));
-    uint32_t *demands = core_batch_alloc(core, n_max, sizeof(uint32_t));
-    uint32_t *shares = core_batch_alloc(core, n_max, sizeof(uint32_t));
-    uint32_t n = 0;
+    struct sharers sharers = sharers_new(core);
     table_for_each (entry, &core->peers) { /* ourselves are the oldest entry */
         struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
         if (may_have_credit(core, owner) && is_active(owner)) {
-            demands[n] = demand_of(owner);
-            active[n++] = owner;
+            add_sharer(&sharers, owner, demand_of(owner));
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        active[i]->share = share_of(core, active, demands, shares, n, i);
-        core_credit_update(core, active[i]);
+    for (uint32_t i = 0; i < sharers.n; i++) {
+        sharers.owners[i]->share = share_of(core, &sharers, i);
+        core_credit_update(core, sharers.owners[i]);
     }
     table_for_each (entry, &core->peers) {
         struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
-        uint32_t cores = core->config.cores;
         bool is_standing = may_have_credit(core, owner) && !is_active(owner);
         if (is_standing &&
-            (owner->credit_given.n_tasks == 0 || owner->credit_given.cores > cores)) {
-            active[n] = owner;
-            demands[n] = WIRE_CORES_MAX;
-            core_credit_share(cores, active[0]->is_self, demands, shares, n + 1);
-            owner->share = shares[n];
+            (owner->credit_given.n_tasks == 0 || owner->credit_given.cores > core->config.cores)) {
+            struct sharers with = sharers; /* and this one: what it adds is written over */
+            uint32_t saved =
+                is_origin_in(&with, owner) ? with.origin_demands[owner->origin->i_share] : 0;
+            add_sharer(&with, owner, WIRE_CORES_MAX);
+            owner->share = share_of(core, &with, with.n - 1);
+            with.origin_demands[owner->origin->i_share] = saved;
             core_credit_update(core, owner);
         }
     }

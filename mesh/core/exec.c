@@ -27,6 +27,12 @@ static bool is_before(const struct core *core, const struct core_peer *a, const 
     if (has_a_right != has_b_right) {
         return has_a_right;
     }
+    if (a->origin != b->origin) {
+        if (a->origin->cores_used != b->origin->cores_used) {
+            return a->origin->cores_used < b->origin->cores_used;
+        }
+        return a->origin->served < b->origin->served;
+    }
     if (a->cores_used != b->cores_used) {
         return a->cores_used < b->cores_used;
     }
@@ -185,6 +191,7 @@ void core_exec_on_event(struct core *core, const struct core_event *event)
 
 void core_exec_link_up(struct core *core, struct core_peer *peer)
 {
+    core_origin_set(core, peer);
     struct list *at = peer->xjobs.next;
     while (at != &peer->xjobs) {
         struct core_xjob *xjob = LIST_ENTRY(at, struct core_xjob, of_owner);
@@ -343,6 +350,7 @@ static void stop_fire(struct core *core, struct core_timer *timer)
 
 void core_exec_init(struct core *core)
 {
+    core_origin_set(core, core->self);
     core->renew_timer.fire = renew_fire;
     core->stop_timer.fire = stop_fire;
     core_cell_init(core);

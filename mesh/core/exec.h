@@ -90,6 +90,15 @@ void core_cell_give(struct core *core, struct core_cell *cell, bool is_usable);
 /* Closes the idle ones of a job. */
 void core_cell_close_idle(struct core *core, struct core_xjob *xjob);
 
+/* origin.c */
+/* Of an address "HOST:PORT" or "[HOST]:PORT", zeros behind: the host; of IPv6 the /64 prefix,
+ * except for addresses of one link. Pure. */
+void core_origin_text(const char *address, char to[static CORE_ORIGIN_BYTES]);
+/* By its address, as last proved. */
+void core_origin_set(struct core *core, struct core_peer *peer);
+/* NULL from then on. */
+void core_origin_drop(struct core *core, struct core_peer *peer);
+
 /* credit.c */
 void core_credit_run(struct core *core);
 /* The credit of one owner may have changed through its own doing. */

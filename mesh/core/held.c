@@ -251,7 +251,8 @@ void core_held_start(struct core *core, struct core_held *held, struct core_cell
     core->mem_used += spec->mem_bytes;
     core->n_running++;
     held->owner->cores_used += spec->cores;
-    held->owner->served = ++core->n_starts;
+    held->owner->origin->cores_used += spec->cores;
+    held->owner->origin->served = held->owner->served = ++core->n_starts;
     struct core_effect *effect = core_emit(core, CORE_EFFECT_START);
     effect->start.owner = held->key.owner;
     effect->start.is_own = held->owner->is_self;
@@ -275,6 +276,7 @@ void core_held_release_cores(struct core *core, struct core_held *held)
     core->mem_used -= spec->mem_bytes;
     core->n_running--;
     held->owner->cores_used -= spec->cores;
+    held->owner->origin->cores_used -= spec->cores;
 }
 
 void core_held_kill(struct core *core, struct core_held *held, enum wire_end end)

@@ -121,6 +121,7 @@ void core_peer_maybe_forget(struct core *core, struct core_peer *peer)
     peer_stop_timers(core, peer);
     core_place_forget_peer(core, peer);
     list_remove(&peer->news);
+    core_origin_drop(core, peer);
     table_remove(&core->peers, &peer->by_key);
     core_bury(core, &peer->grave, peer_free);
     core->are_peers_changed = true;
@@ -143,6 +144,7 @@ void core_peer_free_all(struct core *core)
     table_for_each (entry, &core->peers) {
         struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
         peer_stop_timers(core, peer);
+        core_origin_drop(core, peer);
         table_remove(&core->peers, &peer->by_key);
         mem_free(peer);
     }

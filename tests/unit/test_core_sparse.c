@@ -1,11 +1,13 @@
 /* Meshes of more than 64 peers: who holds sessions with whom, and how the rest is known. */
 #include <stdio.h>
 
+#include "mesh/core/exec.h"
 #include "mesh/core/peer.h"
 #include "tests/lib/core_world.h"
 #include "tests/lib/runner.h"
 
-#define N_LARGE 100
+#define N_LARGE   72
+#define N_HUNDRED 100
 
 static struct world *mesh_of(uint64_t seed, unsigned n)
 {
@@ -133,24 +135,24 @@ END_TEST
 
 START_TEST(above_that_each_has_some_and_shows_all)
 {
-    struct world *world = mesh_of(2, N_LARGE);
+    struct world *world = mesh_of(2, N_HUNDRED);
     world_run_for(world, 90 * CORE_S);
     uint64_t n_peers = 0, n_dials = 0, n_closes = 0;
-    for (unsigned i = 0; i < N_LARGE; i++) {
+    for (unsigned i = 0; i < N_HUNDRED; i++) {
         struct core_counts counts = core_counts(world_core(world, i));
         ck_assert(counts.is_sparse);
         ck_assert_uint_ge(counts.n_links, CORE_CHOSEN);
         ck_assert_uint_le(counts.n_links, CORE_DENSE_MAX);
         ck_assert_uint_eq(counts.n_dials, 0);
-        ck_assert_uint_eq(n_shown_up(world, i), N_LARGE - 1);
+        ck_assert_uint_eq(n_shown_up(world, i), N_HUNDRED - 1);
         n_peers += world_n_sent(world, i, WIRE_MESSAGE_PEERS);
         n_dials += world_n_effects(world, i, CORE_EFFECT_DIAL);
         n_closes += world_n_effects(world, i, CORE_EFFECT_CLOSE_LINK);
     }
-    ck_assert_uint_eq(n_reached(world, N_LARGE), N_LARGE);
+    ck_assert_uint_eq(n_reached(world, N_HUNDRED), N_HUNDRED);
     /* At rest: nobody dials, closes, or tells anything but that nothing is new. */
     world_run_for(world, 60 * CORE_S);
-    for (unsigned i = 0; i < N_LARGE; i++) {
+    for (unsigned i = 0; i < N_HUNDRED; i++) {
         n_peers -= world_n_sent(world, i, WIRE_MESSAGE_PEERS);
         n_dials -= world_n_effects(world, i, CORE_EFFECT_DIAL);
         n_closes -= world_n_effects(world, i, CORE_EFFECT_CLOSE_LINK);
@@ -163,8 +165,8 @@ START_TEST(above_that_each_has_some_and_shows_all)
     world_client_say(world, 0, &query);
     world_run_for(world, CORE_MS);
     const struct world_client *client = world_client(world, 0);
-    ck_assert_uint_eq(client->n_rows, N_LARGE);
-    for (unsigned k = 0; k < N_LARGE; k++) {
+    ck_assert_uint_eq(client->n_rows, N_HUNDRED);
+    for (unsigned k = 0; k < N_HUNDRED; k++) {
         ck_assert_uint_eq(client->rows[k].state, WIRE_PEER_UP);
         ck_assert_uint_eq(client->rows[k].cores, 2);
     }
@@ -373,12 +375,109 @@ START_TEST(an_idle_peer_sends_no_more_in_a_larger_mesh)
 {
     double of_10 = idle_messages_per_s(10);
     double of_64 = idle_messages_per_s(64);
-    double of_130 = idle_messages_per_s(130);
-    printf("# idle messages per peer and second: %.1f of 10 peers, %.1f of 64, %.1f of 130\n",
-           of_10, of_64, of_130);
+    double of_90 = idle_messages_per_s(90);
+    printf("# idle messages per peer and second: %.1f of 10 peers, %.1f of 64, %.1f of 90\n", of_10,
+           of_64, of_90);
     ck_assert_double_le(of_10, 2. * 9 / 5 + 0.1);
     ck_assert_double_le(of_64, 2. * 63 / 5 + 0.1);
-    ck_assert_double_le(of_130, of_64 * 3 / 4);
+    ck_assert_double_le(of_90, of_64 * 3 / 4);
+}
+END_TEST
+
+/* --- shares by source address ------------------------------------------------------------------
+ */
+
+static const char *origin_of(const char *address, char to[static CORE_ORIGIN_BYTES])
+{
+    core_origin_text(address, to);
+    return to;
+}
+
+START_TEST(an_origin_is_an_address_or_a_prefix_of_64_bits)
+{
+    static const char *const rows[][2] = {
+        {"10.0.0.5:7", "10.0.0.5"},
+        {"10.0.0.50:7", "10.0.0.50"},
+        {"[2001:db8::1]:7", "2001:0db8:0000:0000/"},
+        {"[2001:DB8:0:0:9:9:9:9]:80", "2001:0db8:0000:0000/"},
+        {"[2001:db8:1:2::]:80", "2001:0db8:0001:0002/"},
+        {"[1::2:3:4:5]:80", "0001:0000:0000:0000/"},
+        {"[1:2:3::8]:80", "0001:0002:0003:0000/"},
+        {"[::1]:7", "0000:0000:0000:0000/"},
+        {"[::2:3:4:5:6]:7", "0000:0000:0000:0002/"},
+        {"[fe80::1%eth0]:7", "fe80::1%eth0"},
+        {"[fe80::2%eth0]:7", "fe80::2%eth0"},
+        {"[::ffff:10.0.0.5]:7", "10.0.0.5"},
+        {"[1:2:3]:7", "1:2:3"},
+        {"[1::2::3]:7", "1::2::3"},
+        {"[12345::]:7", "12345::"},
+        {"[1:2:3:4:5:6:7:8:9]:7", "1:2:3:4:5:6:7:8:9"},
+        {"[]:7", ""},
+        {"", ""},
+    };
+    char to[CORE_ORIGIN_BYTES];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        ck_assert_str_eq(origin_of(rows[i][0], to), rows[i][1]);
+    }
+}
+END_TEST
+
+/* Three submitters at one executor, the first two from one host; how many cores each has. */
+static void run_three(bool is_open, const char *of_first[3], uint32_t cores, uint32_t ret_used[3])
+{
+    struct world *world = world_new(11);
+    for (unsigned i = 0; i < 4; i++) {
+        world_config(world, i)->is_open_mesh = is_open;
+        world_config(world, i)->cores = i == 0 ? 12 : 0;
+        world_start(world, i, true);
+    }
+    struct core_peer *owners[3];
+    world_run_for(world, CORE_S);
+    for (unsigned i = 0; i < 3; i++) { /* as if it had been dialled from there */
+        owners[i] = core_peer_find(world_core(world, 0), &world_config(world, i + 1)->key);
+        core_text_set(owners[i]->address, sizeof(owners[i]->address), slice_str(of_first[i]));
+        core_origin_set(world_core(world, 0), owners[i]);
+    }
+    struct wire_message job = world_job();
+    job.submit.spec.cores = cores;
+    for (unsigned i = 0; i < 3; i++) {
+        world_submit(world, i + 1, &job, 400, "sleep", "50");
+    }
+    world_run_for(world, CORE_S);
+    memset(ret_used, 0, 3 * sizeof(*ret_used));
+    for (unsigned k = 0; k < 100; k++) { /* over time */
+        world_run_for(world, 7 * CORE_MS);
+        for (unsigned i = 0; i < 3; i++) {
+            ret_used[i] += owners[i]->cores_used;
+        }
+    }
+    world_free(world);
+}
+
+/* Shares are whole tasks: of two cores each, they are coarser. */
+static void assert_near(uint32_t is, double should, uint32_t cores)
+{
+    ck_assert_double_ge(is, should * (1 - 0.1 * cores));
+    ck_assert_double_le(is, should * (1 + 0.1 * cores));
+}
+
+START_TEST(two_keys_of_one_address_get_as_much_as_one_of_another)
+{
+    const char *addresses[3] = {"10.0.0.9:1", "10.0.0.9:2", "10.0.0.8:1"};
+    const char *prefixes[3] = {"[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8:0:1::1]:1"};
+    uint32_t used[3];
+    for (uint32_t cores = 1; cores <= 2; cores++) {
+        run_three(true, addresses, cores, used);
+        uint32_t sum = used[0] + used[1] + used[2];
+        ck_assert_uint_ge(sum, 12 * 100 * 8 / 10);
+        assert_near(used[0] + used[1], sum / 2., cores);
+        assert_near(used[0], sum / 4., cores);
+        run_three(true, prefixes, cores, used);
+        assert_near(used[2], (used[0] + used[1] + used[2]) / 2., cores);
+        /* Where a secret says who may join, each key counts. */
+        run_three(false, addresses, cores, used);
+        assert_near(used[2], (used[0] + used[1] + used[2]) / 3., cores);
+    }
 }
 END_TEST
 
@@ -398,6 +497,8 @@ int main(void)
     tcase_add_test(tcase, only_peers_that_can_run_it_are_sought);
     tcase_add_test(tcase, one_submitter_can_use_every_core);
     tcase_add_test(tcase, an_idle_peer_sends_no_more_in_a_larger_mesh);
+    tcase_add_test(tcase, an_origin_is_an_address_or_a_prefix_of_64_bits);
+    tcase_add_test(tcase, two_keys_of_one_address_get_as_much_as_one_of_another);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
