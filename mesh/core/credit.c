@@ -129,12 +129,14 @@ static void give(struct core *core, struct core_peer *owner, struct wire_credit 
     }
 }
 
-/* Small changes of the prefetch are not worth a message. */
+/* Small changes of the prefetch are not worth a message; the first task of it is, without which
+ * others take a core each time that one comes free. */
 static bool is_worth_telling(struct wire_credit old, struct wire_credit new)
 {
     uint32_t change =
         new.n_tasks > old.n_tasks ? new.n_tasks - old.n_tasks : old.n_tasks - new.n_tasks;
     return new.cores != old.cores || (new.n_tasks == 0) != (old.n_tasks == 0) ||
+           (new.n_tasks > new.cores) != (old.n_tasks > old.cores) ||
            (uint64_t)change * 4 > old.n_tasks;
 }
 
