@@ -390,6 +390,11 @@ struct slice *core_slices_dup(struct wire_slices from, size_t *ret_bytes)
     return items;
 }
 
+void core_slices_free(struct wire_slices slices)
+{
+    mem_free((void *)(uintptr_t)slices.items); /* const for its readers, owned by the caller */
+}
+
 int core_spec_copy(struct arena *arena, const struct wire_job_spec *from, struct wire_job_spec *to)
 {
     struct wire_job_spec spec = *from;

@@ -507,8 +507,10 @@ void core_log(struct core *core, enum core_log_level level, const char *format, 
 void core_send(struct core *core, struct core_peer *peer, const struct wire_message *message);
 void core_client_send(struct core *core, uint64_t client, const struct wire_message *message);
 
-/* A deep copy in one block that mem_free() frees (NULL when memory is short), or in an arena. */
+/* A deep copy in one block (NULL when memory is short), or in an arena. */
 struct slice *core_slices_dup(struct wire_slices from, size_t *ret_bytes) MUST_CHECK;
+/* Frees the items that core_slices_dup() made. */
+void core_slices_free(struct wire_slices slices);
 int core_spec_copy(struct arena *arena, const struct wire_job_spec *from,
                    struct wire_job_spec *to) MUST_CHECK;
 int core_result_copy(struct arena *arena, const struct wire_result *from,

@@ -57,9 +57,7 @@ static void held_free(struct core_grave *grave)
     }
     mem_free(held->streams);
     arena_done(&held->arena);
-    struct slice *items;
-    memcpy(&items, &held->argv.items, sizeof(items));
-    mem_free(items);
+    core_slices_free(held->argv);
     mem_free(held);
 }
 

@@ -276,9 +276,7 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
 static void task_free(struct core_grave *grave)
 {
     struct core_task *task = CONTAINER_OF(grave, struct core_task, grave);
-    struct slice *items;
-    memcpy(&items, &task->argv.items, sizeof(items));
-    mem_free(items);
+    core_slices_free(task->argv);
     mem_free(task->streams);
     mem_free(task);
 }
