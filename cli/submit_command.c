@@ -144,18 +144,16 @@ static int open_file(struct cmd_program *program, const char *path, struct errms
     if (fd < 0) {
         return refuse_program(path, -errno, err);
     }
-    int r = 0;
-    ssize_t n = 0;
-    if (fstat(fd, &st) < 0) {
-        r = -errno;
-    } else if (S_ISDIR(st.st_mode)) {
+    int r = fstat(fd, &st) < 0 ? -errno : 0;
+    if (r == 0 && S_ISDIR(st.st_mode)) {
         r = -EISDIR;
-    } else if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0) {
-        r = -ENOEXEC;
-    } else if ((n = pread(fd, head, sizeof(head), 0)) < 0) {
-        r = -errno;
     }
-    if (r < 0) {
+    if (r == 0 && (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)) {
+        r = -ENOEXEC;
+    }
+    ssize_t n = r == 0 ? pread(fd, head, sizeof(head), 0) : 0;
+    r = n < 0 ? -errno : r;
+    if (r != 0) {
         close(fd);
         return refuse_program(path, r, err);
     }

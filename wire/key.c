@@ -34,8 +34,15 @@ const char *wire_id_text(const struct wire_key *key, char to[static WIRE_ID_TEXT
 /* What a character of an id as typed by a person stands for; -1: nothing. */
 static int id_value(char c)
 {
-    char lower = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    lower = lower == 'o' ? '0' : lower == 'i' || lower == 'l' ? '1' : lower;
+    char lower = c;
+    if (c >= 'A' && c <= 'Z') {
+        lower = (char)(c - 'A' + 'a');
+    }
+    if (lower == 'o') {
+        lower = '0';
+    } else if (lower == 'i' || lower == 'l') {
+        lower = '1';
+    }
     const char *at = lower != '\0' ? strchr(id_alphabet, lower) : NULL;
     return at != NULL ? (int)(at - id_alphabet) : -1;
 }

@@ -92,7 +92,8 @@ static int check_inside(const struct wire_field *field, const void *object, stru
         const void *items = wire_items(object, field);
         uint32_t n = wire_n_items(object, field);
         for (uint32_t i = 0; i < n; i++) {
-            int r = check_object(field->layout, wire_member(items, i * field->layout->bytes), err);
+            int r = check_object(field->layout,
+                                 wire_member(items, i * (size_t)field->layout->bytes), err);
             if (r < 0) {
                 return r;
             }
@@ -168,7 +169,7 @@ static void pack_items(const struct wire_field *field, const void *object, struc
     uint32_t n = wire_n_items(object, field);
     wire_pack_array(to, n);
     for (uint32_t i = 0; i < n && buf_error(to) == 0; i++) {
-        pack_object(field->layout, wire_member(items, i * field->layout->bytes), to);
+        pack_object(field->layout, wire_member(items, i * (size_t)field->layout->bytes), to);
     }
 }
 
@@ -302,7 +303,7 @@ static int unpack_items(struct decoder *d, const struct wire_field *field, void 
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < n; i++) {
-        int r = unpack_object(d, layout, wire_member_of(items, i * layout->bytes));
+        int r = unpack_object(d, layout, wire_member_of(items, i * (size_t)layout->bytes));
         if (r < 0) {
             errmsg_wrap(d->err, "%s[%u]", field->name, (unsigned)i);
             return r;

@@ -50,7 +50,7 @@ static int own_items(const struct wire_field *field, void *copy, struct arena *a
         memcpy(items, wire_items(copy, field), (size_t)n * layout->bytes);
     }
     for (uint32_t i = 0; i < n; i++) {
-        int r = own_object(layout, wire_member_of(items, i * layout->bytes), arena);
+        int r = own_object(layout, wire_member_of(items, i * (size_t)layout->bytes), arena);
         if (r < 0) {
             return r;
         }
