@@ -114,7 +114,7 @@ int blobs_adopt(struct meshd_blobs *blobs, const char *temporary, const struct w
         blobs_unreserve(blobs, blob != NULL ? reserved_bytes - bytes : reserved_bytes);
         rc = rc == 0 && blob == NULL ? -ENOMEM : rc;
     }
-    if (rc < 0) {
+    if (rc != 0) {
         IGNORE(unlinkat(blobs->fd, temporary, 0)); /* else the next start does it */
         return rc;
     }

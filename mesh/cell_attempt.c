@@ -357,23 +357,26 @@ static void take_output(struct output *output, struct output_result *ret_result)
 /* Tells the result and forgets the attempt; the receiver may start the next from within. */
 static void report(struct cell *cell)
 {
-    struct cell_attempt attempt = cell->attempt;
-    struct cell_result *result = &attempt.result;
+    struct output *out = cell->attempt.out;
+    struct output *err = cell->attempt.err;
+    struct input *input = cell->attempt.input;
+    enum wire_end stop_end = cell->attempt.stop_end;
+    struct cell_result result = cell->attempt.result;
     cell->attempt = (struct cell_attempt){0};
-    if (attempt.stop_end != WIRE_END_NONE) {
-        result->end = attempt.stop_end;
+    if (stop_end != WIRE_END_NONE) {
+        result.end = stop_end;
     }
-    result->out = (struct output_result){.spool_fd = -1};
-    result->err = (struct output_result){.spool_fd = -1};
-    if (result->end != WIRE_END_CELL_DIED && result->end != WIRE_END_NO_DISK) {
-        take_output(attempt.out, &result->out);
-        take_output(attempt.err, &result->err);
+    result.out = (struct output_result){.spool_fd = -1};
+    result.err = (struct output_result){.spool_fd = -1};
+    if (result.end != WIRE_END_CELL_DIED && result.end != WIRE_END_NO_DISK) {
+        take_output(out, &result.out);
+        take_output(err, &result.err);
     }
     if (cell->is_dead) {
-        result->is_cell_usable = false;
+        result.is_cell_usable = false;
     }
-    cell->config.events->on_ended(cell->config.user, cell, result);
-    close_parts(cell, attempt.out, attempt.err, attempt.input);
+    cell->config.events->on_ended(cell->config.user, cell, &result);
+    close_parts(cell, out, err, input);
 }
 
 /* The program never ran. */

@@ -294,5 +294,7 @@ int init_limits_check(const struct init_limits *limits)
 {
     struct init_limits now;
     init_limits_read(&now);
-    return memcmp(&now, limits, sizeof now) == 0 ? 0 : -EPERM;
+    bool is_same = memcmp(now.limits, limits->limits, sizeof now.limits) == 0 &&
+                   CPU_EQUAL(&now.affinity, &limits->affinity) && now.priority == limits->priority;
+    return is_same ? 0 : -EPERM;
 }

@@ -151,7 +151,7 @@ static int bind_socket(struct meshd_control *control, struct errmsg *err)
         rc = -errno;
     }
     umask(mask);
-    struct stat st;
+    struct stat st = {0};
     if (rc == 0 && (listen(control->fd, 64) < 0 || lstat(control->path, &st) < 0)) {
         rc = -errno;
     }

@@ -432,7 +432,7 @@ static void take_frames(struct control_client *client)
         } else {
             errmsg_set(&err, "a frame is too long");
         }
-        if (rc < 0) {
+        if (rc != 0) {
             client_refuse(client, WIRE_ERROR_INVALID, err.text);
             break;
         }

@@ -160,6 +160,7 @@ static int send_segment(struct control_client *client, struct client_segment *se
             memset(&control, 0, sizeof(control)); /* the padding goes to the kernel too */
             msg.msg_controllen = CMSG_SPACE(n_bytes);
             struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
+            ensure(header != NULL); /* there is room for one */
             *header = (struct cmsghdr){
                 .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n_bytes)};
             memcpy(CMSG_DATA(header), segment->fds, n_bytes);

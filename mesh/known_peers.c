@@ -67,6 +67,7 @@ static struct meshd_known_peer *add(struct meshd_known_peers *known, const struc
             known->items = items;
             known->cap = cap;
         }
+        ensure(known->items != NULL);
         peer = &known->items[known->n++];
     }
     *peer = (struct meshd_known_peer){.key = *key};

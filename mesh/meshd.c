@@ -328,7 +328,7 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
     if (rc == 0) {
         rc = draw(&meshd->seed, sizeof(meshd->seed), err);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         return rc;
     }
     rc = uv_loop_init(&meshd->loop);

@@ -519,7 +519,9 @@ static void keep_partial(struct meshd_transfers *transfers, struct fetch *fetch)
     list_push_back(&transfers->partials, &fetch->node);
     transfers->n_partials++;
     if (transfers->n_partials > MESHD_PARTIALS_MAX) {
-        fetch_free(LIST_ENTRY(list_first(&transfers->partials), struct fetch, node));
+        struct list *oldest = list_first(&transfers->partials);
+        ensure(oldest != NULL);
+        fetch_free(LIST_ENTRY(oldest, struct fetch, node));
         transfers->n_partials--;
     }
 }

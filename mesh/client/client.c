@@ -159,6 +159,7 @@ static int send_some(struct mesh_client *client)
         header.msg_control = &control;
         header.msg_controllen = CMSG_SPACE(rights->n * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+        ensure(c != NULL); /* there is room for one */
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(rights->n * sizeof(int));

@@ -162,7 +162,7 @@ static int greet(struct mesh_client *client, struct errmsg *err)
 
 static int open_path(const char *path, struct mesh_client **ret_client, struct errmsg *err)
 {
-    int fd;
+    int fd = -1;
     int r = connect_to(path, &fd, err);
     if (r < 0) {
         return r;
