@@ -239,9 +239,12 @@ static void peer_cut(struct core *core, struct core_peer *peer, enum wire_reason
         core_peer_move(core, peer, CORE_PEER_ON_LEFT);
         core_dial_start(core, peer, CORE_REDIAL_NS);
     } else if (reason == WIRE_REASON_CLONED) {
-        core_peer_move(core, peer, CORE_PEER_ON_CLONE);
+        /* The accused does not accuse in turn: two peers that both kept the other out for a while
+         * would renew it at each other's first dial, for ever. */
         core_text_set(peer->detail, sizeof(peer->detail),
                       slice_str("it says that two live daemons share one key"));
+        core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
+        core_dial_start(core, peer, CORE_CONFLICT_NS);
     } else if (reason == WIRE_REASON_IDLE && peer->n_placed == 0 && peer->n_open == 0) {
         core_sparse_dismissed(core, peer);
     } else if (is_final(reason)) {
