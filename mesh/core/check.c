@@ -149,41 +149,54 @@ static void check_job(const struct core_job *job)
     ensure(job->jobs_max == 0 || n_active - n_fetching + n_extra <= job->jobs_max);
 }
 
-static void check_origin(const struct core *core, const struct core_origin *origin)
+/* The peers are walked once: what is summed over them. */
+struct sums {
+    uint32_t cores_used, n_queued;
+    uint32_t n_of_origins, cores_of_origins;
+};
+
+static void check_peers(const struct core *core, struct sums *ret_sums)
+{
+    struct sums sums = {0};
+    table_for_each (entry, &core->peers) {
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        check_peer(core, peer);
+        sums.cores_used += peer->cores_used;
+        sums.n_queued += peer->n_queued;
+        if (peer->origin != NULL) {
+            sums.n_of_origins++;
+            sums.cores_of_origins += peer->cores_used;
+        }
+    }
+    *ret_sums = sums;
+}
+
+static void check_origins(const struct core *core, const struct sums *sums)
 {
     uint32_t n_peers = 0;
     uint32_t cores_used = 0;
-    table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        n_peers += peer->origin == origin;
-        cores_used += peer->origin == origin ? peer->cores_used : 0;
+    table_for_each (entry, &core->origins) {
+        const struct core_origin *origin = LIST_ENTRY(entry, struct core_origin, by_text);
+        ensure(origin->n_peers > 0); /* 19 */
+        n_peers += origin->n_peers;
+        cores_used += origin->cores_used;
     }
-    ensure(n_peers > 0);                      /* 19 */
-    ensure(n_peers == origin->n_peers);       /* 19 */
-    ensure(cores_used == origin->cores_used); /* 19 */
+    ensure(n_peers == sums->n_of_origins);        /* 19 */
+    ensure(cores_used == sums->cores_of_origins); /* 19 */
 }
 
-static void check_exec(const struct core *core)
+static void check_exec(const struct core *core, const struct sums *sums)
 {
-    table_for_each (entry, &core->origins) {
-        check_origin(core, LIST_ENTRY(entry, struct core_origin, by_text));
-    }
-    uint32_t cores_used = 0;
+    check_origins(core, sums);
     uint32_t n_running = 0;
-    uint32_t n_queued = 0;
-    table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        cores_used += peer->cores_used;
-        n_queued += peer->n_queued;
-    }
     table_for_each (entry, &core->held) {
         const struct core_held *held = LIST_ENTRY(entry, struct core_held, by_key);
         ensure(held->state != CORE_HELD_GONE);
         n_running += held->cell != NULL;
     }
-    ensure(cores_used == core->cores_used);
+    ensure(sums->cores_used == core->cores_used);
     ensure(n_running == core->n_running);
-    ensure(n_queued == core->n_queued);
+    ensure(sums->n_queued == core->n_queued);
     uint32_t n_idle = 0;
     list_for_each (node, &core->idle_cells) {
         n_idle++;
@@ -220,9 +233,8 @@ void core_check(const struct core *core)
     ensure(list_is_empty(&core->letters));
     uint32_t n_tasks = 0;
     uint32_t n_keeping = 0;
-    table_for_each (entry, &core->peers) {
-        check_peer(core, LIST_ENTRY(entry, struct core_peer, by_key));
-    }
+    struct sums sums;
+    check_peers(core, &sums);
     table_for_each (entry, &core->jobs) {
         const struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
         check_job(job);
@@ -232,7 +244,7 @@ void core_check(const struct core *core)
     ensure(n_keeping == core->journal.n_keeping); /* 15 */
     check_journal(&core->journal);
     ensure(n_tasks == core->n_tasks);
-    check_exec(core);
+    check_exec(core, &sums);
     table_for_each (entry, &core->blobs) {
         const struct core_blob *blob = LIST_ENTRY(entry, struct core_blob, by_hash);
         ensure(blob->n_refs > 0); /* 13 */
@@ -268,4 +280,9 @@ struct core_counts core_counts(const struct core *core)
         counts.n_blob_refs += LIST_ENTRY(entry, struct core_blob, by_hash)->n_refs;
     }
     return counts;
+}
+
+const struct core_moves *core_moves_of(const struct core *core)
+{
+    return &core->moves;
 }

@@ -15,6 +15,7 @@
 
 #include "mesh/core/effect.h"
 #include "mesh/core/event.h"
+#include "mesh/core/states.h"
 #include "wire/base/ensure.h"
 #include "wire/base/errmsg.h"
 
@@ -69,5 +70,7 @@ struct core_counts {
     bool is_sparse; /* a large mesh: sessions with some */
 };
 struct core_counts core_counts(const struct core *core);
+/* How often each row of each table was taken: valid until core_free(). */
+const struct core_moves *core_moves_of(const struct core *core);
 
 #endif

@@ -76,6 +76,7 @@ struct core_dial {
     struct core_peer *peer;       /* or NULL */
     struct core_contact *contact; /* or NULL */
     struct list of_peer;
+    char address[WIRE_ADDRESS_BYTES_MAX + 1]; /* of the peer; else empty */
 };
 
 struct core_contact { /* a --peer */
@@ -107,17 +108,12 @@ struct core_peer {
     struct table_entry by_key;
     struct core_grave grave;
     struct wire_key key;
-    char id[WIRE_ID_TEXT_BYTES];
-    char name[WIRE_NAME_BYTES_MAX + 1], arch[WIRE_ARCH_BYTES_MAX + 1];
-    char os[WIRE_OS_BYTES_MAX + 1], program[WIRE_VERSION_BYTES_MAX + 1];
-    char address[WIRE_ADDRESS_BYTES_MAX + 1], detail[WIRE_REASON_BYTES_MAX + 1];
     unsigned state; /* enum core_peer_state */
     bool is_self, was_up, may_be_off_link, is_announced;
     uint64_t epoch;
     uint32_t incarnation, protocol, cores, free;
 
     /* dialling */
-    struct core_address addresses[WIRE_PEER_ADDRESSES_MAX];
     uint32_t n_addresses, i_address; /* next to try in this round */
     uint32_t n_rounds;
     uint64_t lost_ns, known_ns;
@@ -172,6 +168,13 @@ struct core_peer {
     struct list queue;  /* of core_held.in_queue, by priority, then arrival */
     struct list queued; /* in core.queued, when the queue is not empty */
     struct list xjobs;  /* of core_xjob.of_owner */
+
+    /* Last, for they are long and seldom read: the rest of a peer shares a few cache lines. */
+    char id[WIRE_ID_TEXT_BYTES];
+    char name[WIRE_NAME_BYTES_MAX + 1], arch[WIRE_ARCH_BYTES_MAX + 1];
+    char os[WIRE_OS_BYTES_MAX + 1], program[WIRE_VERSION_BYTES_MAX + 1];
+    char address[WIRE_ADDRESS_BYTES_MAX + 1], detail[WIRE_REASON_BYTES_MAX + 1];
+    struct core_address addresses[WIRE_PEER_ADDRESSES_MAX];
 };
 
 /* --- submitter (job.c, task.c, place.c, tail.c, blackhole.c, owner_recv.c) ---------------------
@@ -374,7 +377,9 @@ struct core_xjob { /* a job of which we run tasks */
     struct core_need *needs; /* one for each file */
     uint32_t n_missing, n_held;
     uint64_t link; /* that carried JOB last: of an older session, it may have ended unheard */
-    bool is_over, has_failed;
+    bool is_over;
+    enum wire_refusal failed_as; /* NONE, or why a file of it is not here */
+    uint64_t failed_ns;
     struct list idle; /* of core_cell.of_xjob */
     struct list held; /* of core_held.of_xjob */
     struct core_timer lease_timer;

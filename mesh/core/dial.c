@@ -31,6 +31,16 @@ static void drop_source(struct core_peer *peer, unsigned source)
     }
 }
 
+/* Somebody else was proved to live there. */
+static void drop_address(struct core_peer *peer, const char *address)
+{
+    for (uint32_t i = peer->n_addresses; i-- > 0;) {
+        if (strcmp(peer->addresses[i].text, address) == 0) {
+            address_drop(peer, i);
+        }
+    }
+}
+
 static bool has_source(const struct core_peer *peer, unsigned source)
 {
     for (uint32_t i = 0; i < peer->n_addresses; i++) {
@@ -106,6 +116,7 @@ static void emit_dial(struct core *core, struct core_peer *peer, struct core_con
     dial->contact = contact;
     table_insert(&core->dials, &dial->by_id, &dial->id);
     if (peer != NULL) {
+        core_text_set(dial->address, sizeof(dial->address), slice_str(address));
         list_push_back(&peer->dials, &dial->of_peer);
     }
     if (contact != NULL) {
@@ -262,6 +273,10 @@ void core_dial_done(struct core *core, uint64_t id, struct core_peer *peer)
     struct core_dial *dial = LIST_ENTRY(entry, struct core_dial, by_id);
     struct core_contact *contact = dial->contact;
     struct core_peer *meant = dial->peer;
+    if (meant != NULL && meant != peer) {
+        /* Else each round would make a new session with whoever took the address over. */
+        drop_address(meant, dial->address);
+    }
     dial_free(core, dial);
     if (contact != NULL) {
         contact->peer = peer;
@@ -272,7 +287,8 @@ void core_dial_done(struct core *core, uint64_t id, struct core_peer *peer)
             peer->may_be_off_link = true;
         }
     } else if (meant != NULL && meant != peer && list_is_empty(&meant->dials)) {
-        dial_next(core, meant); /* somebody else lives at that address now */
+        dial_next(core, meant);
+        core_peer_maybe_forget(core, meant);
     }
 }
 

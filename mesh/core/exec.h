@@ -74,6 +74,8 @@ struct core_xjob *core_xjob_find(const struct core *core, const struct core_peer
 /* NULL when there are too many or memory is short. */
 struct core_xjob *core_xjob_new(struct core *core, struct core_peer *owner, uint64_t incarnation,
                                 const struct wire_job *job);
+/* A file found no room here a while ago: is there some now? */
+void core_xjob_retry(struct core *core, struct core_xjob *xjob);
 void core_xjob_maybe_free(struct core *core, struct core_xjob *xjob);
 /* Everything of it is dropped; `end` is what running attempts are killed as. */
 void core_xjob_drop(struct core *core, struct core_xjob *xjob, enum wire_end end);

@@ -32,7 +32,7 @@ static void on_job_end(struct core *core, struct core_peer *owner, const struct 
 
 /* Why this task cannot be taken; NONE when it can. */
 static enum wire_refusal refusal_of(struct core *core, const struct core_peer *owner,
-                                    const struct core_xjob *xjob)
+                                    struct core_xjob *xjob)
 {
     const struct core_config *config = &core->config;
     if (!owner->is_self && !config->has_sandbox) {
@@ -55,8 +55,9 @@ static enum wire_refusal refusal_of(struct core *core, const struct core_peer *o
     if (spec->cores > config->cores) {
         return WIRE_REFUSAL_DRAINING;
     }
-    if (xjob->has_failed) {
-        return WIRE_REFUSAL_NO_BLOB;
+    core_xjob_retry(core, xjob);
+    if (xjob->failed_as != WIRE_REFUSAL_NONE) {
+        return xjob->failed_as;
     }
     return owner->n_open >= owner->credit_given.n_tasks ? WIRE_REFUSAL_NO_CREDIT
                                                         : WIRE_REFUSAL_NONE;

@@ -90,8 +90,9 @@
 /* --- executor ----------------------------------------------------------------------------------
  */
 
-#define CORE_OWNER_JOBS_MAX 1024u /* of one submitter here */
-#define CORE_HELD_ENDED_MAX 1024u /* unacknowledged: begin no more of that submitter's */
+#define CORE_OWNER_JOBS_MAX 1024u        /* of one submitter here */
+#define CORE_HELD_ENDED_MAX 1024u        /* unacknowledged: begin no more of that submitter's */
+#define CORE_RETRY_FILES_NS (1 * CORE_S) /* of a job whose files found no room here */
 #define CORE_CELL_IDLE_NS   (5 * CORE_S)
 /* Idle cells kept beyond the cores, so that small jobs that take turns do not make a sandbox for
  * each task. Only of jobs without files: a cell holds a copy of those in memory. */

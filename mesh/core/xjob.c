@@ -1,4 +1,6 @@
 /* Jobs of owners, as their executor knows them. */
+#include <errno.h>
+
 #include "mesh/core/blob.h"
 #include "mesh/core/exec.h"
 #include "mesh/core/peer.h"
@@ -25,13 +27,14 @@ static void file_done(struct core *core, struct core_need *need, int error)
     if (error == 0) {
         xjob->n_missing--;
     } else {
-        xjob->has_failed = true;
+        xjob->failed_as = error == -ENOSPC ? WIRE_REFUSAL_NO_DISK : WIRE_REFUSAL_NO_BLOB;
+        xjob->failed_ns = core->now_ns;
     }
     for (struct list *node = xjob->held.next; node != &xjob->held;) {
         struct core_held *held = LIST_ENTRY(node, struct core_held, of_xjob);
         node = node->next;
-        if (xjob->has_failed && held->state == CORE_HELD_WANTING) {
-            core_held_refuse(core, held, WIRE_REFUSAL_NO_BLOB,
+        if (xjob->failed_as != WIRE_REFUSAL_NONE && held->state == CORE_HELD_WANTING) {
+            core_held_refuse(core, held, xjob->failed_as,
                              slice_str("a file of the job could not be had"));
         } else if (xjob->n_missing == 0) {
             core_held_maybe_ready(core, held);
@@ -46,6 +49,30 @@ static void lease_fire(struct core *core, struct core_timer *timer)
     core_log(core, CORE_LOG_INFO, "job %s of %s: its lease ran out",
              wire_job_text(xjob->key.job, job), core_peer_label(xjob->owner));
     core_xjob_drop(core, xjob, WIRE_END_LEASE);
+}
+
+static void want_files(struct core *core, struct core_xjob *xjob)
+{
+    const struct wire_files *files = &xjob->spec.files;
+    xjob->n_missing = 0;
+    for (uint32_t i = 0; i < files->n; i++) {
+        struct core_need *need = &xjob->needs[i];
+        need->of = xjob;
+        need->on_done = file_done;
+        if (need->state == CORE_NEED_NONE) {
+            core_need_want(core, need, xjob->owner, &files->items[i].hash, files->items[i].bytes);
+        }
+        xjob->n_missing += need->state != CORE_NEED_MET;
+    }
+}
+
+void core_xjob_retry(struct core *core, struct core_xjob *xjob)
+{
+    bool is_passing = xjob->failed_as == WIRE_REFUSAL_NO_DISK && xjob->n_held == 0;
+    if (is_passing && core->now_ns - xjob->failed_ns >= CORE_RETRY_FILES_NS) {
+        xjob->failed_as = WIRE_REFUSAL_NONE;
+        want_files(core, xjob);
+    }
 }
 
 struct core_xjob *core_xjob_new(struct core *core, struct core_peer *owner, uint64_t incarnation,
@@ -82,13 +109,7 @@ struct core_xjob *core_xjob_new(struct core *core, struct core_peer *owner, uint
     owner->lease_ns =
         owner->lease_ns == 0 || lease_ns < owner->lease_ns ? lease_ns : owner->lease_ns;
     xjob->needs = mem_alloc_or_die(spec->files.n, sizeof(struct core_need));
-    for (uint32_t i = 0; i < spec->files.n; i++) {
-        xjob->needs[i].of = xjob;
-        xjob->needs[i].on_done = file_done;
-        core_need_want(core, &xjob->needs[i], owner, &spec->files.items[i].hash,
-                       spec->files.items[i].bytes);
-        xjob->n_missing += xjob->needs[i].state != CORE_NEED_MET;
-    }
+    want_files(core, xjob);
     return xjob;
 }
 
