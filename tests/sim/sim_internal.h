@@ -1,0 +1,419 @@
+/* The insides of the simulated mesh; only for tests/sim.
+ *
+ * sim.c     the queue, nodes' lives, a step of a core and its effects
+ * net_host.c  addresses, and how long it takes from host to host
+ * net.c     dials, connections, bytes that take time
+ * shell.c   what a daemon's shell does with links, messages and blobs
+ * work.c    cells and the programs in them
+ * client.c  clients, their jobs, and what they were told
+ * disk.c    the journal
+ * found.c   discovery
+ * fault.c   what goes wrong, and its end; strike_*.c, kind by kind
+ * oracle.c  the rules that must hold, seen from outside
+ * crypto.c  libsodium, made repeatable */
+#ifndef MESH_TESTS_SIM_INTERNAL_H
+#define MESH_TESTS_SIM_INTERNAL_H
+
+#include "mesh/core/core.h"
+#include "mesh/core/limits.h"
+#include "tests/sim/dice.h"
+#include "tests/sim/sim.h"
+#include "wire/base/arena.h"
+#include "wire/base/heap.h"
+#include "wire/base/list.h"
+#include "wire/base/table.h"
+#include "wire/identity.h"
+#include "wire/session.h"
+
+struct sim;
+struct sim_node;
+
+/* --- the queue ---------------------------------------------------------------------------------
+ */
+
+/* Where a thing happens, and so when it has to wait. */
+enum sim_layer {
+    SIM_WORLD,  /* nowhere: never waits */
+    SIM_HOST,   /* in the host's kernel: waits while the host sleeps */
+    SIM_DAEMON, /* in the daemon: waits while that is stopped, too */
+};
+
+struct sim_event {
+    struct heap_entry at;
+    struct list parked; /* at its node, while that does not run */
+    void (*fire)(struct sim *sim, struct sim_event *event);
+    struct sim_node *node;
+    uint32_t life; /* of the node; of another life: dropped. Unless the layer is SIM_WORLD */
+    enum sim_layer layer;
+    uint64_t a, b, c;
+    struct wire_key key;
+    void *bytes; /* owned */
+    size_t n_bytes;
+};
+
+/* --- network -----------------------------------------------------------------------------------
+ */
+
+enum sim_end_state {
+    SIM_END_NONE, /* not there yet */
+    SIM_END_DIALLING,
+    SIM_END_HANDSHAKE, /* connected, not proved */
+    SIM_END_UP,
+    SIM_END_LINGERING, /* a goodbye was said */
+    SIM_END_CLOSED,
+};
+
+struct sim_serve { /* a blob on its way out */
+    struct list node;
+    struct wire_hash hash;
+    uint64_t offset, total;
+};
+
+struct sim_end {   /* one end of a connection, and the direction away from it */
+    uint64_t conn; /* its connection's id */
+    struct sim_node *node;
+    uint32_t life;
+    enum sim_end_state state;
+    uint64_t dial; /* of the core; 0 at the end that was dialled */
+    struct wire_session *session;
+    struct list of_node, dirty;
+    struct list serves;  /* of sim_serve */
+    struct buf out;      /* without a session: encoded messages */
+    bool is_pumping;     /* the next chunk is planned */
+    uint64_t arrival_ns; /* of what was sent last: nothing overtakes it */
+    uint64_t line_ns;    /* the line is busy until then */
+    struct list stuck;   /* of sim_event.parked: on a way that is cut, in order */
+    uint64_t stuck_ns;   /* since when; 0: nothing is stuck */
+    /* as its core was told, for the oracle */
+    struct wire_credit credit;
+    uint32_t n_out;
+};
+
+struct sim_conn {
+    struct table_entry by_id;
+    uint64_t id;
+    struct sim_end ends[2]; /* 0 dialled */
+    uint64_t dial_timeout_ns;
+    bool is_dial_cancelled;
+};
+
+/* --- nodes -------------------------------------------------------------------------------------
+ */
+
+struct sim_blob {
+    struct table_entry by_hash;
+    struct wire_hash hash;
+    uint64_t bytes;
+};
+
+struct sim_memory {
+    struct wire_key key;
+    uint32_t address_number; /* 0: none */
+};
+
+struct sim_fetch {
+    struct list node;
+    struct wire_hash hash;
+    uint64_t link, got, bytes_max;
+};
+
+enum sim_program {
+    SIM_SLEEP,  /* exits with 0 */
+    SIM_EXIT,   /* with its own status */
+    SIM_SIGNAL, /* dies of a signal of its own */
+    SIM_FLAKY,  /* fails every other time */
+    SIM_BLOB,   /* output that is too large for a message */
+    SIM_STREAM,
+    SIM_POISON, /* kills its cell */
+    SIM_HANG,   /* ends only by being killed */
+    SIM_N_PROGRAMS,
+};
+
+struct sim_run { /* an attempt in a cell */
+    struct list node;
+    struct sim_node *host;
+    struct sim_task *task;
+    struct wire_key owner;
+    struct wire_attempt_id id;
+    uint64_t number; /* of the run: events name it so */
+    uint64_t cell;
+    uint32_t cores;
+    uint64_t mem_bytes;
+    bool is_own, is_begun, is_ended, is_killed, is_hung;
+    enum wire_end killed_as;
+    uint64_t begun_ns;         /* true time */
+    uint64_t lease_ns;         /* its length */
+    uint64_t lease_end_ns;     /* true time */
+    uint64_t heard_ns;         /* when its owner was last heard here, or it started: true time */
+    uint64_t sent, window;     /* of a stream */
+    struct wire_result result; /* once ended */
+    enum wire_refusal refusal; /* instead of a result */
+    bool is_cell_usable, has_output;
+};
+
+struct sim_node {
+    unsigned index;
+    char name[16], address[32];
+    uint8_t seed[WIRE_SEED_BYTES];
+    struct wire_identity *identity;
+    struct wire_key key;
+    struct core_config config;
+    struct core *core; /* NULL: not running */
+    struct core_effects effects;
+    uint32_t life;
+    bool is_host_up, is_frozen, is_suspended, was_started;
+    struct sim_node *clone_of;
+    struct list parked; /* of sim_event.parked */
+    struct sim_event *tick;
+    bool is_flush_due;
+
+    /* its clock: local = base_local + (true - base_true) * (1e9 + drift) / 1e9 */
+    uint64_t base_true_ns, base_local_ns;
+    int64_t drift_ppb;
+
+    /* its network */
+    uint32_t address_number;
+    uint64_t latency_ns, jitter_ns, delay_ns;
+    uint64_t bandwidth; /* bytes a second; 0: without limit */
+    uint32_t loss_percent;
+    struct list ends;  /* of sim_end.of_node */
+    struct list dirty; /* of sim_end.dirty */
+
+    /* its machine */
+    uint32_t slowness; /* programs take so many times longer, in tenths: 10 is normal */
+    bool is_black_hole, has_no_command;
+    unsigned disk_error; /* 0, or an errno: of blob writes and journal writes */
+    bool has_no_cells;
+    struct list runs;
+    uint64_t cores_used;
+    struct table store; /* of sim_blob */
+    struct list fetches;
+    bool is_version_odd; /* speaks no version that the others speak */
+    bool had_disk_fault, has_clone;
+    struct sim_memory *memories; /* nodes_max: whom it remembers, by index */
+
+    bool is_stopping;
+
+    /* its journal */
+    struct list kept; /* of sim_kept: jobs on disk */
+    struct list said; /* records that are not there yet */
+    uint64_t n_said, n_on_disk;
+    bool is_writing;
+};
+
+/* --- clients -----------------------------------------------------------------------------------
+ */
+
+struct sim_task {
+    struct sim_job *job;
+    uint32_t number;
+    enum sim_program program;
+    uint32_t status, millis;
+    uint64_t bytes;
+    /* what happened */
+    uint32_t n_reports, n_started, n_begun, n_ended, n_failed, n_deaths, n_timeouts, n_refused;
+    uint32_t n_running;                     /* now, anywhere */
+    uint32_t good_number, good_incarnation; /* the attempt whose success its owner heard of first */
+    uint32_t number_max;                    /* largest attempt number seen */
+    uint64_t streamed;
+};
+
+struct sim_job {
+    struct list node; /* in sim.jobs */
+    struct sim_node *owner;
+    struct wire_key owner_key;
+    uint32_t life; /* of the owner when it was submitted */
+    uint64_t client, id;
+    struct wire_message submit; /* its slices point into arena */
+    struct arena arena;
+    uint32_t n_tasks, n_added, tasks_max;
+    struct sim_task *tasks; /* 1 .. n_tasks */
+    uint64_t n_done, n_acked;
+    bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
+    bool is_feed_due, is_ack_due, is_stalled, has_failures, may_hang;
+    bool is_detached, is_kept;
+    uint64_t at_ns, done_ns, work_ns; /* core time of all its tasks at normal speed */
+    uint64_t longest_ns;
+    uint32_t n_running, n_refusals; /* tasks anywhere, now; times a host would not start one */
+    bool *has_refused;              /* nodes_max: a task of it, by index */
+    uint64_t hungry_ns;             /* since when cores idle that it could have; 0: none do */
+};
+
+/* --- the world ---------------------------------------------------------------------------------
+ */
+
+struct sim {
+    struct sim_options options;
+    struct sim_report report;
+    struct dice dice;
+    uint64_t now_ns, start_ns, faults_end_ns, healed_ns, end_ns;
+    enum sim_transport transport;
+    struct heap queue;
+    struct sim_event *spare_events;
+    uint64_t n_spare;
+    struct sim_node **nodes; /* of nodes_max */
+    unsigned n_nodes, nodes_max;
+    struct table by_key; /* of sim_owner: who has or had a key */
+    struct table conns;
+    uint64_t next_conn, next_run, next_client, next_epoch;
+    uint32_t *at_address; /* 1 + index of the node that has this address number; 0: nobody */
+    uint32_t n_addresses;
+    uint8_t *cut; /* [from * nodes_max + to]: how many faults cut this way; NULL: never cut */
+    struct list jobs;
+    struct table started; /* of sim_started: attempts whose START was seen */
+    struct sim_fault *faults;
+    uint32_t n_faults;
+    uint64_t dead_after_ns;
+    bool is_multicast_dead, is_core_timed, is_healed;
+    struct buf line;
+    uint64_t trace_hash;
+    struct buf wire_bytes; /* scratch */
+};
+
+struct sim_owner {
+    struct table_entry by_key;
+    struct wire_key key;
+    struct sim_node *node;
+};
+
+/* sim.c */
+struct sim_event *sim_event_new(struct sim *sim, enum sim_layer layer, struct sim_node *node,
+                                uint64_t in_ns,
+                                void (*fire)(struct sim *sim, struct sim_event *event));
+void sim_event_free(struct sim *sim, struct sim_event *event);
+void sim_step(struct sim *sim, struct sim_node *node, struct core_event *event);
+/* Prints what is broken, with the time and the seed, and aborts. */
+_Noreturn void sim_broken(struct sim *sim, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void sim_note(struct sim *sim, const char *who, const char *arrow, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+struct sim_node *sim_node_new(struct sim *sim);
+void sim_node_key(struct sim *sim, struct sim_node *node, struct dice *dice);
+/* `clone` has the state of `of` as it is now. */
+void sim_node_clone(struct sim *sim, struct sim_node *clone, struct sim_node *of);
+void sim_node_start(struct sim *sim, struct sim_node *node);
+/* The daemon is gone: killed (the kernel closes its connections) or with its host. */
+void sim_node_kill(struct sim *sim, struct sim_node *node, bool is_power);
+void sim_node_unpark(struct sim *sim, struct sim_node *node);
+bool sim_node_runs(const struct sim_node *node);
+uint64_t sim_clock_local(const struct sim *sim, const struct sim_node *node);
+void sim_clock_set(struct sim *sim, struct sim_node *node, uint64_t leap_ns, int64_t drift_ppb);
+void sim_tick_update(struct sim *sim, struct sim_node *node);
+struct sim_node *sim_owner_of(const struct sim *sim, const struct wire_key *key);
+void sim_run_until(struct sim *sim, uint64_t until_ns);
+
+/* net_host.c */
+#define NET_PORT          6374u
+#define NET_LOSS_DELAY_NS (200 * SIM_MS) /* until what was lost is sent again, the first time */
+struct sim_node *net_node_at(const struct sim *sim, struct slice address);
+uint64_t net_latency_ns(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+
+/* net.c */
+void net_init_node(struct sim *sim, struct sim_node *node);
+void net_dial(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void net_cancel_dial(struct sim *sim, struct sim_node *node, uint64_t dial);
+void net_flush(struct sim *sim, struct sim_node *node);
+struct sim_conn *net_conn(const struct sim *sim, uint64_t id);
+struct sim_end *net_end(const struct sim *sim, uint64_t link, struct sim_conn **ret_conn);
+uint64_t net_link(const struct sim_conn *conn, const struct sim_end *end);
+void net_send(struct sim *sim, struct sim_conn *conn, struct sim_end *end,
+              const struct wire_message *message, bool is_bulk);
+void net_close(struct sim *sim, uint64_t link, enum wire_reason reason, struct slice text);
+/* The connection breaks; the core of each end that is told hears of it after a while. */
+void net_break(struct sim *sim, struct sim_conn *conn, bool is_told_0, bool is_told_1);
+void net_node_gone(struct sim *sim, struct sim_node *node, bool is_power);
+void net_cut(struct sim *sim, const struct sim_node *from, const struct sim_node *to, int change);
+/* Ways may be open again: what is stuck goes on. */
+void net_mended(struct sim *sim);
+void net_set_address(struct sim *sim, struct sim_node *node, uint32_t number);
+void net_free_all(struct sim *sim);
+bool net_is_open(const struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+
+/* shell.c */
+void shell_carry_out(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void shell_up(struct sim *sim, struct sim_conn *conn, struct sim_end *end);
+void shell_down(struct sim *sim, struct sim_conn *conn, struct sim_end *end, enum core_link_end how,
+                enum wire_reason reason);
+void shell_message(struct sim *sim, struct sim_conn *conn, struct sim_end *end,
+                   const struct wire_message *message);
+void shell_store(struct sim_node *node, const struct wire_hash *hash, uint64_t n_bytes);
+struct sim_blob *shell_stored(const struct sim_node *node, const struct wire_hash *hash);
+void shell_store_drop(struct sim_node *node, const struct wire_hash *hash);
+void shell_forget(struct sim_node *node);
+
+/* work.c */
+void work_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void work_kill(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void work_renew(struct sim *sim, struct sim_node *node, const struct wire_key *owner);
+void work_window(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void work_crash_all(struct sim *sim, struct sim_node *node);
+/* False: nothing that would ever be ended runs there. */
+bool work_hang_all(struct sim *sim, struct sim_node *node);
+/* The daemon is gone, and all cells with it. */
+void work_drop_all(struct sim *sim, struct sim_node *node);
+
+/* client.c */
+struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dice *dice,
+                              uint32_t n_tasks);
+void client_connect(struct sim *sim, struct sim_job *job);
+void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
+                 const struct wire_message *message);
+void client_closed(struct sim *sim, struct sim_node *node, uint64_t client);
+void client_leave(struct sim *sim, struct sim_job *job);
+void client_cancel(struct sim *sim, struct sim_job *job);
+void client_stall(struct sim *sim, struct sim_job *job, bool is_stalled);
+void client_daemon_gone(struct sim *sim, struct sim_node *node);
+struct sim_job *client_job(const struct sim *sim, const struct wire_key *owner, uint64_t id);
+void client_free_all(struct sim *sim);
+bool client_are_all_over(const struct sim *sim);
+/* Peers that could run it, were all of them well. */
+uint32_t client_n_eligible(const struct sim *sim, const struct sim_job *job);
+bool client_is_eligible(const struct sim_job *job, const struct sim_node *node);
+/* The job is submitted, and neither done nor given up. */
+bool client_is_open(const struct sim_job *job);
+
+/* disk.c */
+void disk_say(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void disk_read(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+/* What is on disk, to a daemon that starts. */
+void disk_start(struct sim *sim, struct sim_node *node);
+void disk_kill(struct sim *sim, struct sim_node *node);
+void disk_wipe(struct sim *sim, struct sim_node *node);
+bool disk_has_result(const struct sim_node *node, uint64_t job, uint32_t task);
+bool disk_names(const struct sim_node *node, const struct wire_hash *hash);
+
+/* found.c */
+void found_new_node(struct sim *sim, struct sim_node *node);
+void found_tell(struct sim *sim, struct sim_node *to, const struct sim_node *of, uint64_t in_ns,
+                uint32_t address_number);
+void found_lost(struct sim *sim, struct sim_node *to, const struct sim_node *of);
+void found_all(struct sim *sim);
+void found_remember(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void found_forget(struct sim *sim, struct sim_node *node);
+
+/* fault.c */
+void fault_plan(struct sim *sim);
+void fault_start(struct sim *sim);
+/* Ends everything that still goes on. */
+void fault_heal(struct sim *sim);
+
+/* oracle.c */
+void oracle_sent(struct sim *sim, struct sim_node *node, struct sim_end *end,
+                 const struct wire_message *message);
+void oracle_heard(struct sim *sim, struct sim_node *node, struct sim_end *end,
+                  const struct sim_node *from, const struct wire_message *message);
+void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
+                  struct sim_task **ret_task);
+void oracle_lease(struct sim *sim, const struct sim_run *run);
+void oracle_done(struct sim *sim, struct sim_job *job, const struct wire_done *done);
+void oracle_job_done(struct sim *sim, struct sim_job *job, const struct wire_job_done *done);
+void oracle_watch(struct sim *sim);
+void oracle_quiet(struct sim *sim);
+void oracle_cores(struct sim *sim, struct sim_run *run, bool is_start);
+void oracle_free(struct sim *sim);
+
+/* crypto.c */
+/* libsodium draws from the seed from now on; `is_fast`: curves are stood in for. */
+void crypto_seed(uint64_t seed, bool is_fast);
+
+#endif

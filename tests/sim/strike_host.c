@@ -1,0 +1,365 @@
+/* Faults of hosts, daemons, machines and clients, as each strikes and ends. */
+#include <errno.h>
+
+#include "tests/sim/strike.h"
+#include "wire/base/mem.h"
+
+/* --- hosts and daemons -------------------------------------------------------------------------
+ */
+
+static void restart_over(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = sim->nodes[event->a];
+    if (node->core == NULL && node->clone_of == NULL) {
+        sim_node_start(sim, node);
+    } else if (node->is_stopping) { /* it takes its time */
+        sim_event_new(sim, SIM_WORLD, NULL, SIM_S, restart_over)->a = event->a;
+    }
+}
+
+static bool kill_one(struct sim *sim, struct dice *dice, bool is_power)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        sim_node_kill(sim, node, is_power);
+        strike_undo(sim, dice, node, restart_over);
+    }
+    return node != NULL;
+}
+
+bool strike_kill(struct sim *sim, struct dice *dice)
+{
+    return kill_one(sim, dice, false);
+}
+
+bool strike_power(struct sim *sim, struct dice *dice)
+{
+    return kill_one(sim, dice, true);
+}
+
+static void forget_all(struct sim *sim, struct sim_node *node, struct dice *dice)
+{
+    table_for_each (entry, &node->store) {
+        shell_store_drop(node, &LIST_ENTRY(entry, struct sim_blob, by_hash)->hash);
+    }
+    found_forget(sim, node);
+    disk_wipe(sim, node);
+    sim_node_key(sim, node, dice);
+}
+
+bool strike_amnesia(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL || node->has_clone) {
+        return false;
+    }
+    sim_node_kill(sim, node, dice_chance(dice, 50));
+    forget_all(sim, node, dice);
+    strike_undo(sim, dice, node, restart_over);
+    return true;
+}
+
+bool strike_stop(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL) {
+        return false;
+    }
+    node->is_stopping = true;
+    strike_undo(sim, dice, node, restart_over);
+    struct core_event event = {.type = CORE_EVENT_STOP};
+    sim_step(sim, node, &event);
+    return true;
+}
+
+/* b: life. */
+static void thaw(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = sim->nodes[event->a];
+    if (node->is_frozen && node->life == event->b) {
+        node->is_frozen = false;
+        sim_node_unpark(sim, node);
+    }
+}
+
+static bool freeze(struct sim *sim, struct dice *dice, uint64_t ns)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL) {
+        return false;
+    }
+    node->is_frozen = true;
+    sim_tick_update(sim, node);
+    struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, ns, thaw);
+    event->a = node->index;
+    event->b = node->life;
+    return true;
+}
+
+bool strike_freeze(struct sim *sim, struct dice *dice)
+{
+    return freeze(sim, dice, strike_span_ns(dice));
+}
+
+bool strike_late_loop(struct sim *sim, struct dice *dice)
+{
+    return freeze(sim, dice, dice_log(dice, 300, 3000) * SIM_MS);
+}
+
+static void wake(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = sim->nodes[event->a];
+    if (node->is_suspended && node->life == event->b) {
+        node->is_suspended = false;
+        sim_node_unpark(sim, node);
+    }
+}
+
+bool strike_suspend(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL) {
+        return false;
+    }
+    node->is_suspended = true;
+    sim_tick_update(sim, node);
+    strike_undo(sim, dice, node, wake)->b = node->life;
+    return true;
+}
+
+bool strike_clock_jump(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        sim_clock_set(sim, node, dice_log(dice, 10, 20000) * SIM_MS, node->drift_ppb);
+    }
+    return node != NULL;
+}
+
+bool strike_clock_drift(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        sim_clock_set(sim, node, 0, (int64_t)dice_roll(dice, 40000000) - 20000000);
+    }
+    return node != NULL;
+}
+
+bool strike_join(struct sim *sim, struct dice *dice)
+{
+    if (sim->n_nodes == sim->nodes_max || sim->n_nodes >= SIM_PEERS_MAX) {
+        return false;
+    }
+    sim_node_start(sim, sim_node_new(sim));
+    return true;
+}
+
+static void clone_over(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = sim->nodes[event->a];
+    if (node->core != NULL) {
+        sim_node_kill(sim, node, false);
+    }
+}
+
+/* The state directory of a host was copied to a new one. */
+bool strike_clone(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *of = strike_pick(sim, dice);
+    if (of == NULL || of->has_clone || sim->n_nodes == sim->nodes_max) {
+        return false;
+    }
+    list_for_each (at, &sim->jobs) {
+        const struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        if (job->owner == of && client_is_open(job)) {
+            return false;
+        }
+    }
+    struct sim_node *clone = sim_node_new(sim);
+    sim_node_clone(sim, clone, of);
+    strike_undo(sim, dice, clone, clone_over);
+    sim_node_start(sim, clone);
+    return true;
+}
+
+/* --- machines ----------------------------------------------------------------------------------
+ */
+
+static void disk_over(struct sim *sim, struct sim_event *event)
+{
+    sim->nodes[event->a]->disk_error = 0;
+}
+
+static bool fail_disk(struct sim *sim, struct dice *dice, unsigned error)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL || node->disk_error != 0) {
+        return false;
+    }
+    node->disk_error = error;
+    node->had_disk_fault = true;
+    strike_undo(sim, dice, node, disk_over);
+    return true;
+}
+
+bool strike_disk_fail(struct sim *sim, struct dice *dice)
+{
+    return fail_disk(sim, dice, EIO);
+}
+
+bool strike_disk_full(struct sim *sim, struct dice *dice)
+{
+    return fail_disk(sim, dice, ENOSPC);
+}
+
+bool strike_blob_gone(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL || node->store.n == 0) {
+        return false;
+    }
+    node->had_disk_fault = true;
+    table_for_each (entry, &node->store) {
+        if (dice_chance(dice, 50)) {
+            shell_store_drop(node, &LIST_ENTRY(entry, struct sim_blob, by_hash)->hash);
+        }
+    }
+    return true;
+}
+
+/* One on which something runs. */
+static struct sim_node *pick_busy(struct sim *sim, struct dice *dice)
+{
+    unsigned from = (unsigned)dice_roll(dice, sim->n_nodes);
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        struct sim_node *node = sim->nodes[(from + i) % sim->n_nodes];
+        if (strike_runs(node) && !list_is_empty(&node->runs)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+bool strike_cell_crash(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = pick_busy(sim, dice);
+    if (node != NULL) {
+        work_crash_all(sim, node);
+    }
+    return node != NULL;
+}
+
+bool strike_cell_hang(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = pick_busy(sim, dice);
+    return node != NULL && work_hang_all(sim, node);
+}
+
+static void cells_over(struct sim *sim, struct sim_event *event)
+{
+    sim->nodes[event->a]->has_no_cells = false;
+}
+
+bool strike_cell_none(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL || node->has_no_cells) {
+        return false;
+    }
+    node->has_no_cells = true;
+    strike_undo(sim, dice, node, cells_over);
+    return true;
+}
+
+/* a: cores. */
+void strike_cores_fire(struct sim *sim, struct sim_event *event)
+{
+    struct core_event cores = {.type = CORE_EVENT_CORES};
+    cores.cores.cores = (uint32_t)event->a;
+    if (event->node->core != NULL) {
+        sim_step(sim, event->node, &cores);
+    }
+}
+
+static void cores_over(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = sim->nodes[event->a];
+    if (node->core != NULL) {
+        sim_event_new(sim, SIM_DAEMON, node, 0, strike_cores_fire)->a =
+            node->config.cores_effective;
+    }
+}
+
+bool strike_cores(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        uint64_t cores = dice_chance(dice, 30) ? 0 : dice_log(dice, 1, 16);
+        sim_event_new(sim, SIM_DAEMON, node, 0, strike_cores_fire)->a = cores;
+        strike_undo(sim, dice, node, cores_over);
+    }
+    return node != NULL;
+}
+
+static struct sim_job *pick_job(struct sim *sim, struct dice *dice)
+{
+    unsigned n = 0;
+    struct sim_job *picked = NULL;
+    list_for_each (at, &sim->jobs) {
+        struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        if (client_is_open(job) && job->is_accepted && strike_runs(job->owner) &&
+            dice_roll(dice, ++n) == 0) {
+            picked = job;
+        }
+    }
+    return picked;
+}
+
+/* --- clients -----------------------------------------------------------------------------------
+ */
+
+bool strike_client_gone(struct sim *sim, struct dice *dice)
+{
+    struct sim_job *job = pick_job(sim, dice);
+    if (job != NULL) {
+        client_leave(sim, job);
+    }
+    return job != NULL;
+}
+
+bool strike_client_cancel(struct sim *sim, struct dice *dice)
+{
+    struct sim_job *job = pick_job(sim, dice);
+    if (job != NULL) {
+        client_cancel(sim, job);
+    }
+    return job != NULL;
+}
+
+/* a: client. */
+static void stall_over(struct sim *sim, struct sim_event *event)
+{
+    list_for_each (at, &sim->jobs) {
+        struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        if (job->client == event->a) {
+            client_stall(sim, job, false);
+        }
+    }
+}
+
+bool strike_client_stall(struct sim *sim, struct dice *dice)
+{
+    struct sim_job *job = pick_job(sim, dice);
+    if (job == NULL || job->is_stalled) {
+        return false;
+    }
+    client_stall(sim, job, true);
+    strike_undo(sim, dice, NULL, stall_over)->a = job->client;
+    return true;
+}
+
+bool strike_submit(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    return node != NULL && client_submit(sim, node, dice, (uint32_t)dice_log(dice, 1, 60)) != NULL;
+}
