@@ -375,12 +375,11 @@ static bool on_failed(struct core *core, struct core_entry *entry, int error)
     struct core_job *job = core_job_find(core, entry->job);
     switch (entry->type) {
     case CORE_RECORD_JOB:
-        if (job != NULL) {
-            job->is_unsaid = true; /* there is nothing to be forgotten */
-        }
-        /* fall through */
     case CORE_RECORD_TASK:
     case CORE_RECORD_COMPLETE:
+        if (job != NULL && entry->type == CORE_RECORD_JOB) {
+            job->is_unsaid = true; /* there is nothing to be forgotten */
+        }
         if (job != NULL) {
             job->record_bytes -= entry->bytes;
         }

@@ -197,7 +197,6 @@ START_TEST(a_mesh_near_the_limit_does_not_flap)
 {
     struct world *world = mesh_of(4, CORE_DENSE_MAX + 2);
     world_run_for(world, 90 * CORE_S);
-    uint64_t n_dials = 0;
     for (unsigned i = 0; i < 3; i++) { /* 63 are left, which would have had sessions with all */
         world_kill(world, CORE_DENSE_MAX + 1 - i);
     }
@@ -205,7 +204,6 @@ START_TEST(a_mesh_near_the_limit_does_not_flap)
     for (unsigned i = 0; i < 63; i++) {
         ck_assert(core_counts(world_core(world, i)).is_sparse);
         ck_assert_uint_le(core_counts(world_core(world, i)).n_links, 62);
-        n_dials += world_n_effects(world, i, CORE_EFFECT_DIAL);
     }
     for (unsigned i = 0; i < 63 - CORE_DENSE_AGAIN; i++) {
         world_kill(world, 62 - i);
