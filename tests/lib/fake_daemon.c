@@ -392,6 +392,12 @@ static void on_cancel(struct server *server, uint64_t job)
         answer(server, true, 0, NULL);
         return;
     }
+    if (server->options->cancel_fd > 0) {
+        if (write(server->options->cancel_fd, "", 1) != 1) {
+            abort();
+        }
+        return;
+    }
     send_all_ready(server);
     server->has_end = true;
     server->n_end = server->n_done;

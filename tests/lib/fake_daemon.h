@@ -25,6 +25,8 @@ struct fake_daemon_options {
     uint64_t stream_offset; /* a streamed task's output is sent twice from here on, as after a
                              * restart */
     uid_t uid;              /* run as this user; 0: as we are */
+    int cancel_fd;          /* a byte is written here for each cancel of the job submitted, which
+                             * then has no answer and no effect; 0: it is carried out */
 };
 
 /* Starts it on a socket in a new directory. Aborts the test when it cannot. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/command.h"
@@ -377,6 +378,37 @@ START_TEST(a_signal_cancels_the_job_and_waits_for_it)
 }
 END_TEST
 
+static const struct {
+    int first, second;
+    int status;
+} leaves[] = {{SIGINT, SIGINT, 130}, {SIGTERM, SIGTERM, 143}, {SIGINT, SIGTERM, 143}};
+
+/* The daemon says that the cancel has come, so the first signal has been dealt with; it never
+ * answers, so that nothing but the second signal can end the command. */
+START_TEST(a_second_signal_leaves_at_once)
+{
+    int cancels[2];
+    ck_assert_int_eq(pipe2(cancels, O_CLOEXEC), 0);
+    struct command command;
+    daemon_with(&(struct fake_daemon_options){.cancel_fd = cancels[1]});
+    close(cancels[1]);
+    start(&command, WORDS(":::", "echo started; true", "@hang"), -1, -1);
+    wait_for_output(command.out_fd);
+    kill(command.pid, leaves[_i].first);
+    char byte;
+    ck_assert_int_eq((int)read(cancels[0], &byte, 1), 1);
+    ck_assert_int_eq(waitpid(command.pid, NULL, WNOHANG), 0);
+    kill(command.pid, leaves[_i].second);
+    command_wait(&command);
+    ck_assert_str_eq(command.out, "started\n");
+    ck_assert_str_eq(command.err, "");
+    ck_assert_int_eq(command.status, leaves[_i].status);
+    close(cancels[0]);
+    command_done(&command);
+    fake_daemon_stop(&the_daemon);
+}
+END_TEST
+
 START_TEST(a_reader_that_goes_away_ends_it_cleanly)
 {
     struct command command;
@@ -503,6 +535,7 @@ int main(void)
     tcase_add_loop_test(tc, a_refused_job_is_told_in_a_line, 0, (int)ARRAY_LEN(refusals));
     tcase_add_test(tc, a_daemon_that_vanishes_is_told_with_what_is_missing);
     tcase_add_loop_test(tc, a_signal_cancels_the_job_and_waits_for_it, 0, (int)ARRAY_LEN(stops));
+    tcase_add_loop_test(tc, a_second_signal_leaves_at_once, 0, (int)ARRAY_LEN(leaves));
     tcase_add_test(tc, a_reader_that_goes_away_ends_it_cleanly);
     tcase_add_test(tc, a_full_disk_under_standard_output_is_told);
     tcase_add_test(tc, closed_and_full_descriptors_are_no_success);
