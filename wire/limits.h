@@ -61,11 +61,11 @@
 /* --- peers -------------------------------------------------------------------------------------
  */
 
-#define WIRE_PEERS_MAX          256u   /* peers told of in one message */
-#define WIRE_PEER_ADDRESSES_MAX 8u     /* addresses told of one peer */
+#define WIRE_PEERS_MAX          256u /* peers told of in one message */
+#define WIRE_PEER_ADDRESSES_MAX 8u   /* addresses told of one peer */
 /* Parts of what is known of peers that are compared by a sum each: of 5,000 peers, some 40 in each,
  * which are told again where one of them differs. */
 #define WIRE_PEERS_SUMS 128u
-#define WIRE_LIST_MAX           65536u /* rows of a table sent to a client */
+#define WIRE_LIST_MAX   65536u /* rows of a table sent to a client */
 
 #endif

@@ -56,7 +56,8 @@ struct wire_attempt_id {
     X(SILENT, 12, "silent too long")                                                               \
     X(OFF_LINK, 13, "not on this link")                                                            \
     X(TIMEOUT, 14, "handshake timed out")                                                          \
-    X(IDLE, 15, "not needed now") /* a large mesh: it has others to talk to, and so has the peer */
+    X(IDLE, 15, "not needed now") /* a large mesh: it has others to talk to, and so has the peer   \
+                                   */
 
 /* How an attempt ended. */
 #define WIRE_ENDS(X)                                                                               \
@@ -245,7 +246,7 @@ struct wire_peers {
 };
 
 struct wire_peers_sum { /* what the sender heard of others, in short: what differs is sent back */
-    struct slice sums; /* WIRE_PEERS_SUMS numbers of 8 bytes, big end first */
+    struct slice sums;  /* WIRE_PEERS_SUMS numbers of 8 bytes, big end first */
 };
 
 struct wire_want {    /* submitter to executor: what waits for it */
