@@ -240,7 +240,7 @@ static void feed_later(struct sim *sim, struct sim_job *job)
 {
     if (!job->is_feed_due && !job->is_fed) {
         job->is_feed_due = true;
-        uint64_t in_ns = dice_roll(&sim->dice, 2 * SIM_MS);
+        uint64_t in_ns = dice_roll(&sim->dice, job->plain_micros > 0 ? SIM_MS / 5 : 2 * SIM_MS);
         sim_event_new(sim, SIM_DAEMON, job->owner, in_ns, feed_fire)->a = job->client;
     }
 }
@@ -300,7 +300,7 @@ static void ack_later(struct sim *sim, struct sim_job *job)
 {
     if (!job->is_ack_due && !job->is_stalled) {
         job->is_ack_due = true;
-        uint64_t in_ns = dice_roll(&sim->dice, 10 * SIM_MS);
+        uint64_t in_ns = dice_roll(&sim->dice, job->plain_micros > 0 ? SIM_MS : 10 * SIM_MS);
         sim_event_new(sim, SIM_DAEMON, job->owner, in_ns, ack_fire)->a = job->client;
     }
 }
@@ -431,12 +431,8 @@ void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
 /* --- coming and going --------------------------------------------------------------------------
  */
 
-struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dice *dice,
-                              uint32_t n_tasks)
+static struct sim_job *job_new(struct sim *sim, struct sim_node *node)
 {
-    if (!sim_node_runs(node) || node->is_stopping || node->clone_of != NULL || node->has_clone) {
-        return NULL;
-    }
     struct sim_job *job = mem_alloc_or_die(1, sizeof(*job));
     job->owner = node;
     job->owner_key = node->key;
@@ -446,12 +442,46 @@ struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dic
     arena_init(&job->arena, SIZE_MAX);
     job->has_refused = arena_alloc(&job->arena, sim->nodes_max, sizeof(bool));
     job->submit.type = WIRE_MESSAGE_SUBMIT;
-    draw_options(sim, job, dice);
-    draw_tasks(sim, job, n_tasks, dice);
+    return job;
+}
+
+static void submit(struct sim *sim, struct sim_job *job)
+{
     list_push_back(&sim->jobs, &job->node);
     sim->report.n_jobs++;
     sim->report.n_tasks += job->n_tasks;
     client_connect(sim, job);
+}
+
+struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dice *dice,
+                              uint32_t n_tasks)
+{
+    if (!sim_node_runs(node) || node->is_stopping || node->clone_of != NULL || node->has_clone) {
+        return NULL;
+    }
+    struct sim_job *job = job_new(sim, node);
+    draw_options(sim, job, dice);
+    draw_tasks(sim, job, n_tasks, dice);
+    submit(sim, job);
+    return job;
+}
+
+struct sim_job *client_submit_plain(struct sim *sim, struct sim_node *node, uint32_t n_tasks,
+                                    uint32_t micros)
+{
+    struct sim_job *job = job_new(sim, node);
+    job->submit.submit.spec.cores = 1;
+    job->submit.submit.runs_max = 1;
+    job->submit.submit.may_speculate = true;
+    job->plain_micros = micros;
+    job->n_tasks = n_tasks;
+    job->tasks = mem_alloc_or_die(n_tasks + 1, sizeof(struct sim_task));
+    for (uint32_t i = 1; i <= n_tasks; i++) {
+        job->tasks[i].job = job;
+        job->tasks[i].number = i;
+        job->tasks[i].program = SIM_SLEEP;
+    }
+    submit(sim, job);
     return job;
 }
 

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "mesh/core/trace.h"
 #include "tests/sim/sim_internal.h"
@@ -175,13 +174,6 @@ static void tick_fire(struct sim *sim, struct sim_event *event)
 /* --- a step ------------------------------------------------------------------------------------
  */
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
-    return (uint64_t)at.tv_sec * SIM_S + (uint64_t)at.tv_nsec;
-}
-
 static void note_event(struct sim *sim, struct sim_node *node, const struct core_event *event)
 {
     uint64_t x = sim->now_ns ^ (uint64_t)event->type << 56 ^ (uint64_t)node->index << 40;
@@ -207,17 +199,17 @@ void sim_step(struct sim *sim, struct sim_node *node, struct core_event *event)
     event->now_ns = sim_clock_local(sim, node);
     sim->report.n_events++;
     note_event(sim, node, event);
-    uint64_t from_ns = sim->is_core_timed ? cpu_ns() : 0;
-    core_step(node->core, event, &node->effects);
-    if (sim->is_core_timed) {
-        sim->report.core_ns += cpu_ns() - from_ns;
+    if (sim->gauge != NULL) {
+        sim->gauge->before(sim->gauge, node, event);
+        core_step(node->core, event, &node->effects);
+        sim->gauge->after(sim->gauge, node, event);
+    } else {
+        core_step(node->core, event, &node->effects);
+        core_check(node->core);
     }
     for (size_t i = 0; i < node->effects.n; i++) {
         note_effect(sim, node, &node->effects.items[i]);
         shell_carry_out(sim, node, &node->effects.items[i]);
-    }
-    if (!sim->is_core_timed) {
-        core_check(node->core);
     }
     sim_tick_update(sim, node);
 }
@@ -277,6 +269,23 @@ void sim_node_clone(struct sim *sim, struct sim_node *clone, struct sim_node *of
     of->has_clone = true;
 }
 
+static void plain_traits(struct sim *sim, struct sim_node *node)
+{
+    struct core_config *config = &node->config;
+    config->arch = "x86_64";
+    config->os = "linux";
+    config->program = "sim";
+    config->cores = config->cores_effective = sim->options.plain_cores;
+    config->dead_after_ns = sim->dead_after_ns;
+    config->is_open_mesh = true;
+    config->has_sandbox = true;
+    node->slowness = 10;
+    node->latency_ns = SIM_MS / 20;
+    node->jitter_ns = SIM_MS / 50;
+    node->base_true_ns = sim->now_ns;
+    node->base_local_ns = SIM_S;
+}
+
 /* What a machine is like; most are ordinary. */
 static void draw_traits(struct sim *sim, struct sim_node *node)
 {
@@ -326,7 +335,11 @@ struct sim_node *sim_node_new(struct sim *sim)
     node->tick->node = node;
     node->tick->layer = SIM_DAEMON;
     node->tick->fire = tick_fire;
-    draw_traits(sim, node);
+    if (sim->options.is_plain) {
+        plain_traits(sim, node);
+    } else {
+        draw_traits(sim, node);
+    }
     sim_node_key(sim, node, &sim->dice);
     net_init_node(sim, node);
     sim->report.n_peers++;
@@ -346,13 +359,21 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
     config->incarnation++;
     config->seed = dice_next(&sim->dice);
     config->now_ns = sim_clock_local(sim, node);
-    node->core = core_new(config);
+    if (sim->gauge != NULL) {
+        sim->gauge->before(sim->gauge, node, NULL);
+        node->core = core_new(config);
+        sim->gauge->after(sim->gauge, node, NULL);
+    } else {
+        node->core = core_new(config);
+    }
     net_mended(sim); /* a host that was off answers again */
     sim_note(sim, node->name, "=", "starts, life %u", config->incarnation);
     struct core_event event = {.type = CORE_EVENT_TICK};
     sim_step(sim, node, &event);
-    disk_start(sim, node);
-    found_new_node(sim, node);
+    if (!sim->options.is_plain) { /* else the measurement says who finds whom */
+        disk_start(sim, node);
+        found_new_node(sim, node);
+    }
     node->was_started = true;
 }
 
@@ -409,8 +430,9 @@ void sim_node_unpark(struct sim *sim, struct sim_node *node)
 /* --- a whole run -------------------------------------------------------------------------------
  */
 
-static void world_init(struct sim *sim, const struct sim_options *options)
+struct sim *sim_new(const struct sim_options *options)
 {
+    struct sim *sim = mem_alloc_or_die(1, sizeof(*sim));
     sim->options = *options;
     sim->dice.state = dice_mix(options->seed + UINT64_C(0x51a2));
     struct dice *dice = &sim->dice;
@@ -439,10 +461,15 @@ static void world_init(struct sim *sim, const struct sim_options *options)
     }
     sim->dead_after_ns = dice_chance(dice, 60) ? 3 * SIM_S : dice_between(dice, 1, 6) * SIM_S;
     sim->is_multicast_dead = dice_chance(dice, 10);
+    if (options->is_plain) {
+        sim->dead_after_ns = 3 * SIM_S;
+        sim->is_multicast_dead = false;
+    }
     crypto_seed(options->seed, sim->transport != SIM_TRANSPORT_FULL);
     for (uint32_t i = 0; i < n; i++) {
         IGNORE(sim_node_new(sim));
     }
+    return sim;
 }
 
 static void node_free(struct sim *sim, struct sim_node *node)
@@ -467,7 +494,7 @@ static void node_free(struct sim *sim, struct sim_node *node)
     mem_free(node);
 }
 
-static void world_done(struct sim *sim)
+void sim_free(struct sim *sim)
 {
     net_free_all(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
@@ -536,8 +563,7 @@ static void run_to_end(struct sim *sim)
 
 void sim_play(const struct sim_options *options, struct sim_report *ret_report)
 {
-    struct sim *sim = mem_alloc_or_die(1, sizeof(*sim));
-    world_init(sim, options);
+    struct sim *sim = sim_new(options);
     struct dice *dice = &sim->dice;
     uint64_t spread_ns = dice_chance(dice, 50) ? 0 : dice_roll(dice, 5 * SIM_S);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
@@ -572,7 +598,7 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
     sim->report.virtual_ns = sim->now_ns - sim->start_ns;
     sim->report.hash ^= sim->trace_hash;
     *ret_report = sim->report;
-    world_done(sim);
+    sim_free(sim);
 }
 
 void sim_report_add(struct sim_report *a, const struct sim_report *b)
@@ -590,7 +616,6 @@ void sim_report_add(struct sim_report *a, const struct sim_report *b)
     a->n_bytes += b->n_bytes;
     a->n_messages += b->n_messages;
     a->virtual_ns += b->virtual_ns;
-    a->core_ns += b->core_ns;
     a->hash ^= b->hash;
     for (unsigned kind = 0; kind < SIM_N_FAULTS; kind++) {
         a->n_by_kind[kind] += b->n_by_kind[kind];

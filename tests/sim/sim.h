@@ -40,6 +40,8 @@ struct sim_options {
     uint32_t skips[SIM_SKIPS_MAX]; /* and of those not these, by their number */
     uint32_t n_skips;
     bool is_calm;           /* no faults at all */
+    bool is_plain;          /* hosts and jobs are all alike, for measuring (scale.c) */
+    uint32_t plain_cores;   /* of each of them */
     uint32_t *planned;      /* borrowed; the faults in the schedule go there, before any strikes */
     struct buf *trace;      /* borrowed; NULL: none. One line for each event and effect */
     size_t trace_bytes_max; /* older lines go when it is longer */
@@ -53,10 +55,10 @@ struct sim_report {    /* what a run that broke no rule has to tell; everything 
     uint64_t n_tasks, n_peers, n_jobs, n_attempts, n_second, n_recalled;
     uint64_t n_taken[CORE_N_MACHINES][CORE_ROWS_MAX];
     uint64_t n_frames, n_bytes, n_messages;
-    uint64_t virtual_ns, core_ns; /* of all cores together, in process time, when measured */
-    uint64_t hash;                /* of the whole trace */
-    uint64_t slowest_permille;    /* largest share of a job's allowed time that was used */
-    uint64_t unfair_permille;     /* largest ratio of two equal submitters' shares */
+    uint64_t virtual_ns;
+    uint64_t hash;             /* of the whole trace */
+    uint64_t slowest_permille; /* largest share of a job's allowed time that was used */
+    uint64_t unfair_permille;  /* largest ratio of two equal submitters' shares */
 };
 
 /* Plays one seed to its end. Returns only when no rule was broken. */

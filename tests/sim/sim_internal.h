@@ -111,6 +111,8 @@ struct sim_memory {
     uint32_t address_number; /* 0: none */
 };
 
+struct sim_gauge;
+
 struct sim_fetch {
     struct list node;
     struct wire_hash hash;
@@ -229,6 +231,7 @@ struct sim_job {
     uint32_t n_tasks, n_added, tasks_max;
     struct sim_task *tasks; /* 1 .. n_tasks */
     uint64_t n_done, n_acked;
+    uint32_t plain_micros; /* at most, of each task; 0: drawn in milliseconds */
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
     bool is_feed_due, is_ack_due, is_stalled, has_failures, may_hang;
     bool is_detached, is_kept;
@@ -264,10 +267,17 @@ struct sim {
     struct sim_fault *faults;
     uint32_t n_faults;
     uint64_t dead_after_ns;
-    bool is_multicast_dead, is_core_timed, is_healed;
+    bool is_multicast_dead, is_healed;
+    struct sim_gauge *gauge; /* borrowed; NULL: cores are checked, not measured */
     struct buf line;
     uint64_t trace_hash;
     struct buf wire_bytes; /* scratch */
+};
+
+/* Told before and after each core_new() (no event) and core_step(), in place of core_check(). */
+struct sim_gauge {
+    void (*before)(struct sim_gauge *gauge, struct sim_node *node, const struct core_event *event);
+    void (*after)(struct sim_gauge *gauge, struct sim_node *node, const struct core_event *event);
 };
 
 struct sim_owner {
@@ -277,6 +287,9 @@ struct sim_owner {
 };
 
 /* sim.c */
+/* A world with its nodes, none of which runs yet; and its end. sim_play() is all of it. */
+struct sim *sim_new(const struct sim_options *options) MUST_CHECK;
+void sim_free(struct sim *sim);
 struct sim_event *sim_event_new(struct sim *sim, enum sim_layer layer, struct sim_node *node,
                                 uint64_t in_ns,
                                 void (*fire)(struct sim *sim, struct sim_event *event));
@@ -355,6 +368,9 @@ void work_drop_all(struct sim *sim, struct sim_node *node);
 /* client.c */
 struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dice *dice,
                               uint32_t n_tasks);
+/* Tasks of at most `micros` of run time, without any of what a drawn job may have. */
+struct sim_job *client_submit_plain(struct sim *sim, struct sim_node *node, uint32_t n_tasks,
+                                    uint32_t micros);
 void client_connect(struct sim *sim, struct sim_job *job);
 void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
                  const struct wire_message *message);

@@ -257,6 +257,9 @@ static void begin_fire(struct sim *sim, struct sim_event *event)
     later(sim, run, SIM_DAEMON, 0, tell_started_fire);
     uint64_t ns = (uint64_t)run->task->millis * SIM_MS * node->slowness / 10;
     ns = node->is_black_hole ? SIM_MS : ns + dice_roll(&sim->dice, ns / 8 + 1);
+    if (run->task->job->plain_micros > 0) {
+        ns = dice_roll(&sim->dice, run->task->job->plain_micros + 1) * 1000;
+    }
     if (run->task->program == SIM_STREAM && !node->is_black_hole) {
         later(sim, run, SIM_DAEMON, ns, stream_fire);
     } else {
@@ -314,6 +317,9 @@ void work_start(struct sim *sim, struct sim_node *node, const struct core_effect
     later(sim, run, SIM_HOST, run->lease_ns, lease_fire);
     uint64_t spawn_us = dice_chance(&sim->dice, 5) ? dice_log(&sim->dice, 3000, 300000)
                                                    : dice_between(&sim->dice, 300, 3300);
+    if (run->task->job->plain_micros > 0) { /* a cell is there already */
+        spawn_us = 100;
+    }
     later(sim, run, SIM_HOST, spawn_us * 1000, begin_fire);
 }
 
