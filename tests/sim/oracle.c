@@ -57,6 +57,12 @@ static void note_good(struct sim *sim, const struct sim_node *node,
     }
 }
 
+void oracle_own_result(struct sim *sim, const struct sim_run *run)
+{
+    struct wire_attempt_result result = {.id = run->id, .result = run->result};
+    note_good(sim, run->host, &result);
+}
+
 static void check_ack(struct sim *sim, const struct sim_node *node,
                       const struct wire_attempt_id *id)
 {

@@ -421,6 +421,8 @@ void oracle_heard(struct sim *sim, struct sim_node *node, struct sim_end *end,
 void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
                   struct sim_task **ret_task);
 void oracle_lease(struct sim *sim, const struct sim_run *run);
+/* An attempt on its owner's own host has ended: no message says so. */
+void oracle_own_result(struct sim *sim, const struct sim_run *run);
 void oracle_done(struct sim *sim, struct sim_job *job, const struct wire_done *done);
 void oracle_job_done(struct sim *sim, struct sim_job *job, const struct wire_job_done *done);
 void oracle_watch(struct sim *sim);

@@ -76,6 +76,9 @@ static void tell_ended_fire(struct sim *sim, struct sim_event *event)
         told.attempt_ended.id = run->id;
         told.attempt_ended.result = run->result;
         told.attempt_ended.is_cell_usable = run->is_cell_usable;
+        if (run->is_own) {
+            oracle_own_result(sim, run);
+        }
         if (run->has_output) { /* what only this task says */
             int n = snprintf(text, sizeof(text), "%llu/%u", (unsigned long long)run->id.job,
                              run->id.task);
@@ -314,7 +317,9 @@ void work_start(struct sim *sim, struct sim_node *node, const struct core_effect
     oracle_start(sim, node, effect, &run->task);
     list_push_back(&node->runs, &run->node);
     oracle_cores(sim, run, true);
-    later(sim, run, SIM_HOST, run->lease_ns, lease_fire);
+    if (run->task->job->plain_micros == 0) { /* else nobody leaves */
+        later(sim, run, SIM_HOST, run->lease_ns, lease_fire);
+    }
     uint64_t spawn_us = dice_chance(&sim->dice, 5) ? dice_log(&sim->dice, 3000, 300000)
                                                    : dice_between(&sim->dice, 300, 3300);
     if (run->task->job->plain_micros > 0) { /* a cell is there already */
