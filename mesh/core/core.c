@@ -174,6 +174,7 @@ uint64_t core_next_deadline(const struct core *core)
 static void init_lists(struct core *core)
 {
     heap_init(&core->timers);
+    heap_init(&core->by_idle);
     list_init(&core->graves);
     list_init(&core->letters);
     arena_init(&core->letter_arena, SIZE_MAX);
@@ -182,6 +183,7 @@ static void init_lists(struct core *core)
     list_init(&core->spare);
     list_init(&core->startup);
     list_init(&core->queued);
+    list_init(&core->active);
     list_init(&core->idle_cells);
     uint64_t seed = core->config.seed;
     table_init(&core->peers, sizeof(struct wire_key), seed);
@@ -240,6 +242,7 @@ struct core *core_free(struct core *core)
     table_done(&core->origins);
     arena_done(&core->letter_arena);
     heap_done(&core->timers);
+    heap_done(&core->by_idle);
     return mem_free(core);
 }
 

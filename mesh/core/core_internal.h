@@ -144,13 +144,15 @@ struct core_peer {
     uint32_t n_placed, cores_placed; /* attempts that count against the credit */
     bool is_inventoried, is_resting;
     struct wire_want want_sent;
-    uint64_t begun_ns;     /* when one of our attempts began there last */
-    uint32_t cores_spoken; /* only while core_tail_run() looks: idle cores given away in mind */
-    struct list placed;    /* of core_attempt.of_peer */
-    struct list past;      /* of core_attempt.of_peer: lost ones, whose answer may still come */
-    struct list spare;     /* in core.spare, when it can take a task now */
-    struct list sites;     /* of core_site.of_peer */
-    struct list fetches;   /* of core_fetch.of_peer */
+    uint64_t begun_ns;         /* when one of our attempts began there last */
+    uint32_t cores_spoken;     /* only while core_tail_run() looks: idle cores given away in mind */
+    struct list placed;        /* of core_attempt.of_peer */
+    struct list past;          /* of core_attempt.of_peer: lost ones, whose answer may still come */
+    struct list spare;         /* in core.spare, when it can take a task now, */
+    struct heap_entry by_idle; /* and in core.by_idle */
+    struct core_site *last_site; /* that core_site_get() found; or NULL */
+    struct list sites;           /* of core_site.of_peer */
+    struct list fetches;         /* of core_fetch.of_peer */
     struct core_timer rest_timer;
     struct core_stats stats;
 
@@ -158,7 +160,8 @@ struct core_peer {
     struct core_origin *origin; /* NULL until its first session */
     struct wire_want want;
     struct wire_credit credit_given;
-    uint32_t share; /* of our cores, when last reckoned */
+    uint32_t share;     /* of our cores, when last reckoned */
+    struct list active; /* in core.active, when it wants something or has something open here */
     uint32_t n_open, n_queued, n_ended, cores_used, cores_open, n_xjobs;
     uint64_t wall_ns;   /* mean run time of its tasks here, 0: not known */
     uint64_t served;    /* when it was last given a core, in starts */
@@ -357,7 +360,8 @@ struct core_origin { /* owners that share cores as if they were one */
     char text[CORE_ORIGIN_BYTES]; /* an address or a prefix, zeros behind */
     uint32_t n_peers, cores_used; /* here */
     uint64_t served;              /* when one of them was last given a core, in starts */
-    uint32_t i_share;             /* while shares are reckoned */
+    uint32_t i_share;             /* while shares are reckoned, */
+    uint64_t share_pass;          /* in this pass */
 };
 
 struct core_xjob_key {
@@ -471,6 +475,7 @@ struct core {
 
     struct table jobs, clients;
     struct list ready, spare, startup;
+    struct heap by_idle; /* of core_peer.by_idle: first who has most idle cores, then the nearest */
     uint64_t next_job;
     struct core_timer startup_timer, idle_timer;
     uint32_t n_tasks, n_attempts;
@@ -485,6 +490,11 @@ struct core {
 
     struct table xjobs, held, blobs, origins;
     struct list queued, idle_cells;
+    struct list active;   /* of core_peer.active: who shares the cores; ourselves first */
+    bool is_standing_due; /* owners without a standing credit may be there */
+    uint32_t n_active;    /* in `active` */
+    uint64_t credit_ns, n_credit_passes; /* when shares were last reckoned; how often */
+    struct core_timer credit_timer;
     uint32_t n_cells, cores_used, n_running, n_queued;
     uint64_t mem_used, next_cell, n_starts;
     struct core_timer cell_timer, renew_timer, stop_timer;

@@ -173,7 +173,7 @@ struct sharers {
 
 static struct sharers sharers_new(struct core *core)
 {
-    size_t n_max = core->peers.n + 1;
+    size_t n_max = core->n_active + 1; /* and one without an active part */
     return (struct sharers){
         .owners = core_batch_alloc(core, n_max, sizeof(struct core_peer *)),
         .demands = core_batch_alloc(core, n_max, sizeof(uint32_t)),
@@ -184,20 +184,16 @@ static struct sharers sharers_new(struct core *core)
     };
 }
 
-static bool is_origin_in(const struct sharers *sharers, const struct core_peer *owner)
+static bool is_origin_in(const struct core *core, const struct core_peer *owner)
 {
-    const struct core_origin *origin = owner->origin;
-    for (uint32_t i = 0; i < sharers->n; i++) {
-        if (sharers->owners[i]->origin == origin) {
-            return true;
-        }
-    }
-    return false;
+    return owner->origin->share_pass == core->n_credit_passes;
 }
 
-static void add_sharer(struct sharers *sharers, struct core_peer *owner, uint32_t demand)
+static void add_sharer(const struct core *core, struct sharers *sharers, struct core_peer *owner,
+                       uint32_t demand)
 {
-    if (!is_origin_in(sharers, owner)) {
+    if (!is_origin_in(core, owner)) {
+        owner->origin->share_pass = core->n_credit_passes;
         owner->origin->i_share = sharers->n_origins;
         sharers->origin_demands[sharers->n_origins++] = 0;
     }
@@ -230,31 +226,92 @@ static uint32_t share_of(struct core *core, struct sharers *sharers, uint32_t i_
     return sharers->own_shares[i_this];
 }
 
+void core_credit_active(struct core *core, struct core_peer *owner)
+{
+    bool is_linked = list_is_linked(&owner->active);
+    if (is_active(owner) == is_linked) {
+        return;
+    }
+    if (is_linked) {
+        list_remove(&owner->active);
+        core->n_active--;
+        return;
+    }
+    core->n_active++;
+    if (owner->is_self) {
+        list_push_front(&core->active, &owner->active);
+    } else {
+        list_push_back(&core->active, &owner->active);
+    }
+}
+
+static void credit_fire(struct core *core, struct core_timer *timer)
+{
+    core->is_credit_due = true;
+}
+
+void core_credit_init(struct core *core)
+{
+    core->credit_timer.fire = credit_fire;
+    core->is_standing_due = true;
+}
+
+/* An owner that is not active keeps some credit; it has none yet, or more than there is. */
+static void give_standing(struct core *core, const struct sharers *sharers)
+{
+    core->is_standing_due = false;
+    table_for_each (entry, &core->peers) {
+        struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
+        bool is_standing = may_have_credit(core, owner) && !is_active(owner);
+        if (is_standing &&
+            (owner->credit_given.n_tasks == 0 || owner->credit_given.cores > core->config.cores)) {
+            struct sharers with = *sharers; /* and this one: what it adds is taken back */
+            bool is_in = is_origin_in(core, owner);
+            uint32_t saved = is_in ? with.origin_demands[owner->origin->i_share] : 0;
+            add_sharer(core, &with, owner, WIRE_CORES_MAX);
+            owner->share = share_of(core, &with, with.n - 1);
+            with.origin_demands[owner->origin->i_share] = saved;
+            if (!is_in) {
+                owner->origin->share_pass = 0;
+            }
+            core_credit_update(core, owner);
+        }
+    }
+}
+
+/* Each owner's share takes all others into account: with very many the next reckoning waits. */
+static bool is_too_soon(struct core *core)
+{
+    uint64_t pause_ns = (uint64_t)core->n_active * core->n_active * CORE_CREDIT_PAIR_NS;
+    if (core->is_standing_due || core->credit_ns + pause_ns <= core->now_ns) {
+        return false;
+    }
+    if (!heap_has(&core->credit_timer.entry)) {
+        core_timer_set(core, &core->credit_timer, core->credit_ns + pause_ns);
+    }
+    return true;
+}
+
 void core_credit_run(struct core *core)
 {
+    if (is_too_soon(core)) {
+        return;
+    }
+    core_timer_stop(core, &core->credit_timer);
+    core->credit_ns = core->now_ns;
+    core->n_credit_passes++;
     struct sharers sharers = sharers_new(core);
-    table_for_each (entry, &core->peers) { /* ourselves are the oldest entry */
-        struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (may_have_credit(core, owner) && is_active(owner)) {
-            add_sharer(&sharers, owner, demand_of(owner));
+    list_for_each (node, &core->active) {
+        struct core_peer *owner = LIST_ENTRY(node, struct core_peer, active);
+        if (may_have_credit(core, owner)) {
+            add_sharer(core, &sharers, owner, demand_of(owner));
         }
     }
     for (uint32_t i = 0; i < sharers.n; i++) {
         sharers.owners[i]->share = share_of(core, &sharers, i);
         core_credit_update(core, sharers.owners[i]);
     }
-    table_for_each (entry, &core->peers) {
-        struct core_peer *owner = LIST_ENTRY(entry, struct core_peer, by_key);
-        bool is_standing = may_have_credit(core, owner) && !is_active(owner);
-        if (is_standing &&
-            (owner->credit_given.n_tasks == 0 || owner->credit_given.cores > core->config.cores)) {
-            struct sharers with = sharers; /* and this one: what it adds is written over */
-            uint32_t saved =
-                is_origin_in(&with, owner) ? with.origin_demands[owner->origin->i_share] : 0;
-            add_sharer(&with, owner, WIRE_CORES_MAX);
-            owner->share = share_of(core, &with, with.n - 1);
-            with.origin_demands[owner->origin->i_share] = saved;
-            core_credit_update(core, owner);
-        }
+    if (core->is_standing_due) {
+        give_standing(core, &sharers);
     }
 }

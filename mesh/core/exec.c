@@ -65,6 +65,10 @@ static bool has_room(const struct core *core, const struct wire_job_spec *spec)
 void core_exec_run(struct core *core)
 {
     while (!core->is_stopping && core->config.cores > 0) {
+        if (core->cores_used >= core->config.cores) { /* whosever turn it is */
+            core->reserved = NULL;
+            return;
+        }
         struct core_peer *owner = pick_owner(core);
         if (owner == NULL) {
             return;
@@ -224,14 +228,16 @@ void core_exec_link_up(struct core *core, struct core_peer *peer)
     core_send(core, peer, &message);
     peer->credit_given = (struct wire_credit){0};
     peer->want = (struct wire_want){0};
+    core_credit_active(core, peer);
     core_credit_update(core, peer);
-    core->is_credit_due = true;
+    core->is_credit_due = core->is_standing_due = true;
     core->is_start_due = true;
 }
 
 void core_exec_owner_gone(struct core *core, struct core_peer *peer)
 {
     peer->want = (struct wire_want){0};
+    core_credit_active(core, peer);
     core->is_credit_due = true;
     core->is_start_due = true;
     list_for_each (node, &peer->xjobs) {
@@ -324,7 +330,7 @@ void core_exec_set_cores(struct core *core, uint32_t cores)
     core_log(core, CORE_LOG_INFO, "offers %u cores from now on", cores);
     core->reserved = NULL;
     core->is_start_due = true;
-    core->is_credit_due = true;
+    core->is_credit_due = core->is_standing_due = true;
     core_place_peer_changed(core, core->self);
     core_beat_all(core);
     core_gossip_self_changed(core);
@@ -351,6 +357,7 @@ static void stop_fire(struct core *core, struct core_timer *timer)
 void core_exec_init(struct core *core)
 {
     core_origin_set(core, core->self);
+    core_credit_init(core);
     core->renew_timer.fire = renew_fire;
     core->stop_timer.fire = stop_fire;
     core_cell_init(core);

@@ -104,6 +104,9 @@ void core_origin_drop(struct core *core, struct core_peer *peer);
 /* credit.c */
 void core_credit_run(struct core *core);
 /* The credit of one owner may have changed through its own doing. */
+void core_credit_init(struct core *core);
+/* What it wants or has open here has changed to or from nothing. */
+void core_credit_active(struct core *core, struct core_peer *owner);
 void core_credit_update(struct core *core, struct core_peer *owner);
 /* `cores` shared among `n` by demand; the first is ourselves and keeps half while it has that
  * demand. Pure. Writes the shares. */

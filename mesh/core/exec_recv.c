@@ -5,6 +5,7 @@
 static void on_want(struct core *core, struct core_peer *owner, const struct wire_want *want)
 {
     owner->want = *want;
+    core_credit_active(core, owner);
     core->is_credit_due = true;
 }
 

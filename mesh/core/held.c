@@ -109,6 +109,7 @@ struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
     core->n_queued++;
     if (owner->n_open++ == 0) {
         core_beat_hurry(core, owner);
+        core_credit_active(core, owner);
     }
     if (task->has_input) {
         core_need_want(core, &held->input_need, owner, &task->input, task->input_bytes);
@@ -161,7 +162,10 @@ static void close_account(struct core *core, struct core_held *held)
     held->is_open = false;
     owner->n_open--;
     owner->cores_open -= held->xjob->spec.cores;
-    core->is_credit_due |= owner->n_open == 0;
+    if (owner->n_open == 0) {
+        core_credit_active(core, owner);
+        core->is_credit_due = true;
+    }
 }
 
 static void act_on_gone(struct core *core, struct core_held *held)

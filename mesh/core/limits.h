@@ -100,6 +100,9 @@
 #define CORE_PREFETCH_NS      (5 * CORE_MS) /* work to have at hand, or two round trips */
 #define CORE_PREFETCH_LONG_NS (1 * CORE_S)  /* tasks that last longer are not prefetched */
 #define CORE_RENEW_NS         (1 * CORE_S)
-#define CORE_STOP_NS          (2 * CORE_S) /* for what runs to end when the daemon stops */
+/* Between two reckonings of shares, for each pair of owners that share: many may not cost more than
+ * a small part of a processor. */
+#define CORE_CREDIT_PAIR_NS UINT64_C(100)
+#define CORE_STOP_NS        (2 * CORE_S) /* for what runs to end when the daemon stops */
 
 #endif

@@ -52,6 +52,7 @@ static struct core_peer *peer_new(struct core *core, const struct wire_key *key)
     list_init(&peer->held);
     list_init(&peer->queue);
     list_init(&peer->queued);
+    list_init(&peer->active);
     list_init(&peer->xjobs);
     table_insert(&core->peers, &peer->by_key, &peer->key);
     return peer;

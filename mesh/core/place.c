@@ -33,9 +33,13 @@ static void judge_fit(const struct core_job *job, struct core_site *site)
 
 struct core_site *core_site_get(struct core *core, struct core_job *job, struct core_peer *peer)
 {
+    if (peer->last_site != NULL && peer->last_site->job == job) {
+        return peer->last_site;
+    }
     struct table_entry *entry = table_find(&job->by_peer, &peer->key);
     if (entry != NULL) {
-        return LIST_ENTRY(entry, struct core_site, by_peer);
+        peer->last_site = LIST_ENTRY(entry, struct core_site, by_peer);
+        return peer->last_site;
     }
     struct core_site *site = mem_alloc_or_die(1, sizeof(*site));
     site->key = peer->key;
@@ -57,6 +61,9 @@ static void site_free(struct core_grave *grave)
 void core_site_free(struct core *core, struct core_site *site)
 {
     core_site_nap_done(core, site);
+    if (site->peer->last_site == site) {
+        site->peer->last_site = NULL;
+    }
     site->job->n_refused -= site->refusal != WIRE_REFUSAL_NONE;
     table_remove(&site->job->by_peer, &site->by_peer);
     list_remove(&site->of_job);
@@ -70,15 +77,31 @@ void core_place_forget_peer(struct core *core, struct core_peer *peer)
         core_site_free(core, LIST_ENTRY(peer->sites.next, struct core_site, of_peer));
     }
     list_remove(&peer->spare);
+    heap_remove(&core->by_idle, &peer->by_idle);
 }
 
 /* --- who can take one --------------------------------------------------------------------------
  */
 
+#define RANK_NS_MAX ((UINT64_C(1) << 36) - 1) /* farther is as far */
+
+/* Below zero: more is placed there than it has cores for us. */
+static int64_t idle_at(const struct core_peer *peer)
+{
+    return (int64_t)peer->credit.cores - peer->cores_placed;
+}
+
 static bool can_take(const struct core_peer *peer)
 {
     return peer->state == CORE_PEER_UP && (peer->is_self || peer->link != NULL) &&
            peer->is_inventoried && !peer->is_resting && peer->n_placed < peer->credit.n_tasks;
+}
+
+/* The order of is_better(), but for files. */
+static uint64_t idle_rank(const struct core_peer *peer)
+{
+    uint64_t far_ns = peer->rtt_ns < RANK_NS_MAX ? peer->rtt_ns : RANK_NS_MAX;
+    return (uint64_t)(WIRE_CORES_MAX - idle_at(peer)) * (RANK_NS_MAX + 1) + far_ns;
 }
 
 void core_place_update_spare(struct core *core, struct core_peer *peer)
@@ -88,6 +111,10 @@ void core_place_update_spare(struct core *core, struct core_peer *peer)
         list_push_back(&core->spare, &peer->spare);
     } else if (!is_spare) {
         list_remove(&peer->spare);
+        heap_remove(&core->by_idle, &peer->by_idle);
+    }
+    if (is_spare) {
+        heap_set(&core->by_idle, &peer->by_idle, idle_rank(peer));
     }
     core->is_place_due |= is_spare;
 }
@@ -164,8 +191,8 @@ static bool is_better(const struct core_job *job, const struct core_site *a,
 {
     const struct core_peer *p = a->peer;
     const struct core_peer *q = b->peer;
-    int64_t idle_p = (int64_t)p->credit.cores - p->cores_placed;
-    int64_t idle_q = (int64_t)q->credit.cores - q->cores_placed;
+    int64_t idle_p = idle_at(p);
+    int64_t idle_q = idle_at(q);
     bool has_idle_p = idle_p >= (int64_t)job->spec.cores;
     bool has_idle_q = idle_q >= (int64_t)job->spec.cores;
     if (has_idle_p != has_idle_q) {
@@ -205,11 +232,25 @@ static bool is_any_unharmed(struct core *core, const struct core_task *task)
     return false;
 }
 
+/* Who has most idle cores, and is the nearest of those, is the best as long as it is open to the
+ * job and no other has the files where it has not. NULL: not known without looking at all. */
+static struct core_site *choose_first(struct core *core, struct core_job *job)
+{
+    struct heap_entry *first = heap_first(&core->by_idle);
+    struct core_peer *peer = CONTAINER_OF(first, struct core_peer, by_idle);
+    struct core_site *site = core_site_get(core, job, peer);
+    bool has_files = job->spec.files.n == 0 || peer->is_self || site->job_link != 0;
+    return has_files && core_site_is_open(site) ? site : NULL;
+}
+
 static struct core_site *choose_site(struct core *core, struct core_job *job,
                                      const struct core_task *task)
 {
     bool is_picky = task->n_cell_deaths > 0 && is_any_unharmed(core, task);
-    struct core_site *best = NULL;
+    struct core_site *best = is_picky ? NULL : choose_first(core, job);
+    if (best != NULL) {
+        return best;
+    }
     list_for_each (node, &core->spare) {
         struct core_peer *peer = LIST_ENTRY(node, struct core_peer, spare);
         struct core_site *site = core_site_get(core, job, peer);

@@ -6,7 +6,7 @@
 
 #include "wire/base/mem.h"
 
-#define ARENA_CHUNK_BYTES 4000u
+#define ARENA_CHUNK_BYTES 480u /* the first; each further one is twice as large */
 
 struct arena_chunk {
     struct arena_chunk *next;
