@@ -36,6 +36,7 @@ static const char usage[] =
     "  --without I,J...  and of those not these\n"
     "  --trace FILE      one seed: every event and effect goes there; - is standard output\n"
     "  --twice           plays each seed twice and compares the two traces, bit for bit\n"
+    "  --brief           ends at the first seed that breaks a rule, and says which rule\n"
     "  --thorough        also fails if a row of a table or a kind of fault came up too seldom\n"
     "  --jobs N          so many processes (as many as there are processors)\n"
     "example: sim --seeds 1..10000\n";
@@ -56,7 +57,7 @@ struct command {
     struct sim_options options;
     uint64_t first, last;
     unsigned n_workers;
-    bool is_twice, is_thorough;
+    bool is_twice, is_thorough, is_brief;
     const char *trace;
 };
 
@@ -171,6 +172,9 @@ static size_t hunt(const struct command *command, uint64_t *broken)
             broken[n_broken] = worker->seed;
         }
         n_broken++;
+        if (command->is_brief) {
+            shared->next = command->last + 1;
+        }
         spawn(command, worker);
     }
     return n_broken;
@@ -211,9 +215,24 @@ static bool print_rows(const struct sim_report *report, bool is_thorough)
     return is_enough;
 }
 
+static int conclude_briefly(const struct command *command, uint64_t seed)
+{
+    struct sim_options options = command->options;
+    char text[EXPLAIN_TEXT_BYTES];
+    options.seed = seed;
+    if (explain_play(&options, text)) {
+        snprintf(text, sizeof(text), "once, and not again");
+    }
+    printf("seed %llu breaks a rule: %s\n", (unsigned long long)seed, text);
+    return 1;
+}
+
 static int conclude(const struct command *command, const uint64_t *broken, size_t n_broken,
                     double seconds)
 {
+    if (command->is_brief && n_broken > 0) {
+        return conclude_briefly(command, broken[0]);
+    }
     struct sim_report report = {0};
     uint64_t n_seeds = 0;
     for (unsigned i = 0; i < command->n_workers; i++) {
@@ -346,17 +365,26 @@ static void parse(struct command *command, int argc, char **argv)
         TRACE,
         TWICE,
         THOROUGH,
+        BRIEF,
         JOBS,
         HELP
     };
     static const struct option options[] = {
-        {"seeds", 1, NULL, SEEDS},       {"seed", 1, NULL, SEEDS},
-        {"peers", 1, NULL, PEERS},       {"minutes", 1, NULL, MINUTES},
-        {"fault", 1, NULL, FAULT},       {"transport", 1, NULL, TRANSPORT},
-        {"first", 1, NULL, FIRST},       {"without", 1, NULL, WITHOUT},
-        {"trace", 1, NULL, TRACE},       {"twice", 0, NULL, TWICE},
-        {"thorough", 0, NULL, THOROUGH}, {"jobs", 1, NULL, JOBS},
-        {"help", 0, NULL, HELP},         {NULL, 0, NULL, 0},
+        {"seeds", 1, NULL, SEEDS},
+        {"seed", 1, NULL, SEEDS},
+        {"peers", 1, NULL, PEERS},
+        {"minutes", 1, NULL, MINUTES},
+        {"fault", 1, NULL, FAULT},
+        {"transport", 1, NULL, TRANSPORT},
+        {"first", 1, NULL, FIRST},
+        {"without", 1, NULL, WITHOUT},
+        {"trace", 1, NULL, TRACE},
+        {"twice", 0, NULL, TWICE},
+        {"thorough", 0, NULL, THOROUGH},
+        {"jobs", 1, NULL, JOBS},
+        {"brief", 0, NULL, BRIEF},
+        {"help", 0, NULL, HELP},
+        {NULL, 0, NULL, 0},
     };
     bool is_any_fault = false;
     int option;
@@ -391,6 +419,9 @@ static void parse(struct command *command, int argc, char **argv)
             break;
         case THOROUGH:
             command->is_thorough = true;
+            break;
+        case BRIEF:
+            command->is_brief = true;
             break;
         case JOBS:
             command->n_workers = (unsigned)whole_number(optarg);
