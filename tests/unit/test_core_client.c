@@ -247,6 +247,21 @@ static void set_cores(struct world *world, unsigned i, uint32_t cores)
     world_client_say(world, i, &message);
 }
 
+START_TEST(a_task_that_may_run_once_only_fails_once)
+{
+    struct world *world = world_new(15);
+    world_start(world, 0, false);
+    struct wire_message job = world_job();
+    job.submit.is_once = true;
+    job.submit.runs_max = 3;
+    world_submit(world, 0, &job, 3, "exit", "3");
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_n_started(world, 0), 3);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_failed, 3);
+    world_free(world);
+}
+END_TEST
+
 START_TEST(a_drained_peer_ends_what_runs_and_gives_the_rest_back)
 {
     struct world *world = mesh_of(2, (const uint32_t[]){2, 2});
@@ -464,6 +479,7 @@ int main(void)
     tcase_add_test(tcase, two_submitters_share_an_executor_evenly);
     tcase_add_test(tcase, half_of_the_cores_are_kept_for_ones_own_jobs);
     tcase_add_test(tcase, the_job_of_higher_priority_goes_first);
+    tcase_add_test(tcase, a_task_that_may_run_once_only_fails_once);
     tcase_add_test(tcase, a_drained_peer_ends_what_runs_and_gives_the_rest_back);
     tcase_add_test(tcase, strangers_tasks_are_refused_where_there_is_no_sandbox);
     tcase_add_test(tcase, a_peer_without_sandbox_offers_others_nothing_and_serves_its_own_user);

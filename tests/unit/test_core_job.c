@@ -217,7 +217,7 @@ START_TEST(a_sleeper_drops_what_it_ran_for_others_before_it_speaks)
     world_run_for(world, CORE_S);
     ck_assert_uint_ge(world_n_running(world, 1), 1);
     world_freeze(world, 1);
-    world_run_for(world, 20 * CORE_S);
+    world_run_for(world, _i == 0 ? 4 * CORE_S : 20 * CORE_S); /* its lease, and any lease */
     world_thaw(world, 1);
     world_run_for(world, 500 * CORE_MS);
     ck_assert_uint_ge(world_n_effects(world, 1, CORE_EFFECT_KILL), 1);
@@ -230,11 +230,16 @@ END_TEST
 
 START_TEST(a_late_loop_accuses_nobody)
 {
-    struct world *world = mesh_of(3, 12);
+    struct world *world = world_new(12);
+    for (unsigned i = 0; i < 3; i++) {
+        world_config(world, i)->dead_after_ns = (i == 0 ? 2 : 5) * CORE_S; /* they have patience */
+        world_start(world, i, true);
+    }
+    world_run_for(world, 50 * CORE_MS);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 6, "sleep", "9000");
-    /* The others were last heard between nothing and a beat before it begins. */
-    world_run_for(world, CORE_S + (uint64_t)_i * 100 * CORE_MS);
+    world_run_for(world, CORE_S);
+    uint64_t n_closed = world_n_effects(world, 0, CORE_EFFECT_CLOSE_LINK);
     world_freeze(world, 0);
     world_run_for(world, 2800 * CORE_MS);
     world_thaw(world, 0);
@@ -243,6 +248,33 @@ START_TEST(a_late_loop_accuses_nobody)
     ck_assert(world_run_job(world, 0, 20 * CORE_S));
     ck_assert_uint_eq(
         world_n_started(world, 0) + world_n_started(world, 1) + world_n_started(world, 2), 6);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_CLOSE_LINK), n_closed);
+    end(world);
+}
+END_TEST
+
+/* Its lease ran out while the core was there: the launcher ends it, and says so. */
+START_TEST(what_mesh_ended_is_run_again_unless_it_may_run_once_only)
+{
+    bool is_once = _i == 1;
+    struct world *world = world_new(14);
+    world_config(world, 0)->cores = 3; /* one for the task that the world takes for running still */
+    world_start(world, 0, false);
+    struct wire_message job = world_job();
+    job.submit.is_once = is_once;
+    world_submit(world, 0, &job, 2, "sleep", "800");
+    world_run_for(world, 100 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 0), 2);
+    struct core_event event = {.type = CORE_EVENT_ATTEMPT_ENDED};
+    event.attempt_ended.owner = world_config(world, 0)->key;
+    event.attempt_ended.id = (struct wire_attempt_id){
+        .job = world_client(world, 0)->job, .task = 1, .incarnation = 1, .number = 1};
+    event.attempt_ended.result.end = WIRE_END_LEASE;
+    world_event(world, 0, &event);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, is_once ? 1 : 2);
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_LOST], is_once);
+    ck_assert_uint_eq(world_n_started(world, 0), is_once ? 2 : 3);
     end(world);
 }
 END_TEST
@@ -632,8 +664,9 @@ int main(void)
     tcase_add_test(tcase, a_frozen_executor_that_wakes_changes_no_result);
     tcase_add_test(tcase, the_result_of_an_older_attempt_counts_while_the_task_is_not_done);
     tcase_add_test(tcase, an_executor_drops_what_it_runs_when_its_lease_runs_out);
-    tcase_add_test(tcase, a_sleeper_drops_what_it_ran_for_others_before_it_speaks);
-    tcase_add_loop_test(tcase, a_late_loop_accuses_nobody, 0, 10);
+    tcase_add_loop_test(tcase, a_sleeper_drops_what_it_ran_for_others_before_it_speaks, 0, 2);
+    tcase_add_test(tcase, a_late_loop_accuses_nobody);
+    tcase_add_loop_test(tcase, what_mesh_ended_is_run_again_unless_it_may_run_once_only, 0, 2);
     tcase_add_test(tcase, a_failing_task_is_run_as_often_as_asked);
     tcase_add_test(tcase, a_task_that_may_run_once_is_reported_lost_with_its_peer);
     tcase_add_test(tcase, a_missing_command_is_reported_when_no_peer_has_it);

@@ -168,6 +168,50 @@ static void message(struct world *world, uint64_t link, const struct wire_messag
     world_event(world, 0, &event);
 }
 
+START_TEST(an_answer_counts_only_from_where_its_attempt_was_placed)
+{
+    struct world *world = world_new(8);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 2, "sleep", "800");
+    world_run_for(world, 500 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 0), 2);
+    struct wire_message result = {.type = WIRE_MESSAGE_RESULT};
+    result.result.id = (struct wire_attempt_id){
+        .job = world_client(world, 0)->job, .task = 1, .incarnation = 1, .number = 1};
+    result.result.result = (struct wire_result){.end = WIRE_END_EXITED, .status = 3};
+    message(world, 1001, &result);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 2);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(an_owner_that_exceeds_its_credit_is_refused_the_rest)
+{
+    struct world *world = world_new(9);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    struct wire_message job = {.type = WIRE_MESSAGE_JOB};
+    job.job.job = 1;
+    job.job.spec = world_job().submit.spec;
+    message(world, 1001, &job);
+    const struct slice argv[2] = {slice_str("sleep"), slice_str("60000")};
+    for (uint32_t i = 1; i <= 20; i++) {
+        struct wire_message task = {.type = WIRE_MESSAGE_TASK};
+        task.task.id = (struct wire_attempt_id){.job = 1, .task = i, .incarnation = 1, .number = 1};
+        task.task.argv = (struct wire_slices){.items = argv, .n = 2};
+        message(world, 1001, &task);
+    }
+    struct core_counts counts = core_counts(world_core(world, 0));
+    ck_assert_uint_eq(counts.n_held_running + counts.n_held_queued, 2); /* as it has cores */
+    world_free(world);
+}
+END_TEST
+
 START_TEST(a_peer_that_moved_is_told_of_again)
 {
     struct world *world = world_new(6);
@@ -430,6 +474,8 @@ int main(void)
     tcase_add_test(tcase, what_peers_tell_of_others_makes_a_whole_mesh);
     tcase_add_test(tcase, a_static_peer_is_dialled_until_it_answers);
     tcase_add_test(tcase, a_peer_lost_a_moment_ago_is_dialled_each_second);
+    tcase_add_test(tcase, an_answer_counts_only_from_where_its_attempt_was_placed);
+    tcase_add_test(tcase, an_owner_that_exceeds_its_credit_is_refused_the_rest);
     tcase_add_test(tcase, a_peer_that_moved_is_told_of_again);
     tcase_add_test(tcase, the_newest_session_replaces_the_older);
     tcase_add_test(tcase, a_new_life_replaces_the_old_one_when_that_stays_mute);
