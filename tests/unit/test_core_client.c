@@ -247,6 +247,25 @@ static void set_cores(struct world *world, unsigned i, uint32_t cores)
     world_client_say(world, i, &message);
 }
 
+START_TEST(a_job_that_is_cancelled_during_a_cut_ends_everywhere)
+{
+    struct world *world = world_new(16);
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, 50 * CORE_MS);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 4, "sleep", "60000");
+    world_run_for(world, 300 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    world_reset_link(world, 0, 1);
+    world_client_down(world, 0);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
+    ck_assert_uint_eq(world_n_running(world, 1), 0);
+    world_free(world);
+}
+END_TEST
+
 START_TEST(a_task_that_may_run_once_only_fails_once)
 {
     struct world *world = world_new(15);
@@ -479,6 +498,7 @@ int main(void)
     tcase_add_test(tcase, two_submitters_share_an_executor_evenly);
     tcase_add_test(tcase, half_of_the_cores_are_kept_for_ones_own_jobs);
     tcase_add_test(tcase, the_job_of_higher_priority_goes_first);
+    tcase_add_test(tcase, a_job_that_is_cancelled_during_a_cut_ends_everywhere);
     tcase_add_test(tcase, a_task_that_may_run_once_only_fails_once);
     tcase_add_test(tcase, a_drained_peer_ends_what_runs_and_gives_the_rest_back);
     tcase_add_test(tcase, strangers_tasks_are_refused_where_there_is_no_sandbox);
