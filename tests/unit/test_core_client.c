@@ -266,6 +266,32 @@ START_TEST(a_job_that_is_cancelled_during_a_cut_ends_everywhere)
 }
 END_TEST
 
+/* Its lease ran out while the core was there: the launcher ends it, and says so. */
+START_TEST(what_mesh_ended_is_run_again_unless_it_may_run_once_only)
+{
+    bool is_once = _i == 1;
+    struct world *world = world_new(14);
+    world_config(world, 0)->cores = 3; /* one for the task that the world takes for running still */
+    world_start(world, 0, false);
+    struct wire_message job = world_job();
+    job.submit.is_once = is_once;
+    world_submit(world, 0, &job, 2, "sleep", "800");
+    world_run_for(world, 100 * CORE_MS);
+    ck_assert_uint_eq(world_n_running(world, 0), 2);
+    struct core_event event = {.type = CORE_EVENT_ATTEMPT_ENDED};
+    event.attempt_ended.owner = world_config(world, 0)->key;
+    event.attempt_ended.id = (struct wire_attempt_id){
+        .job = world_client(world, 0)->job, .task = 1, .incarnation = 1, .number = 1};
+    event.attempt_ended.result.end = WIRE_END_LEASE;
+    world_event(world, 0, &event);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, is_once ? 1 : 2);
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_LOST], is_once);
+    ck_assert_uint_eq(world_n_started(world, 0), is_once ? 2 : 3);
+    end(world);
+}
+END_TEST
+
 START_TEST(a_task_that_may_run_once_only_fails_once)
 {
     struct world *world = world_new(15);
@@ -499,6 +525,7 @@ int main(void)
     tcase_add_test(tcase, half_of_the_cores_are_kept_for_ones_own_jobs);
     tcase_add_test(tcase, the_job_of_higher_priority_goes_first);
     tcase_add_test(tcase, a_job_that_is_cancelled_during_a_cut_ends_everywhere);
+    tcase_add_loop_test(tcase, what_mesh_ended_is_run_again_unless_it_may_run_once_only, 0, 2);
     tcase_add_test(tcase, a_task_that_may_run_once_only_fails_once);
     tcase_add_test(tcase, a_drained_peer_ends_what_runs_and_gives_the_rest_back);
     tcase_add_test(tcase, strangers_tasks_are_refused_where_there_is_no_sandbox);
