@@ -60,7 +60,8 @@ static bool fits_here(struct core *core, struct core_job *job)
 
 static void tell_if_alone(struct core *core, struct core_job *job)
 {
-    if (!job->is_alone_told && !job->is_over && core_peer_n_up(core) == 0 && fits_here(core, job)) {
+    if (!job->is_alone_told && !job->is_over && !core_peer_is_any_up(core) &&
+        fits_here(core, job)) {
         job->is_alone_told = true;
         core_job_notice(core, job, "no other peer in sight: running here");
     }

@@ -237,14 +237,28 @@ bool core_peer_move(struct core *core, struct core_peer *peer, enum core_peer_ca
     return true;
 }
 
+static bool is_other_up(const struct core_peer *peer)
+{
+    return !peer->is_self && (peer->state == CORE_PEER_UP || peer->state == CORE_PEER_SUSPECT);
+}
+
 uint32_t core_peer_n_up(const struct core *core)
 {
     uint32_t n = 0;
     table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        n += !peer->is_self && (peer->state == CORE_PEER_UP || peer->state == CORE_PEER_SUSPECT);
+        n += is_other_up(LIST_ENTRY(entry, struct core_peer, by_key));
     }
     return n;
+}
+
+bool core_peer_is_any_up(const struct core *core)
+{
+    table_for_each (entry, &core->peers) {
+        if (is_other_up(LIST_ENTRY(entry, struct core_peer, by_key))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool core_peer_is_any_coming(const struct core *core)

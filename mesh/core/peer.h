@@ -28,6 +28,7 @@ bool core_peer_move(struct core *core, struct core_peer *peer, enum core_peer_ca
 bool core_peer_is_here(const struct core_peer *peer);
 /* How many others are up. */
 uint32_t core_peer_n_up(const struct core *core);
+bool core_peer_is_any_up(const struct core *core);
 /* Whether somebody could still turn up within the time of a handshake. */
 bool core_peer_is_any_coming(const struct core *core);
 enum wire_peer_state core_peer_wire_state(const struct core_peer *peer);
