@@ -17,11 +17,11 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
     list_for_each (node, &peer->sites) {
         n_at_sites += LIST_ENTRY(node, struct core_site, of_peer)->n_placed;
     }
-    ensure(n_at_sites == n_placed);             /* 14 */
-    ensure(n_placed == peer->n_placed);         /* 4 */
-    ensure(cores_placed == peer->cores_placed); /* 4 */
-    ensure(list_is_linked(&peer->spare) == heap_has(&peer->by_idle));
-    ensure(list_is_linked(&peer->active) == (peer->want.n_tasks > 0 || peer->n_open > 0));
+    ensure(n_at_sites == n_placed);                                                        /* 14 */
+    ensure(n_placed == peer->n_placed);                                                    /* 4 */
+    ensure(cores_placed == peer->cores_placed);                                            /* 4 */
+    ensure(list_is_linked(&peer->spare) == heap_has(&peer->by_idle));                      /* 20 */
+    ensure(list_is_linked(&peer->active) == (peer->want.n_tasks > 0 || peer->n_open > 0)); /* 20 */
     if (!peer->is_self && peer->state != CORE_PEER_UP && peer->state != CORE_PEER_SUSPECT &&
         peer->state != CORE_PEER_LOST) {
         ensure(peer->n_placed == 0); /* 5 */

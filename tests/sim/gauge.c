@@ -16,24 +16,24 @@ static struct gauge *present; /* the allocator's hooks have no argument for it *
 static void count(size_t gone, size_t come)
 {
     struct gauge_memory *memory = present->of_present;
-    if (memory != NULL) {
-        memory->bytes += come - gone;
-        memory->peak = memory->bytes > memory->peak ? memory->bytes : memory->peak;
-    }
+    memory->bytes += come - gone;
+    memory->peak = memory->bytes > memory->peak ? memory->bytes : memory->peak;
 }
 
 static void *counted_alloc(size_t n_bytes)
 {
     void *p = malloc(n_bytes);
-    count(0, malloc_usable_size(p));
+    if (present->of_present != NULL) {
+        count(0, malloc_usable_size(p));
+    }
     return p;
 }
 
 static void *counted_realloc(void *p, size_t n_bytes)
 {
-    size_t was = malloc_usable_size(p);
+    size_t was = present->of_present != NULL ? malloc_usable_size(p) : 0;
     void *q = realloc(p, n_bytes);
-    if (q != NULL) {
+    if (q != NULL && present->of_present != NULL) {
         count(was, malloc_usable_size(q));
     }
     return q;
@@ -41,7 +41,9 @@ static void *counted_realloc(void *p, size_t n_bytes)
 
 static void counted_free(void *p)
 {
-    count(malloc_usable_size(p), 0);
+    if (present->of_present != NULL) {
+        count(malloc_usable_size(p), 0);
+    }
     free(p);
 }
 

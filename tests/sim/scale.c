@@ -27,7 +27,7 @@
 
 static const char usage[] =
     "usage: scale [--json] [--row NAME]...\n"
-    "Measures what a mesh costs: idle, with 10 to 5,000 peers; busy, with 1 to 100 submitters; "
+    "Measures what a mesh costs: idle, with 10 to 2,000 peers; busy, with 1 to 100 submitters; "
     "and\n"
     "with a million tasks from one submitter. Ends with status 1 if a task at 100 peers costs all\n"
     "cores together 2 us or more, or the submitter of a million tasks holds 200 MiB or more.\n"
