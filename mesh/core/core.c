@@ -201,6 +201,12 @@ struct core *core_new(const struct core_config *config)
 {
     struct core *core = mem_alloc_or_die(1, sizeof(*core));
     core->config = *config;
+    if (config->dense_max == 0) {
+        core->config.dense_max = CORE_DENSE_MAX;
+    }
+    if (config->chosen == 0 || config->chosen > CORE_CHOSEN) {
+        core->config.chosen = CORE_CHOSEN;
+    }
     core->now_ns = config->now_ns;
     core->promised_ns = UINT64_MAX;
     core->random = config->seed;

@@ -38,7 +38,10 @@ struct core_config {
      * client: its first jobs wait for a peer, CORE_STARTUP_NS at most. */
     uint64_t exit_idle_ns;
     bool is_open_mesh; /* anybody may join: cores are shared among source addresses, then keys */
-    bool is_for_own;   /* others get no cores: another daemon on this host offers them */
+    /* From how many peers on a mesh is large, and how many others are then chosen; 0:
+     * CORE_DENSE_MAX and CORE_CHOSEN. Tests make them small. */
+    uint32_t dense_max, chosen;
+    bool is_for_own; /* others get no cores: another daemon on this host offers them */
     /* The shell has a disk that keeps records (effect.h): detached jobs are taken. The first events
      * are then those of the journal, up to JOURNAL_END; only TICK and STOP may come before. */
     bool has_journal;

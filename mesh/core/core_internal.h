@@ -277,6 +277,7 @@ struct core_attempt { /* one placement of a task of ours */
     uint64_t at_ns, begun_ns;
     bool is_begun, is_cancelled, is_lost, is_seen;
     bool is_recalled; /* in the present session */
+    bool is_answered; /* its result is not needed, and not acknowledged before one is kept */
 };
 
 struct core_streams { /* of a task; one for each stream */

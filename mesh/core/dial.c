@@ -316,7 +316,7 @@ void core_dial_on_found(struct core *core, const struct core_event *event)
     for (uint32_t i = 0; i < addresses->n; i++) {
         core_dial_add_address(peer, addresses->items[i], source);
     }
-    if (!core->is_sparse && core->peers.n > CORE_DENSE_MAX) {
+    if (!core->is_sparse && core->peers.n > core->config.dense_max) {
         core_sparse_run(core);
     }
     if (peer->state != CORE_PEER_REFUSED) {
@@ -351,10 +351,15 @@ static void peer_dial_failed(struct core *core, struct core_peer *peer,
     }
     if (is_for_good(reason)) {
         core_text_set(peer->detail, sizeof(peer->detail), slice_str(wire_reason_text(reason)));
+        peer->failed_ns = core->now_ns;
         peer->is_sought = false;
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
         core_dial_stop(core, peer);
-        core_dial_start(core, peer, CORE_REDIAL_MAX_NS / 5);
+        if (reason == WIRE_REASON_CLONED) { /* that passes, when it is mended */
+            core_timer_set(core, &peer->lost_timer, core->now_ns + CORE_ACCUSED_NS / 8);
+        } else {
+            core_dial_start(core, peer, CORE_REDIAL_MAX_NS / 5);
+        }
         return;
     }
     if (event->dial_failed.error == -ECONNREFUSED && peer->state == CORE_PEER_LOST) {

@@ -261,6 +261,18 @@ void core_exec_owner_restarted(struct core *core, struct core_peer *peer)
     }
 }
 
+void core_exec_owner_idle(struct core *core, struct core_peer *peer)
+{
+    struct list *node = peer->xjobs.next;
+    while (node != &peer->xjobs) {
+        struct core_xjob *xjob = LIST_ENTRY(node, struct core_xjob, of_owner);
+        node = node->next;
+        if (xjob->n_held == 0) {
+            core_xjob_over(core, xjob);
+        }
+    }
+}
+
 void core_exec_on_late(struct core *core, uint64_t late_ns)
 {
     bool is_any = late_ns > CORE_LEASE_DEFAULT_MS * CORE_MS;

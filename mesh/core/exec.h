@@ -24,6 +24,8 @@ void core_exec_on_late(struct core *core, uint64_t late_ns);
 void core_exec_link_up(struct core *core, struct core_peer *peer);
 /* The session is gone: leases run. */
 void core_exec_owner_gone(struct core *core, struct core_peer *peer);
+/* Its session is not needed: jobs of which nothing is here end, for it may never come back. */
+void core_exec_owner_idle(struct core *core, struct core_peer *peer);
 /* It lives a new life, or left for good: what it had attached ends at once. Durable jobs stay. */
 void core_exec_owner_restarted(struct core *core, struct core_peer *peer);
 bool core_exec_may_serve(const struct core *core, const struct core_peer *peer,

@@ -148,6 +148,7 @@ static void believe(struct core *core, uint64_t until_ns)
     table_for_each (entry, &core->peers) {
         struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
         bool is_unseen = peer->state == CORE_PEER_NEW ||
+                         (peer->state == CORE_PEER_REFUSED && peer->told_ns > peer->failed_ns) ||
                          (peer->state == CORE_PEER_DOWN && peer->failed_ns <= until_ns);
         if (core->is_sparse && is_unseen && peer->version > 0 && !peer->is_gone) {
             core_peer_move(core, peer, CORE_PEER_ON_TOLD);
@@ -187,7 +188,7 @@ static void forgive(struct core *core)
 static void tell_all(struct core *core, struct core_peer *to)
 {
     uint32_t n_max = n_standing(core);
-    n_max = core->is_sparse && n_max > CORE_DENSE_MAX ? CORE_DENSE_MAX : n_max;
+    n_max = core->is_sparse && n_max > core->config.dense_max ? core->config.dense_max : n_max;
     struct wire_peer_entry *entries = core_batch_alloc(core, n_max + 1, sizeof(*entries));
     uint32_t n = 0;
     table_for_each (entry, &core->links) {
@@ -249,6 +250,7 @@ static bool is_news(const struct core_peer *peer, const struct wire_peer_entry *
 static void hear_news(struct core *core, struct core_peer *peer,
                       const struct wire_peer_entry *entry)
 {
+    bool is_new_life = entry->version >> 32 > peer->version >> 32;
     peer->version = entry->version;
     peer->is_gone = entry->is_gone;
     peer->told_ns = core->now_ns;
@@ -268,7 +270,8 @@ static void hear_news(struct core *core, struct core_peer *peer,
         }
     } else if (peer->is_gone && peer->state == CORE_PEER_KNOWN) {
         core_peer_move(core, peer, CORE_PEER_ON_TOLD_GONE);
-    } else if (!peer->is_gone && (peer->state == CORE_PEER_NEW || peer->state == CORE_PEER_DOWN)) {
+    } else if (!peer->is_gone && (peer->state == CORE_PEER_NEW || peer->state == CORE_PEER_DOWN ||
+                                  (peer->state == CORE_PEER_REFUSED && is_new_life))) {
         core_peer_move(core, peer, CORE_PEER_ON_TOLD);
     }
 }

@@ -29,6 +29,7 @@
 #define CORE_LOST_NS         (150 * CORE_MS) /* a cut peer that answers no redial is given up */
 #define CORE_CHALLENGE_NS    (3 * CORE_S)    /* for the old session to prove a clone */
 #define CORE_CONFLICT_NS     (60 * CORE_S)   /* a cloned identity is kept out */
+#define CORE_ACCUSED_NS      (68 * CORE_S)   /* who is kept out looks again, when that has passed */
 #define CORE_LATE_NS         (250 * CORE_MS) /* own loop this late: accuse nobody */
 #define CORE_GRACE_NS        (750 * CORE_MS) /* for that long: one busy beat, and then some */
 #define CORE_GOSSIP_PER_S    20u             /* dials to peers only heard of */
@@ -38,7 +39,6 @@
  */
 
 #define CORE_DENSE_MAX     64u             /* peers, ourselves included: each with each */
-#define CORE_DENSE_AGAIN   56u             /* fewer than in between: no flapping */
 #define CORE_CHOSEN        32u             /* others above that */
 #define CORE_SPARE_NS      (30 * CORE_S)   /* a session that neither side needs is closed */
 #define CORE_REVIEW_NS     (100 * CORE_MS) /* changes are gathered before sessions follow */

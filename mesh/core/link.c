@@ -84,14 +84,18 @@ static void challenge(struct core *core, struct core_link *link)
 void core_link_on_challenge_met(struct core *core, struct core_link *link)
 {
     struct core_peer *peer = link->peer;
+    if (peer->link ==
+        NULL) { /* only one of them is here now: should there be two, it shows again */
+        core_link_close(core, link, WIRE_REASON_REPLACED, "a newer session stood");
+        return;
+    }
+    core_beat_heard(core, peer); /* whoever it is */
     core_log(core, CORE_LOG_ERROR,
              "%s (%s): two live daemons share one key: a cloned state directory? It gets no tasks",
              core_peer_label(peer), peer->id);
     struct core_link *newer = peer->link;
     core_link_close(core, link, WIRE_REASON_CLONED, "two daemons with one key");
-    if (newer != NULL) {
-        core_link_close(core, newer, WIRE_REASON_CLONED, "two daemons with one key");
-    }
+    core_link_close(core, newer, WIRE_REASON_CLONED, "two daemons with one key");
     core_peer_move(core, peer, CORE_PEER_ON_CLONE);
     core_text_set(peer->detail, sizeof(peer->detail), slice_str("two live daemons with one key"));
 }
@@ -213,6 +217,12 @@ void core_link_on_up(struct core *core, const struct core_event *event)
         return;
     }
     struct core_link *link = link_new(core, event, peer);
+    if (peer->link != NULL && event->link_up.incarnation < peer->incarnation) {
+        /* Of an earlier life than the one that stands: its last bytes were late, and nobody is
+         * there any more. Should it answer, then two live with one key. */
+        challenge(core, link);
+        return;
+    }
     if (is_older_kept(core, peer, link)) {
         core_link_close(core, link, WIRE_REASON_REPLACED, "an older session stands");
     } else {
@@ -231,6 +241,9 @@ static bool is_final(enum wire_reason reason)
 
 static void peer_cut(struct core *core, struct core_peer *peer, enum wire_reason reason)
 {
+    if (reason != WIRE_REASON_NONE && peer->state == CORE_PEER_SUSPECT) {
+        core_peer_move(core, peer, CORE_PEER_ON_HEARD); /* a goodbye is a sign of life */
+    }
     peer->lost_ns = core->now_ns;
     core_beat_link_gone(core, peer);
     core_exec_owner_gone(core, peer);
@@ -244,7 +257,7 @@ static void peer_cut(struct core *core, struct core_peer *peer, enum wire_reason
         core_text_set(peer->detail, sizeof(peer->detail),
                       slice_str("it says that two live daemons share one key"));
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
-        core_dial_start(core, peer, CORE_CONFLICT_NS);
+        core_timer_set(core, &peer->lost_timer, core->now_ns + CORE_ACCUSED_NS);
     } else if (reason == WIRE_REASON_IDLE && peer->n_placed == 0 && peer->n_open == 0) {
         core_sparse_dismissed(core, peer);
     } else if (is_final(reason)) {

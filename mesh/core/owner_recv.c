@@ -151,8 +151,9 @@ static void on_result(struct core *core, struct core_peer *peer,
     }
     if (found.task->state == CORE_TASK_KEEPING) {
         if (!core_journal_is_of(found.task, attempt)) {
-            settle(core, attempt, true);
-        } /* else it was sent again: answered when it is on disk */
+            attempt->is_answered = true;
+            core_attempt_put_aside(core, attempt);
+        } /* else it was sent again. Answered when a result is on disk, either way */
         return;
     }
     bool is_by_itself = result->end == WIRE_END_EXITED || result->end == WIRE_END_SIGNALED;

@@ -14,7 +14,7 @@
 static void lost_fire(struct core *core, struct core_timer *timer)
 {
     struct core_peer *peer = CONTAINER_OF(timer, struct core_peer, lost_timer);
-    if (peer->state == CORE_PEER_CONFLICT) {
+    if (peer->state == CORE_PEER_CONFLICT || peer->state == CORE_PEER_REFUSED) {
         core_peer_move(core, peer, CORE_PEER_ON_EXPIRE);
         core_dial_start(core, peer, 0);
     } else {

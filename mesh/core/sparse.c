@@ -6,6 +6,7 @@
  * When tasks wait that nobody connected takes, more peers are sought, a few at a time. */
 #include <string.h>
 
+#include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 
@@ -81,6 +82,7 @@ bool core_sparse_dismiss(struct core *core, struct core_peer *peer)
 void core_sparse_dismissed(struct core *core, struct core_peer *peer)
 {
     peer->told_ns = core->now_ns;
+    core_exec_owner_idle(core, peer);
     core_peer_move(core, peer, CORE_PEER_ON_DISMISS);
     core_sparse_changed(core);
 }
@@ -102,12 +104,12 @@ static bool is_idle_here(const struct core_peer *peer)
 }
 
 /* Keeps the highest in order, the lowest of them last. */
-static void rank(uint64_t top[static CORE_CHOSEN], uint64_t score)
+static void rank(uint64_t *top, uint32_t n, uint64_t score)
 {
-    if (score <= top[CORE_CHOSEN - 1]) {
+    if (score <= top[n - 1]) {
         return;
     }
-    unsigned i = CORE_CHOSEN - 1;
+    unsigned i = n - 1;
     for (; i > 0 && top[i - 1] < score; i--) {
         top[i] = top[i - 1];
     }
@@ -123,12 +125,13 @@ static bool count(struct core *core)
         const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
         if (is_believed(peer)) {
             n++;
-            rank(top, peer->score);
+            rank(top, core->config.chosen, peer->score);
         }
     }
     bool was_sparse = core->is_sparse;
-    core->is_sparse = n > (was_sparse ? CORE_DENSE_AGAIN : CORE_DENSE_MAX);
-    core->score_min = top[CORE_CHOSEN - 1];
+    uint32_t dense_max = core->config.dense_max;
+    core->is_sparse = n > (was_sparse ? dense_max - dense_max / 8 : dense_max);
+    core->score_min = top[core->config.chosen - 1];
     core->n_believed = n;
     return core->is_sparse != was_sparse;
 }

@@ -32,46 +32,38 @@
     X(GIVE_UP, "give up")     /* refused the redial, or did not answer it in time */               \
     X(REFUSE, "refuse")       /* a dial ended with a reason that another will not mend */          \
     X(CLONE, "clone")         /* two lives answered at once */                                     \
-    X(EXPIRE, "expire")       /* the conflict is old enough to look again */
+    X(EXPIRE, "expire")       /* what was said of a clone is old enough to look again */
 
 #define CORE_PEER_TABLE(X)                                                                         \
     X(NEW, SESSION, UP)                                                                            \
     X(NEW, REFUSE, REFUSED)                                                                        \
-    X(NEW, CLONE, CONFLICT)                                                                        \
     X(NEW, TOLD, KNOWN)                                                                            \
     X(KNOWN, SESSION, UP)                                                                          \
     X(KNOWN, TOLD_GONE, DOWN)                                                                      \
     X(KNOWN, GIVE_UP, DOWN)                                                                        \
     X(KNOWN, REFUSE, REFUSED)                                                                      \
-    X(KNOWN, CLONE, CONFLICT)                                                                      \
     X(UP, DISMISS, KNOWN)                                                                          \
     X(UP, SESSION, UP)                                                                             \
     X(UP, QUIET, SUSPECT)                                                                          \
-    X(UP, SILENT, DOWN)                                                                            \
     X(UP, CUT, LOST)                                                                               \
     X(UP, LEFT, DOWN)                                                                              \
     X(UP, REFUSE, REFUSED)                                                                         \
     X(UP, CLONE, CONFLICT)                                                                         \
     X(SUSPECT, SESSION, UP)                                                                        \
-    X(SUSPECT, DISMISS, KNOWN)                                                                     \
     X(SUSPECT, HEARD, UP)                                                                          \
     X(SUSPECT, SILENT, DOWN)                                                                       \
     X(SUSPECT, CUT, LOST)                                                                          \
     X(SUSPECT, LEFT, DOWN)                                                                         \
-    X(SUSPECT, REFUSE, REFUSED)                                                                    \
-    X(SUSPECT, CLONE, CONFLICT)                                                                    \
     X(LOST, SESSION, UP)                                                                           \
     X(LOST, GIVE_UP, DOWN)                                                                         \
     X(LOST, REFUSE, REFUSED)                                                                       \
-    X(LOST, CLONE, CONFLICT)                                                                       \
     X(DOWN, TOLD, KNOWN)                                                                           \
     X(DOWN, SESSION, UP)                                                                           \
     X(DOWN, REFUSE, REFUSED)                                                                       \
-    X(DOWN, CLONE, CONFLICT)                                                                       \
+    X(REFUSED, TOLD, KNOWN)                                                                        \
     X(REFUSED, SESSION, UP)                                                                        \
     X(REFUSED, REFUSE, REFUSED)                                                                    \
-    X(REFUSED, CLONE, CONFLICT)                                                                    \
-    X(CONFLICT, CLONE, CONFLICT)                                                                   \
+    X(REFUSED, EXPIRE, DOWN)                                                                       \
     X(CONFLICT, EXPIRE, DOWN)
 
 #define CORE_TASK_STATES(X)                                                                        \
@@ -105,7 +97,6 @@
     X(PLACED, KEEP, KEEPING)                                                                       \
     X(PLACED, REPORT, DONE)                                                                        \
     X(PLACED, GIVE_UP, DONE)                                                                       \
-    X(RUNNING, BEGIN, RUNNING)                                                                     \
     X(RUNNING, SECOND, RUNNING)                                                                    \
     X(RUNNING, RESUME, PLACED)                                                                     \
     X(RUNNING, REQUEUE, WAITING)                                                                   \
@@ -114,7 +105,6 @@
     X(RUNNING, REPORT, DONE)                                                                       \
     X(RUNNING, GIVE_UP, DONE)                                                                      \
     X(FETCHING, REQUEUE, WAITING)                                                                  \
-    X(FETCHING, RESUME, PLACED)                                                                    \
     X(FETCHING, KEEP, KEEPING)                                                                     \
     X(FETCHING, REPORT, DONE)                                                                      \
     X(FETCHING, GIVE_UP, DONE)                                                                     \

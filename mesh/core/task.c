@@ -160,7 +160,7 @@ static void cancel_attempts(struct core *core, struct core_task *task)
         struct core_attempt *attempt = LIST_ENTRY(node, struct core_attempt, of_task);
         node = node->next;
         bool has_ended = task->returned != NULL && task->returned->attempt == attempt;
-        if (has_ended) {
+        if (has_ended || attempt->is_answered) {
             struct wire_attempt_id id = core_attempt_id(attempt);
             core_result_ack(core, attempt->site->peer, &id);
         }
@@ -530,8 +530,10 @@ void core_task_requeue(struct core *core, struct core_task *task)
     }
     const struct core_attempt *live = live_attempt(task);
     if (live != NULL) {
-        if (task->state == CORE_TASK_FETCHING ||
-            (task->state == CORE_TASK_RUNNING && !live->is_begun)) {
+        if (task->state == CORE_TASK_FETCHING) { /* the other attempt stands for it now */
+            core_task_move(core, task, CORE_TASK_ON_REQUEUE);
+            core_task_move(core, task, CORE_TASK_ON_PLACE);
+        } else if (task->state == CORE_TASK_RUNNING && !live->is_begun) {
             core_task_move(core, task, CORE_TASK_ON_RESUME);
         }
         if (task->state == CORE_TASK_PLACED && live->is_begun) {

@@ -145,7 +145,7 @@ static void link_up_at(struct world *world, uint64_t link, uint64_t epoch, struc
     event.link_up.link = link;
     event.link_up.key = key;
     event.link_up.epoch = epoch;
-    event.link_up.incarnation = 1;
+    event.link_up.incarnation = (uint32_t)epoch; /* in these tests later lives have larger ones */
     event.link_up.cores = 2;
     event.link_up.name = slice_str("twin");
     event.link_up.arch = slice_str("x86_64");
@@ -300,6 +300,65 @@ START_TEST(two_lives_that_both_answer_are_a_cloned_machine)
     world_run_for(world, CORE_MS);
     ck_assert_uint_eq(world_client(world, 0)->n_rows, 2);
     ck_assert_uint_eq(world_client(world, 0)->rows[1].state, WIRE_PEER_CONFLICT);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_late_session_of_an_earlier_life_is_no_clone)
+{
+    struct world *world = world_new(7);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1002, 6, key);
+    link_up(world, 1001, 5, key); /* its last bytes were on the way for long */
+    struct wire_message beat = {.type = WIRE_MESSAGE_BEAT};
+    beat.beat.interval_ms = 500;
+    for (unsigned i = 0; i < 8; i++) {
+        world_run_for(world, CORE_S / 2);
+        message(world, 1002, &beat);
+    }
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    ck_assert(world_last_closed(world, 0).link == 1001);
+    ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_REPLACED);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(who_is_accused_of_a_clone_does_not_accuse)
+{
+    struct world *world = world_new(7);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    struct core_event event = {.type = CORE_EVENT_LINK_DOWN};
+    event.link_down.link = 1001;
+    event.link_down.reason = WIRE_REASON_CLONED;
+    world_event(world, 0, &event);
+    ck_assert_uint_eq(n_up(world, 0), 0);
+    world_run_for(world, CORE_S);
+    link_up(world, 1002, 5, key); /* the other's minute is over */
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(an_address_taken_over_is_not_dialled_for_its_former_peer)
+{
+    struct world *world = world_new(7);
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(n_up(world, 0), 1);
+    struct slice address = slice_str("10.0.0.2:7");
+    struct core_event event = {.type = CORE_EVENT_PEER_FOUND};
+    event.peer_found.has_key = true;
+    event.peer_found.key = (struct wire_key){{77}}; /* lives there no more */
+    event.peer_found.addresses = (struct wire_slices){.items = &address, .n = 1};
+    uint64_t n_before = world_n_effects(world, 0, CORE_EFFECT_DIAL);
+    world_event(world, 0, &event);
+    world_run_for(world, 30 * CORE_S);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL) - n_before, 1);
+    ck_assert_uint_eq(n_up(world, 0), 1);
     world_free(world);
 }
 END_TEST
@@ -483,6 +542,9 @@ int main(void)
     tcase_add_test(tcase, an_old_answer_to_a_challenge_proves_nothing);
     tcase_add_test(tcase, ones_own_key_at_the_other_end_is_refused);
     tcase_add_test(tcase, a_peer_of_another_mesh_is_refused_and_shown_so);
+    tcase_add_test(tcase, a_late_session_of_an_earlier_life_is_no_clone);
+    tcase_add_test(tcase, who_is_accused_of_a_clone_does_not_accuse);
+    tcase_add_test(tcase, an_address_taken_over_is_not_dialled_for_its_former_peer);
     tcase_add_test(tcase, round_trips_are_measured);
     tcase_add_test(tcase, a_daemon_that_stops_says_goodbye_and_ends);
     tcase_add_test(tcase, a_daemon_that_nobody_needs_ends);

@@ -205,13 +205,14 @@ START_TEST(a_mesh_near_the_limit_does_not_flap)
         ck_assert(core_counts(world_core(world, i)).is_sparse);
         ck_assert_uint_le(core_counts(world_core(world, i)).n_links, 62);
     }
-    for (unsigned i = 0; i < 63 - CORE_DENSE_AGAIN; i++) {
+    for (unsigned i = 0; i < 63 - (CORE_DENSE_MAX - CORE_DENSE_MAX / 8); i++) {
         world_kill(world, 62 - i);
     }
     world_run_for(world, 20 * CORE_S);
-    for (unsigned i = 0; i < CORE_DENSE_AGAIN; i++) {
+    for (unsigned i = 0; i < (CORE_DENSE_MAX - CORE_DENSE_MAX / 8); i++) {
         ck_assert(!core_counts(world_core(world, i)).is_sparse);
-        ck_assert_uint_eq(core_counts(world_core(world, i)).n_links, CORE_DENSE_AGAIN - 1);
+        ck_assert_uint_eq(core_counts(world_core(world, i)).n_links,
+                          (CORE_DENSE_MAX - CORE_DENSE_MAX / 8) - 1);
     }
     world_free(world);
 }
