@@ -85,7 +85,7 @@ static void draw_files(struct sim_job *job, struct dice *dice)
         memcpy(files[i].hash.b, words, sizeof(words));
         files[i].path = text(job, i == 0 ? "program" : "data");
         files[i].mode = 0755;
-        files[i].bytes = (words[0] + i) * 20000;
+        files[i].bytes = (words[0] + i) * (words[0] == 4 ? 400000 : 20000);
         shell_store(job->owner, &files[i].hash, files[i].bytes);
     }
     job->submit.submit.spec.files = (struct wire_files){.items = files, .n = n};

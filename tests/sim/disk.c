@@ -190,7 +190,7 @@ static void write_later(struct sim *sim, struct sim_node *node)
 {
     if (!node->is_writing && node->n_said > 0) {
         node->is_writing = true;
-        uint64_t in_ns = dice_log(&sim->dice, 1, 200) * SIM_MS / 10;
+        uint64_t in_ns = dice_log(&sim->dice, 1, node->is_disk_slow ? 10000 : 200) * SIM_MS / 10;
         sim_event_new(sim, SIM_DAEMON, node, in_ns, written_fire)->a = node->n_said;
     }
 }

@@ -46,6 +46,14 @@ static int by_time(const void *a, const void *b)
     return x->at_ns < y->at_ns ? -1 : x->at_ns > y->at_ns;
 }
 
+/* Those that often find nobody to strike. */
+static bool is_shy(unsigned kind)
+{
+    return kind == SIM_FAULT_CELL_CRASH || kind == SIM_FAULT_CELL_HANG ||
+           kind == SIM_FAULT_CLIENT_GONE || kind == SIM_FAULT_CLIENT_CANCEL ||
+           kind == SIM_FAULT_CLIENT_STALL;
+}
+
 /* Swarm: each seed has its own mix of kinds, so that rare combinations come up at all. */
 void fault_plan(struct sim *sim)
 {
@@ -53,12 +61,12 @@ void fault_plan(struct sim *sim)
     uint32_t weights[SIM_N_FAULTS];
     uint32_t sum = 0;
     for (unsigned kind = 0; kind < SIM_N_FAULTS; kind++) {
-        uint32_t weight = (uint32_t)dice_between(&dice, 1, 8);
+        uint32_t weight = (uint32_t)dice_between(&dice, 1, 8) * (is_shy(kind) ? 4 : 1);
         bool is_in = dice_chance(&dice, 45) && !sim->options.is_kind_off[kind];
         weights[kind] = is_in ? weight : 0;
         sum += weights[kind];
     }
-    uint32_t n = (uint32_t)dice_log(&dice, 1, 60);
+    uint32_t n = (uint32_t)dice_log(&dice, 1, 90);
     n = dice_chance(&dice, 5) || sum == 0 || sim->options.is_calm ? 0 : n;
     sim->faults = mem_alloc_or_die(n + 1, sizeof(*sim->faults));
     sim->n_faults = n;
@@ -154,6 +162,7 @@ static bool (*const strikes[SIM_N_FAULTS])(struct sim *sim, struct dice *dice) =
     [SIM_FAULT_FOUND_LOST] = strike_found_lost,
     [SIM_FAULT_RENUMBER] = strike_renumber,
     [SIM_FAULT_CLONE] = strike_clone,
+    [SIM_FAULT_VERSION] = strike_version,
 };
 
 /* a: number of the fault. */
@@ -200,6 +209,7 @@ static void heal_node(struct sim *sim, struct sim_node *node)
     node->loss_percent = 0;
     node->disk_error = 0;
     node->has_no_cells = false;
+    work_hang_all(sim, node, false);
     if (node->clone_of != NULL) {
         node->clone_of->has_clone = false;
         sim_node_kill(sim, node, false);

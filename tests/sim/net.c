@@ -114,7 +114,7 @@ static void make_session(struct sim *sim, struct sim_conn *conn, struct sim_end 
                 .version_max = node->is_version_odd ? 1000 : WIRE_VERSION_MAX,
                 .epoch = config->epoch,
                 .incarnation = config->incarnation,
-                .cores = config->cores,
+                .cores = node->cores_told,
                 .port = NET_PORT,
                 .name = slice_str(node->name),
                 .arch = slice_str(config->arch),

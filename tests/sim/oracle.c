@@ -219,7 +219,7 @@ static void check_success(struct sim *sim, const struct sim_task *task,
         }
     } else if (task->program == SIM_BLOB) {
         if (shell_stored(task->job->owner, &done->result.out.hash) == NULL &&
-            !task->job->owner->had_disk_fault) {
+            !task->job->owner->had_disk_fault && !task->job->is_dead) {
             wrong(sim, task, done, "and its output is not here");
         }
     } else if (task->program == SIM_STREAM) {
@@ -385,7 +385,7 @@ static const struct sim_node *idle_one(const struct sim *sim, const struct sim_j
         bool has_mem =
             node->config.mem_bytes == 0 || mem + spec->mem_bytes <= node->config.mem_bytes;
         if (sim_node_runs(node) && client_is_eligible(job, node) && has_mem &&
-            !job->has_refused[i] && used + spec->cores <= node->config.cores) {
+            !job->has_refused[i] && !node->was_cloned && used + spec->cores <= node->config.cores) {
             return node;
         }
     }
@@ -436,6 +436,37 @@ void oracle_watch(struct sim *sim)
 /* --- the end -----------------------------------------------------------------------------------
  */
 
+static unsigned count_live(const struct sim *sim)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        n += sim->nodes[i]->core != NULL;
+    }
+    return n;
+}
+
+static bool does_see(const struct sim *sim, const struct core_counts *counts, unsigned n_live)
+{
+    return sim->dense_max == 0 ? counts->n_peers_up == n_live - 1
+                               : counts->n_peers_up + counts->n_peers_known >= n_live - 1;
+}
+
+bool oracle_do_all_see(const struct sim *sim)
+{
+    unsigned n_live = count_live(sim);
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        const struct sim_node *node = sim->nodes[i];
+        struct core_counts counts = {0};
+        if (node->core != NULL) {
+            counts = core_counts(node->core);
+            if (!does_see(sim, &counts, n_live)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static void check_rest(struct sim *sim, const struct sim_node *node, unsigned n_live)
 {
     struct core_counts counts = core_counts(node->core);
@@ -454,17 +485,15 @@ static void check_rest(struct sim *sim, const struct sim_node *node, unsigned n_
     if (!list_is_empty(&node->runs)) {
         sim_broken(sim, "something still runs on %s", node->name);
     }
-    if (n_live <= 64 && counts.n_peers_up != n_live - 1) {
-        sim_broken(sim, "%s sees %u peers of %u", node->name, counts.n_peers_up, n_live - 1);
+    if (!does_see(sim, &counts, n_live)) {
+        sim_broken(sim, "%s sees %u peers, and knows of %u, of %u", node->name, counts.n_peers_up,
+                   counts.n_peers_known, n_live - 1);
     }
 }
 
 void oracle_quiet(struct sim *sim)
 {
-    unsigned n_live = 0;
-    for (unsigned i = 0; i < sim->n_nodes; i++) {
-        n_live += sim->nodes[i]->core != NULL;
-    }
+    unsigned n_live = count_live(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         if (sim->nodes[i]->core != NULL) {
             check_rest(sim, sim->nodes[i], n_live);

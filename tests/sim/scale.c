@@ -92,7 +92,8 @@ static struct sim *world(const struct plan *plan, struct gauge *gauge)
     struct sim_options options = {
         .seed = 1,
         .n_peers = plan->n_peers,
-        .transport = plan->n_submitters > 0 || plan->n_peers > SESSIONS_MAX ? SIM_TRANSPORT_BARE : SIM_TRANSPORT_FAST,
+        .transport = plan->n_submitters > 0 || plan->n_peers > SESSIONS_MAX ? SIM_TRANSPORT_BARE
+                                                                            : SIM_TRANSPORT_FAST,
         .is_plain = true,
         .plain_cores = CORES,
     };

@@ -226,7 +226,7 @@ void shell_up(struct sim *sim, struct sim_conn *conn, struct sim_end *end)
     event.link_up.epoch = config->epoch;
     event.link_up.incarnation = config->incarnation;
     event.link_up.protocol = WIRE_VERSION_MAX;
-    event.link_up.cores = config->cores;
+    event.link_up.cores = other->node->cores_told;
     event.link_up.name = slice_str(other->node->name);
     event.link_up.arch = slice_str(config->arch);
     event.link_up.os = slice_str(config->os);
@@ -382,7 +382,7 @@ void shell_carry_out(struct sim *sim, struct sim_node *node, const struct core_e
         carry_out_blob(sim, node, effect);
         return;
     case CORE_EFFECT_ADVERTISE:
-        node->config.cores = effect->advertise.cores;
+        node->cores_told = effect->advertise.cores;
         return;
     case CORE_EFFECT_JOURNAL:
         disk_say(sim, node, effect);

@@ -266,7 +266,7 @@ void sim_node_clone(struct sim *sim, struct sim_node *clone, struct sim_node *of
     clone->clone_of = of;
     clone->is_version_odd = of->is_version_odd;
     clone->config.incarnation = of->config.incarnation;
-    of->has_clone = true;
+    of->has_clone = of->was_cloned = true;
 }
 
 static void plain_traits(struct sim *sim, struct sim_node *node)
@@ -300,6 +300,9 @@ static void draw_traits(struct sim *sim, struct sim_node *node)
     }
     config->mem_bytes = dice_chance(dice, 30) ? UINT64_C(4) << 30 : 0;
     config->dead_after_ns = sim->dead_after_ns;
+    config->dense_max = sim->dense_max;
+    config->chosen = sim->dense_max / 2;
+    node->is_disk_slow = dice_chance(dice, 12);
     config->has_journal = true;
     config->is_open_mesh = true;
     config->has_sandbox = node->index == 0 || !dice_chance(dice, 4);
@@ -359,6 +362,7 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
     config->incarnation++;
     config->seed = dice_next(&sim->dice);
     config->now_ns = sim_clock_local(sim, node);
+    node->cores_told = config->has_sandbox ? config->cores : 0;
     if (sim->gauge != NULL) {
         sim->gauge->before(sim->gauge, node, NULL);
         node->core = core_new(config);
@@ -461,9 +465,12 @@ struct sim *sim_new(const struct sim_options *options)
     }
     sim->dead_after_ns = dice_chance(dice, 60) ? 3 * SIM_S : dice_between(dice, 1, 6) * SIM_S;
     sim->is_multicast_dead = dice_chance(dice, 10);
+    /* What is a large mesh is smaller in some, so that large ones are played at all. */
+    sim->dense_max = n >= 8 && dice_chance(dice, 20) ? (uint32_t)dice_between(dice, 6, 12) : 0;
     if (options->is_plain) {
         sim->dead_after_ns = 3 * SIM_S;
         sim->is_multicast_dead = false;
+        sim->dense_max = 0;
     }
     crypto_seed(options->seed, sim->transport != SIM_TRANSPORT_FULL);
     for (uint32_t i = 0; i < n; i++) {
@@ -571,7 +578,8 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
         sim_event_new(sim, SIM_WORLD, NULL, in_ns, start_node_fire)->a = i;
     }
     plan_jobs(sim);
-    uint64_t seconds = dice_between(dice, 30, 45);
+    bool is_long = sim->n_nodes <= 10 && dice_chance(dice, 10);
+    uint64_t seconds = is_long ? dice_between(dice, 75, 100) : dice_between(dice, 30, 45);
     seconds = options->seconds_min > seconds ? options->seconds_min : seconds;
     sim->faults_end_ns = sim->start_ns + seconds * SIM_S;
     fault_plan(sim);
@@ -584,11 +592,15 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
     sim->healed_ns = sim->now_ns;
     sim->is_healed = true;
     run_to_end(sim);
-    /* A cloned key is kept out for a minute. */
-    bool was_cloned = sim->report.n_by_kind[SIM_FAULT_CLONE] > 0;
-    uint64_t end_ns = sim->now_ns + (was_cloned ? 75 : 10) * SIM_S;
+    /* A cloned key is kept out for a minute; as long is not believed what could not be reached. */
+    bool is_slow = sim->report.n_by_kind[SIM_FAULT_CLONE] > 0 || sim->dense_max > 0;
+    uint64_t end_ns = sim->now_ns + (is_slow ? 90 : 10) * SIM_S;
     uint64_t least_ns = sim->start_ns + 60 * SIM_S;
     sim_run_until(sim, end_ns > least_ns ? end_ns : least_ns);
+    /* In a large mesh what could not be reached is believed again a minute later. */
+    for (unsigned i = 0; i < 5 && sim->dense_max > 0 && !oracle_do_all_see(sim); i++) {
+        sim_run_until(sim, sim->now_ns + 60 * SIM_S);
+    }
     oracle_quiet(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         if (sim->nodes[i]->core != NULL) {

@@ -182,7 +182,8 @@ struct sim_node {
     struct list dirty; /* of sim_end.dirty */
 
     /* its machine */
-    uint32_t slowness; /* programs take so many times longer, in tenths: 10 is normal */
+    uint32_t cores_told; /* as its hello says */
+    uint32_t slowness;   /* programs take so many times longer, in tenths: 10 is normal */
     bool is_black_hole, has_no_command;
     unsigned disk_error; /* 0, or an errno: of blob writes and journal writes */
     bool has_no_cells;
@@ -191,7 +192,7 @@ struct sim_node {
     struct table store; /* of sim_blob */
     struct list fetches;
     bool is_version_odd; /* speaks no version that the others speak */
-    bool had_disk_fault, has_clone;
+    bool had_disk_fault, has_clone, was_cloned, is_disk_slow;
     struct sim_memory *memories; /* nodes_max: whom it remembers, by index */
 
     bool is_stopping;
@@ -267,6 +268,7 @@ struct sim {
     struct sim_fault *faults;
     uint32_t n_faults;
     uint64_t dead_after_ns;
+    uint32_t dense_max; /* 0: as it ships */
     bool is_multicast_dead, is_healed;
     struct sim_gauge *gauge; /* borrowed; NULL: cores are checked, not measured */
     struct buf line;
@@ -360,8 +362,7 @@ void work_kill(struct sim *sim, struct sim_node *node, const struct core_effect 
 void work_renew(struct sim *sim, struct sim_node *node, const struct wire_key *owner);
 void work_window(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 void work_crash_all(struct sim *sim, struct sim_node *node);
-/* False: nothing that would ever be ended runs there. */
-bool work_hang_all(struct sim *sim, struct sim_node *node);
+void work_hang_all(struct sim *sim, struct sim_node *node, bool is_hung);
 /* The daemon is gone, and all cells with it. */
 void work_drop_all(struct sim *sim, struct sim_node *node);
 
@@ -426,6 +427,8 @@ void oracle_own_result(struct sim *sim, const struct sim_run *run);
 void oracle_done(struct sim *sim, struct sim_job *job, const struct wire_done *done);
 void oracle_job_done(struct sim *sim, struct sim_job *job, const struct wire_job_done *done);
 void oracle_watch(struct sim *sim);
+/* Everybody has a session with everybody, or knows of them where the mesh is large. */
+bool oracle_do_all_see(const struct sim *sim);
 void oracle_quiet(struct sim *sim);
 void oracle_cores(struct sim *sim, struct sim_run *run, bool is_start);
 void oracle_free(struct sim *sim);

@@ -51,5 +51,6 @@ bool strike_found_stale(struct sim *sim, struct dice *dice);
 bool strike_found_lost(struct sim *sim, struct dice *dice);
 bool strike_renumber(struct sim *sim, struct dice *dice);
 bool strike_clone(struct sim *sim, struct dice *dice);
+bool strike_version(struct sim *sim, struct dice *dice);
 
 #endif

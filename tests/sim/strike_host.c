@@ -37,6 +37,29 @@ bool strike_power(struct sim *sim, struct dice *dice)
     return kill_one(sim, dice, true);
 }
 
+static void version_over(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = sim->nodes[event->a];
+    if (node->is_version_odd && !sim->is_healed) {
+        sim_node_kill(sim, node, false);
+        node->is_version_odd = false;
+        sim_node_start(sim, node);
+    }
+}
+
+bool strike_version(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL || node->is_version_odd) {
+        return false;
+    }
+    sim_node_kill(sim, node, false);
+    node->is_version_odd = true;
+    sim_node_start(sim, node);
+    strike_undo(sim, dice, node, version_over);
+    return true;
+}
+
 static void forget_all(struct sim *sim, struct sim_node *node, struct dice *dice)
 {
     table_for_each (entry, &node->store) {
@@ -59,19 +82,6 @@ bool strike_amnesia(struct sim *sim, struct dice *dice)
     return true;
 }
 
-bool strike_stop(struct sim *sim, struct dice *dice)
-{
-    struct sim_node *node = strike_pick(sim, dice);
-    if (node == NULL) {
-        return false;
-    }
-    node->is_stopping = true;
-    strike_undo(sim, dice, node, restart_over);
-    struct core_event event = {.type = CORE_EVENT_STOP};
-    sim_step(sim, node, &event);
-    return true;
-}
-
 /* b: life. */
 static void thaw(struct sim *sim, struct sim_event *event)
 {
@@ -82,28 +92,53 @@ static void thaw(struct sim *sim, struct sim_event *event)
     }
 }
 
-static bool freeze(struct sim *sim, struct dice *dice, uint64_t ns)
+static void freeze(struct sim *sim, struct sim_node *node, uint64_t ns)
 {
-    struct sim_node *node = strike_pick(sim, dice);
-    if (node == NULL) {
-        return false;
-    }
     node->is_frozen = true;
     sim_tick_update(sim, node);
     struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, ns, thaw);
     event->a = node->index;
     event->b = node->life;
+}
+
+static bool freeze_one(struct sim *sim, struct dice *dice, uint64_t ns)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        freeze(sim, node, ns);
+    }
+    return node != NULL;
+}
+
+static void stop_fire(struct sim *sim, struct sim_event *event)
+{
+    struct core_event stop = {.type = CORE_EVENT_STOP};
+    sim_step(sim, event->node, &stop);
+}
+
+bool strike_stop(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL) {
+        return false;
+    }
+    node->is_stopping = true;
+    strike_undo(sim, dice, node, restart_over);
+    if (dice_chance(dice, 40)) { /* it was hanging when it was asked */
+        freeze(sim, node, dice_log(dice, 1000, 9000) * SIM_MS);
+    }
+    sim_event_new(sim, SIM_DAEMON, node, 0, stop_fire);
     return true;
 }
 
 bool strike_freeze(struct sim *sim, struct dice *dice)
 {
-    return freeze(sim, dice, strike_span_ns(dice));
+    return freeze_one(sim, dice, strike_span_ns(dice));
 }
 
 bool strike_late_loop(struct sim *sim, struct dice *dice)
 {
-    return freeze(sim, dice, dice_log(dice, 300, 3000) * SIM_MS);
+    return freeze_one(sim, dice, dice_log(dice, 300, 3000) * SIM_MS);
 }
 
 static void wake(struct sim *sim, struct sim_event *event)
@@ -249,10 +284,20 @@ bool strike_cell_crash(struct sim *sim, struct dice *dice)
     return node != NULL;
 }
 
+static void hang_over(struct sim *sim, struct sim_event *event)
+{
+    work_hang_all(sim, sim->nodes[event->a], false);
+}
+
 bool strike_cell_hang(struct sim *sim, struct dice *dice)
 {
     struct sim_node *node = pick_busy(sim, dice);
-    return node != NULL && work_hang_all(sim, node);
+    if (node == NULL) {
+        return false;
+    }
+    work_hang_all(sim, node, true);
+    strike_undo(sim, dice, node, hang_over);
+    return true;
 }
 
 static void cells_over(struct sim *sim, struct sim_event *event)
@@ -277,6 +322,7 @@ void strike_cores_fire(struct sim *sim, struct sim_event *event)
     struct core_event cores = {.type = CORE_EVENT_CORES};
     cores.cores.cores = (uint32_t)event->a;
     if (event->node->core != NULL) {
+        event->node->config.cores = (uint32_t)event->a;
         sim_step(sim, event->node, &cores);
     }
 }

@@ -246,6 +246,10 @@ static void begin_fire(struct sim *sim, struct sim_event *event)
     if (run == NULL || run->is_ended) {
         return;
     }
+    if (run->is_killed && !node->has_no_cells && !node->has_no_command) {
+        ended(sim, run, run->killed_as, 0);
+        return;
+    }
     if (node->has_no_cells) {
         refused(sim, run, WIRE_REFUSAL_NO_CELL);
         return;
@@ -324,6 +328,8 @@ void work_start(struct sim *sim, struct sim_node *node, const struct core_effect
                                                    : dice_between(&sim->dice, 300, 3300);
     if (run->task->job->plain_micros > 0) { /* a cell is there already */
         spawn_us = 100;
+    } else if (node->has_no_cells || node->has_no_command) {
+        spawn_us += dice_log(&sim->dice, 1000, 200000); /* it tries hard */
     }
     later(sim, run, SIM_HOST, spawn_us * 1000, begin_fire);
 }
@@ -342,6 +348,9 @@ void work_kill(struct sim *sim, struct sim_node *node, const struct core_effect 
     if (run != NULL && !run->is_killed) { /* it may just have ended */
         run->is_killed = true;
         run->killed_as = effect->kill.end;
+        if (!run->is_begun) {
+            return; /* begin_fire() sees to it */
+        }
         later(sim, run, SIM_HOST, dice_roll(&sim->dice, 20 * SIM_MS), killed_fire);
     }
 }
@@ -354,13 +363,13 @@ void work_crash_all(struct sim *sim, struct sim_node *node)
     }
 }
 
-bool work_hang_all(struct sim *sim, struct sim_node *node)
+void work_hang_all(struct sim *sim, struct sim_node *node, bool is_hung)
 {
-    bool is_any = false;
     list_for_each (at, &node->runs) {
         struct sim_run *run = LIST_ENTRY(at, struct sim_run, node);
-        run->is_hung |= run->task->job->may_hang;
-        is_any |= run->is_hung;
+        if (run->is_hung && !is_hung) {
+            later(sim, run, SIM_HOST, 0, end_fire);
+        }
+        run->is_hung = is_hung && run->task->program != SIM_STREAM;
     }
-    return is_any;
 }
