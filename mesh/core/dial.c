@@ -145,10 +145,27 @@ static bool may_dial(const struct core *core, const struct core_peer *peer)
            peer->state != CORE_PEER_CONFLICT && core_sparse_wants(core, peer);
 }
 
+/* Another peer's session stands with that address: hearsay that names it for this one is stale, and
+ * a dial would only bring the other's session, and its hearsay, once more. */
+static bool is_taken(const struct core *core, const struct core_peer *peer, const char *address)
+{
+    table_for_each (entry, &core->links) {
+        const struct core_peer *other = LIST_ENTRY(entry, struct core_link, by_id)->peer;
+        if (other != peer && other->link != NULL && strcmp(other->address, address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void dial_next(struct core *core, struct core_peer *peer)
 {
     if (!may_dial(core, peer)) {
         return;
+    }
+    while (peer->i_address < peer->n_addresses &&
+           is_taken(core, peer, peer->addresses[peer->i_address].text)) {
+        peer->i_address++;
     }
     if (peer->i_address >= peer->n_addresses) {
         if (list_is_empty(&peer->dials) && peer->n_addresses > 0) {

@@ -48,7 +48,8 @@ uint64_t core_sparse_score(const struct wire_key *a, const struct wire_key *b)
 bool core_sparse_wants(const struct core *core, const struct core_peer *peer)
 {
     return !core->is_sparse || peer->score >= core->score_min || peer->may_be_off_link ||
-           peer->is_sought || peer->state == CORE_PEER_LOST;
+           peer->is_sought || peer->state == CORE_PEER_LOST ||
+           !list_is_empty(&peer->held); /* results wait for it */
 }
 
 static bool is_working(const struct core_peer *peer)
@@ -71,7 +72,8 @@ bool core_sparse_dismiss(struct core *core, struct core_peer *peer)
     if (peer->spare_ns == 0) {
         peer->spare_ns = core->now_ns;
     }
-    if (!peer->is_spare_there || core->now_ns - peer->spare_ns < CORE_SPARE_NS) {
+    if (peer->state != CORE_PEER_UP || !peer->is_spare_there ||
+        core->now_ns - peer->spare_ns < CORE_SPARE_NS) {
         return false;
     }
     core_link_close(core, peer->link, WIRE_REASON_IDLE, "");
@@ -142,7 +144,9 @@ static void adjust_dials(struct core *core)
     table_for_each (entry, &core->peers) {
         struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
         bool is_wanted = core_sparse_wants(core, peer);
-        if (is_wanted && is_believed(peer) && is_idle_here(peer)) {
+        /* In a small mesh those are wanted, too, that were given up while it was large. */
+        bool is_hoped = is_believed(peer) || (!core->is_sparse && peer->was_up);
+        if (is_wanted && is_hoped && is_idle_here(peer)) {
             core_dial_heard_of(core, peer);
         } else if (!is_wanted && peer->link == NULL) {
             core_dial_stop(core, peer);

@@ -202,7 +202,7 @@ START_TEST(an_owner_that_exceeds_its_credit_is_refused_the_rest)
     const struct slice argv[2] = {slice_str("sleep"), slice_str("60000")};
     for (uint32_t i = 1; i <= 20; i++) {
         struct wire_message task = {.type = WIRE_MESSAGE_TASK};
-        task.task.id = (struct wire_attempt_id){.job = 1, .task = i, .incarnation = 1, .number = 1};
+        task.task.id = (struct wire_attempt_id){.job = 1, .task = i, .incarnation = 5, .number = 1};
         task.task.argv = (struct wire_slices){.items = argv, .n = 2};
         message(world, 1001, &task);
     }
@@ -357,7 +357,7 @@ START_TEST(an_address_taken_over_is_not_dialled_for_its_former_peer)
     uint64_t n_before = world_n_effects(world, 0, CORE_EFFECT_DIAL);
     world_event(world, 0, &event);
     world_run_for(world, 30 * CORE_S);
-    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL) - n_before, 1);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL), n_before);
     ck_assert_uint_eq(n_up(world, 0), 1);
     world_free(world);
 }
