@@ -156,7 +156,7 @@ static void end_gone(struct sim *sim, struct sim_conn *conn, struct sim_end *end
     if (was == SIM_END_UP) {
         end_close(sim, end);
         shell_down(sim, conn, end, how, reason);
-    } else if (was == SIM_END_HANDSHAKE && end->dial != 0) {
+    } else if ((was == SIM_END_HANDSHAKE || was == SIM_END_DIALLING) && end->dial != 0) {
         dial_failed(sim, end, error, reason);
     } else {
         end_close(sim, end);

@@ -265,6 +265,8 @@ void sim_node_clone(struct sim *sim, struct sim_node *clone, struct sim_node *of
     clone->key = of->key;
     clone->clone_of = of;
     clone->is_version_odd = of->is_version_odd;
+    clone->is_black_hole = of->is_black_hole; /* what is said of a key holds for both */
+    clone->has_no_command = of->has_no_command;
     clone->config.incarnation = of->config.incarnation;
     of->has_clone = of->was_cloned = true;
 }
@@ -302,7 +304,7 @@ static void draw_traits(struct sim *sim, struct sim_node *node)
     config->dead_after_ns = sim->dead_after_ns;
     config->dense_max = sim->dense_max;
     config->chosen = sim->dense_max / 2;
-    node->is_disk_slow = dice_chance(dice, 12);
+    node->is_disk_slow = dice_chance(dice, 40);
     config->has_journal = true;
     config->is_open_mesh = true;
     config->has_sandbox = node->index == 0 || !dice_chance(dice, 4);

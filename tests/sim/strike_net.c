@@ -178,6 +178,9 @@ bool strike_renumber(struct sim *sim, struct dice *dice)
     }
     uint32_t number = (uint32_t)dice_between(dice, 1, sim->n_addresses - 1);
     uint32_t old = node->address_number;
+    if (sim->at_address[number] == 0 && number <= sim->nodes_max) {
+        number += sim->nodes_max - 1; /* it is kept for one that joins */
+    }
     uint32_t holder = sim->at_address[number];
     if (holder == node->index + 1) {
         return false;

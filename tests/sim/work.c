@@ -239,6 +239,14 @@ static void tell_started_fire(struct sim *sim, struct sim_event *event)
     sim_step(sim, run->host, &told);
 }
 
+static void killed_fire(struct sim *sim, struct sim_event *event)
+{
+    struct sim_run *run = run_of(event);
+    if (run != NULL) {
+        ended(sim, run, run->killed_as, 0);
+    }
+}
+
 static void begin_fire(struct sim *sim, struct sim_event *event)
 {
     struct sim_run *run = run_of(event);
@@ -247,8 +255,11 @@ static void begin_fire(struct sim *sim, struct sim_event *event)
         return;
     }
     if (run->is_killed && !node->has_no_cells && !node->has_no_command) {
-        ended(sim, run, run->killed_as, 0);
-        return;
+        if (dice_chance(&sim->dice, 50)) {
+            ended(sim, run, run->killed_as, 0);
+            return;
+        }
+        later(sim, run, SIM_HOST, dice_roll(&sim->dice, 20 * SIM_MS), killed_fire); /* it began */
     }
     if (node->has_no_cells) {
         refused(sim, run, WIRE_REFUSAL_NO_CELL);
@@ -332,14 +343,6 @@ void work_start(struct sim *sim, struct sim_node *node, const struct core_effect
         spawn_us += dice_log(&sim->dice, 1000, 200000); /* it tries hard */
     }
     later(sim, run, SIM_HOST, spawn_us * 1000, begin_fire);
-}
-
-static void killed_fire(struct sim *sim, struct sim_event *event)
-{
-    struct sim_run *run = run_of(event);
-    if (run != NULL) {
-        ended(sim, run, run->killed_as, 0);
-    }
 }
 
 void work_kill(struct sim *sim, struct sim_node *node, const struct core_effect *effect)
