@@ -21,6 +21,16 @@ static void address_drop(struct core_peer *peer, uint32_t i)
     peer->i_address -= peer->i_address > i;
 }
 
+static bool has_address(const struct core_peer *peer, struct slice address)
+{
+    for (uint32_t i = 0; i < peer->n_addresses; i++) {
+        if (slice_eq_str(address, peer->addresses[i].text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void drop_source(struct core_peer *peer, unsigned source)
 {
     for (uint32_t i = peer->n_addresses; i-- > 0;) {
@@ -328,6 +338,10 @@ void core_dial_on_found(struct core *core, const struct core_event *event)
     if (peer == NULL) {
         return;
     }
+    bool is_news = false;
+    for (uint32_t i = 0; i < addresses->n; i++) {
+        is_news |= !has_address(peer, addresses->items[i]);
+    }
     unsigned source = event->peer_found.source;
     drop_source(peer, source);
     for (uint32_t i = 0; i < addresses->n; i++) {
@@ -336,7 +350,7 @@ void core_dial_on_found(struct core *core, const struct core_event *event)
     if (!core->is_sparse && core->peers.n > core->config.dense_max) {
         core_sparse_run(core);
     }
-    if (peer->state != CORE_PEER_REFUSED) {
+    if (peer->state != CORE_PEER_REFUSED || is_news) {
         peer->n_rounds = 0;
         core_dial_start(core, peer, 0);
     }
@@ -371,10 +385,14 @@ static void peer_dial_failed(struct core *core, struct core_peer *peer,
         peer->failed_ns = core->now_ns;
         peer->is_sought = false;
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
-        core_dial_stop(core, peer);
         if (reason == WIRE_REASON_CLONED) { /* that passes, when it is mended */
             core_timer_set(core, &peer->lost_timer, core->now_ns + CORE_ACCUSED_NS / 8);
-        } else {
+        }
+        /* Said before any proof, so it may be somebody else's word at a former address: the other
+         * addresses are tried as well. */
+        if (peer->i_address < peer->n_addresses || !list_is_empty(&peer->dials)) {
+            dial_next(core, peer);
+        } else if (reason != WIRE_REASON_CLONED) {
             core_dial_start(core, peer, CORE_REDIAL_MAX_NS / 5);
         }
         return;

@@ -426,7 +426,9 @@ void oracle_watch(struct sim *sim)
     list_for_each (at, &sim->jobs) {
         const struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
         bool is_open = client_is_open(job);
-        all_ns += is_open ? ideal_ns(sim, job) : 0;
+        /* Who was served in the meantime kept the others waiting. */
+        bool is_since = job->is_accepted && (job->done_ns == 0 || job->done_ns > sim->healed_ns);
+        all_ns += is_since ? ideal_ns(sim, job) : 0;
         is_any_wide |= is_open && job->submit.submit.spec.cores > 1;
     }
     list_for_each (at, &sim->jobs) {

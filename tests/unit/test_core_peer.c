@@ -411,6 +411,51 @@ START_TEST(a_peer_of_another_mesh_is_refused_and_shown_so)
 }
 END_TEST
 
+START_TEST(a_refusal_at_a_former_address_is_not_the_last_word)
+{
+    struct world *world = world_new(10);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    found_at(world, 0, &key, "10.9.9.9:1");
+    struct core_event event = {.type = CORE_EVENT_DIAL_FAILED};
+    event.dial_failed.dial = 1;
+    event.dial_failed.error = -EPROTO;
+    event.dial_failed.reason = WIRE_REASON_MESH; /* who lives there now is of another mesh */
+    world_event(world, 0, &event);
+    uint64_t n_dials = world_n_effects(world, 0, CORE_EFFECT_DIAL);
+    ck_assert_uint_eq(n_dials, 1);
+    found_at(world, 0, &key, "10.9.9.9:1");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL), n_dials); /* no news */
+    found_at(world, 0, &key, "10.9.9.9:2");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL), n_dials + 1);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_refusal_leaves_the_other_addresses_to_be_tried)
+{
+    struct world *world = world_new(10);
+    struct wire_key key = {{77}};
+    struct slice addresses[] = {slice_str("10.9.9.9:1"), slice_str("10.9.9.9:2")};
+    struct core_event found = {.type = CORE_EVENT_PEER_FOUND};
+    found.peer_found.has_key = true;
+    found.peer_found.key = key;
+    found.peer_found.addresses = (struct wire_slices){.items = addresses, .n = 2};
+    world_start(world, 0, false);
+    world_event(world, 0, &found);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL), 1);
+    struct core_event event = {.type = CORE_EVENT_DIAL_FAILED};
+    event.dial_failed.dial = 1;
+    event.dial_failed.error = -EPROTO;
+    event.dial_failed.reason = WIRE_REASON_VERSION;
+    world_event(world, 0, &event);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL), 2);
+    world_free(world);
+}
+END_TEST
+
 START_TEST(round_trips_are_measured)
 {
     struct world *world = world_new(11);
@@ -542,6 +587,8 @@ int main(void)
     tcase_add_test(tcase, an_old_answer_to_a_challenge_proves_nothing);
     tcase_add_test(tcase, ones_own_key_at_the_other_end_is_refused);
     tcase_add_test(tcase, a_peer_of_another_mesh_is_refused_and_shown_so);
+    tcase_add_test(tcase, a_refusal_at_a_former_address_is_not_the_last_word);
+    tcase_add_test(tcase, a_refusal_leaves_the_other_addresses_to_be_tried);
     tcase_add_test(tcase, a_late_session_of_an_earlier_life_is_no_clone);
     tcase_add_test(tcase, who_is_accused_of_a_clone_does_not_accuse);
     tcase_add_test(tcase, an_address_taken_over_is_not_dialled_for_its_former_peer);
