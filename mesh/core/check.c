@@ -201,11 +201,13 @@ static void check_exec(const struct core *core, const struct sums *sums)
     ensure(sums->n_queued == core->n_queued);
     uint32_t n_idle = 0;
     list_for_each (node, &core->idle_cells) {
+        ensure(!LIST_ENTRY(node, struct core_cell, of_core)->xjob->is_over); /* 10 */
         n_idle++;
     }
     ensure(core->n_cells == n_idle + n_running);                                     /* 10 */
     ensure(n_idle == 0 || heap_has(&core->cell_timer.entry));                        /* 10 */
     ensure(core->config.mem_bytes == 0 || core->mem_used <= core->config.mem_bytes); /* 12 */
+    ensure(core->config.cores > 0 || core->n_queued == 0);                           /* 21 */
 }
 
 static void check_journal(const struct core_journal *journal)

@@ -116,17 +116,21 @@ static void drain(struct core *core, struct core_peer *owner)
     }
 }
 
+/* Whoever it waits for: one whose session is cut misses it in the next inventory. */
+void core_credit_drain(struct core *core)
+{
+    table_for_each (entry, &core->peers) {
+        drain(core, LIST_ENTRY(entry, struct core_peer, by_key));
+    }
+}
+
 static void give(struct core *core, struct core_peer *owner, struct wire_credit credit)
 {
     owner->credit_given = credit;
     struct wire_message message = {.type = WIRE_MESSAGE_CREDIT};
     message.credit = credit;
     core_send(core, owner, &message);
-    if (core->config.cores == 0) {
-        drain(core, owner);
-    } else {
-        hand_back(core, owner);
-    }
+    hand_back(core, owner);
 }
 
 /* Small changes of the prefetch are not worth a message; the first task of it is, without which

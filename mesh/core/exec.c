@@ -335,6 +335,9 @@ void core_exec_set_cores(struct core *core, uint32_t cores)
         return;
     }
     core->config.cores = cores;
+    if (cores == 0) {
+        core_credit_drain(core);
+    }
     core->self->cores = cores;
     core->are_peers_changed = true;
     struct core_effect *effect = core_emit(core, CORE_EFFECT_ADVERTISE);

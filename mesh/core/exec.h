@@ -110,6 +110,8 @@ void core_credit_init(struct core *core);
 /* What it wants or has open here has changed to or from nothing. */
 void core_credit_active(struct core *core, struct core_peer *owner);
 void core_credit_update(struct core *core, struct core_peer *owner);
+/* No cores are offered any more: what has not begun goes back. */
+void core_credit_drain(struct core *core);
 /* `cores` shared among `n` by demand; the first is ourselves and keeps half while it has that
  * demand. Pure. Writes the shares. */
 void core_credit_share(uint32_t cores, bool has_self, const uint32_t *demands, uint32_t *shares,
