@@ -47,7 +47,7 @@ struct world_client { /* what the client of a node has seen */
     struct wire_peer_row rows[WORLD_NODES_MAX + 1]; /* of the last list; slices cleared */
     /* feeding */
     uint32_t n_tasks, n_added;
-    bool is_fed;
+    bool is_fed, has_input; /* set the latter before world_submit(): each task gets its own */
     const char *words[2];
 };
 

@@ -207,6 +207,12 @@ void world_feed(struct world *world, unsigned i)
         message.add_task.job = client->job;
         message.add_task.task = ++client->n_added;
         message.add_task.argv = (struct wire_slices){.items = argv, .n = client->words[1] ? 2 : 1};
+        message.add_task.has_input = client->has_input;
+        if (client->has_input) {
+            message.add_task.input = (struct wire_hash){.b = {[31] = 2}};
+            memcpy(message.add_task.input.b, &client->n_added, sizeof(client->n_added));
+            message.add_task.input_bytes = 5000;
+        }
         world_client_say_in(world, i, &message);
         world_item_new(world, ITEM_FEED, i, 0);
     } else if (client->n_added == client->n_tasks) {

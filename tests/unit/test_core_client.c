@@ -65,21 +65,24 @@ START_TEST(results_that_the_client_does_not_deal_with_stop_the_job)
 }
 END_TEST
 
-START_TEST(a_task_beyond_the_credit_cancels_the_job)
+START_TEST(a_task_out_of_order_or_beyond_the_credit_cancels_the_job)
 {
+    enum { BEYOND_END, AGAIN, BEYOND_CREDIT };
     struct world *world = mesh_of(1, (const uint32_t[]){1});
+    struct world_client *client = world_client(world, 0);
     struct wire_message job = world_job();
-    world_submit(world, 0, &job, 1, "sleep", "60000");
-    world_run_for(world, CORE_MS);
+    world_submit(world, 0, &job, _i == BEYOND_END ? 1 : 100000, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(client->n_added, _i == BEYOND_END ? 1 : client->tasks_max);
     struct slice word = slice_str("exit");
     struct wire_message add = {.type = WIRE_MESSAGE_ADD_TASK};
-    add.add_task.job = world_client(world, 0)->job;
-    add.add_task.task = 3; /* the second never came */
+    add.add_task.job = client->job;
+    add.add_task.task = (uint32_t)client->n_added + (_i == AGAIN ? 0 : 1);
     add.add_task.argv = (struct wire_slices){.items = &word, .n = 1};
     world_client_say(world, 0, &add);
     ck_assert(world_run_job(world, 0, CORE_S));
-    ck_assert(world_client(world, 0)->has_error);
-    ck_assert_uint_eq(world_client(world, 0)->error, WIRE_ERROR_INVALID);
+    ck_assert(client->has_error);
+    ck_assert_uint_eq(client->error, WIRE_ERROR_INVALID);
     end(world);
 }
 END_TEST
@@ -514,7 +517,7 @@ int main(void)
     tcase_set_timeout(tcase, 90);
     tcase_add_test(tcase, a_hundred_thousand_tasks_stream_through_in_bounded_memory);
     tcase_add_test(tcase, results_that_the_client_does_not_deal_with_stop_the_job);
-    tcase_add_test(tcase, a_task_beyond_the_credit_cancels_the_job);
+    tcase_add_loop_test(tcase, a_task_out_of_order_or_beyond_the_credit_cancels_the_job, 0, 3);
     tcase_add_test(tcase, too_few_peers_refuse_a_job_after_the_start_up_second);
     tcase_add_test(tcase, a_peer_that_comes_in_time_lets_the_job_begin);
     tcase_add_test(tcase, on_and_except_choose_by_name_and_by_id);

@@ -263,6 +263,26 @@ START_TEST(second_attempts_count_for_jobs_at_once)
 }
 END_TEST
 
+START_TEST(a_second_attempt_is_not_made_where_the_first_is_slow)
+{
+    struct world *world = world_new(19);
+    world_config(world, 0)->cores = 0;
+    world_config(world, 1)->cores = 4;
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, 50 * CORE_MS);
+    struct wire_message job = world_job();
+    job.submit.may_speculate = true;
+    world_submit(world, 0, &job, 6, "sleep", "500");
+    world_run_for(world, 300 * CORE_MS);
+    world_set_slowness(world, 1, 10); /* for the last two, beside which two cores are idle */
+    ck_assert(world_run_job(world, 0, 10 * CORE_S));
+    ck_assert_uint_ge(world_now(world), 1005 * CORE_S);
+    ck_assert_uint_eq(n_started(world), 6);
+    end(world);
+}
+END_TEST
+
 START_TEST(second_attempts_stay_within_on_and_except)
 {
     struct world *world = mesh_of(4, 17);
@@ -561,6 +581,7 @@ int main(void)
     tcase_add_test(tcase, both_answers_at_once_are_one_report);
     tcase_add_test(tcase, an_output_that_is_lost_on_its_way_leaves_the_other_attempt);
     tcase_add_test(tcase, second_attempts_count_for_jobs_at_once);
+    tcase_add_test(tcase, a_second_attempt_is_not_made_where_the_first_is_slow);
     tcase_add_test(tcase, second_attempts_stay_within_on_and_except);
     tcase_add_test(tcase, no_run_is_late_by_a_few_odd_ones);
     suite_add_tcase(suite, tcase);
