@@ -32,6 +32,9 @@ void arena_done(struct arena *arena)
 
 void arena_clear(struct arena *arena)
 {
+    if (arena->used_bytes == 0) { /* nothing was taken since the last time */
+        return;
+    }
     struct arena_chunk *kept = arena->chunks;
     for (struct arena_chunk *c = arena->chunks; c != NULL; c = c->next) {
         kept = c->cap > kept->cap ? c : kept;
@@ -82,13 +85,15 @@ void *arena_alloc(struct arena *arena, size_t n, size_t size)
 
 int arena_copy(struct arena *arena, struct slice s, struct slice *ret_copy)
 {
+    if (s.n == 0) { /* takes no memory, nor the arena's first chunk */
+        *ret_copy = slice_str("");
+        return 0;
+    }
     void *p = arena_alloc(arena, s.n, 1);
     if (p == NULL) {
         return -ENOMEM;
     }
-    if (s.n > 0) {
-        memcpy(p, s.p, s.n);
-    }
+    memcpy(p, s.p, s.n);
     *ret_copy = slice_of(p, s.n);
     return 0;
 }

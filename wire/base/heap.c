@@ -24,6 +24,9 @@ static void put(struct heap *heap, size_t i, struct heap_entry *entry)
 {
     heap->entries[i] = entry;
     entry->index = i + 1;
+    if (i == 0) {
+        heap->first_ns = entry->at_ns;
+    }
 }
 
 static void sift_up(struct heap *heap, size_t i, struct heap_entry *entry)
@@ -102,7 +105,7 @@ struct heap_entry *heap_first(const struct heap *heap)
 
 uint64_t heap_first_ns(const struct heap *heap)
 {
-    return heap->n > 0 ? heap->entries[0]->at_ns : HEAP_NONE;
+    return heap->n > 0 ? heap->first_ns : HEAP_NONE;
 }
 
 bool heap_has(const struct heap_entry *entry)

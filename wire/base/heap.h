@@ -24,6 +24,7 @@ struct heap {
     size_t n;
     size_t cap;
     uint64_t next_sequence;
+    uint64_t first_ns; /* the earliest deadline, if there is one: known without reading an entry */
 };
 
 void heap_init(struct heap *heap);
