@@ -1,5 +1,5 @@
 /* core_check(): every invariant of mesh/core/README.md, by its number there. */
-#include "mesh/core/core_internal.h"
+#include "mesh/core/exec.h"
 #include "mesh/core/peer.h"
 
 static void check_peer(const struct core *core, const struct core_peer *peer)
@@ -50,6 +50,8 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
     ensure(n_ended == peer->n_ended);       /* 9 */
     ensure(n_queued == peer->n_queued);     /* 9 */
     ensure(cores_used == peer->cores_used); /* 9 */
+    bool is_waiting = !list_is_empty(&peer->queue) && core_exec_may_begin(peer);
+    ensure(list_is_linked(&peer->queued) == is_waiting); /* 20 */
 }
 
 static void check_task(const struct core_task *task)
@@ -182,6 +184,12 @@ static void check_origins(const struct core *core, const struct sums *sums)
         ensure(origin->n_peers > 0); /* 19 */
         n_peers += origin->n_peers;
         cores_used += origin->cores_used;
+        ensure(list_is_empty(&origin->waiting) != heap_has(&origin->by_turn)); /* 20 */
+        ensure(!heap_has(&origin->by_turn) ||
+               origin->by_turn.at_ns == core_origin_rank(origin)); /* 20 */
+        list_for_each (node, &origin->waiting) {
+            ensure(LIST_ENTRY(node, struct core_peer, queued)->origin == origin); /* 20 */
+        }
     }
     ensure(n_peers == sums->n_of_origins);        /* 19 */
     ensure(cores_used == sums->cores_of_origins); /* 19 */

@@ -175,6 +175,7 @@ static void init_lists(struct core *core)
 {
     heap_init(&core->timers);
     heap_init(&core->by_idle);
+    heap_init(&core->turns);
     list_init(&core->graves);
     list_init(&core->letters);
     arena_init(&core->letter_arena, SIZE_MAX);
@@ -182,7 +183,6 @@ static void init_lists(struct core *core)
     list_init(&core->ready);
     list_init(&core->spare);
     list_init(&core->startup);
-    list_init(&core->queued);
     list_init(&core->active);
     list_init(&core->idle_cells);
     uint64_t seed = core->config.seed;
@@ -249,6 +249,7 @@ struct core *core_free(struct core *core)
     arena_done(&core->letter_arena);
     heap_done(&core->timers);
     heap_done(&core->by_idle);
+    heap_done(&core->turns);
     return mem_free(core);
 }
 
@@ -377,31 +378,27 @@ void core_client_send(struct core *core, uint64_t client, const struct wire_mess
     effect->client_send.message = *message;
 }
 
-struct slice *core_slices_dup(struct wire_slices from, size_t *ret_bytes)
+size_t core_slices_bytes(struct wire_slices from)
 {
-    size_t n_bytes = 0;
+    size_t n_bytes = from.n * sizeof(struct slice);
     for (uint32_t i = 0; i < from.n; i++) {
         n_bytes += from.items[i].n;
     }
-    struct slice *items = mem_alloc(1, from.n * sizeof(*items) + n_bytes + 1);
-    if (items == NULL) {
-        return NULL;
-    }
-    uint8_t *at = (uint8_t *)&items[from.n];
-    for (uint32_t i = 0; i < from.n; i++) {
-        if (from.items[i].n > 0) {
-            memcpy(at, from.items[i].p, from.items[i].n);
-        }
-        items[i] = slice_of(at, from.items[i].n);
-        at += from.items[i].n;
-    }
-    *ret_bytes = n_bytes;
-    return items;
+    return n_bytes;
 }
 
-void core_slices_free(struct wire_slices slices)
+struct wire_slices core_slices_put(void *at, struct wire_slices from)
 {
-    mem_free((void *)(uintptr_t)slices.items); /* const for its readers, owned by the caller */
+    struct slice *items = at;
+    uint8_t *bytes = (uint8_t *)&items[from.n];
+    for (uint32_t i = 0; i < from.n; i++) {
+        if (from.items[i].n > 0) {
+            memcpy(bytes, from.items[i].p, from.items[i].n);
+        }
+        items[i] = slice_of(bytes, from.items[i].n);
+        bytes += from.items[i].n;
+    }
+    return (struct wire_slices){.items = items, .n = from.n};
 }
 
 int core_spec_copy(struct arena *arena, const struct wire_job_spec *from, struct wire_job_spec *to)
@@ -437,6 +434,19 @@ int core_result_copy(struct arena *arena, const struct wire_result *from, struct
         *to = result;
     }
     return r;
+}
+
+void *core_result_dup(const struct wire_result *from, struct wire_result *to)
+{
+    const struct slice parts[] = {from->out.inlined, from->err.inlined, from->detail};
+    const struct wire_slices texts = {.items = parts, .n = ARRAY_LEN(parts)};
+    void *block = mem_alloc_or_die(1, core_slices_bytes(texts));
+    const struct slice *items = core_slices_put(block, texts).items;
+    *to = *from;
+    to->out.inlined = items[0];
+    to->err.inlined = items[1];
+    to->detail = items[2];
+    return block;
 }
 
 void core_text_set(char *to, size_t n_to, struct slice from)

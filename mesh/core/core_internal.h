@@ -169,7 +169,7 @@ struct core_peer {
     uint64_t lease_ns;  /* shortest of its jobs here */
     struct list held;   /* of core_held.of_owner */
     struct list queue;  /* of core_held.in_queue, by priority, then arrival */
-    struct list queued; /* in core.queued, when the queue is not empty */
+    struct list queued; /* in its origin's waiting, when what is in the queue may begin */
     struct list xjobs;  /* of core_xjob.of_owner */
 
     /* Last, for they are long and seldom read: the rest of a peer shares a few cache lines. */
@@ -296,7 +296,7 @@ struct core_task {
     uint32_t n_out; /* attempts that are not lost, cancelled ones among them */
     uint32_t n_recalls;
     unsigned state;          /* enum core_task_state */
-    struct wire_slices argv; /* owned, one block */
+    struct wire_slices argv; /* owned, behind the struct */
     size_t argv_bytes;
     struct wire_key died_on[CORE_CELL_DEATHS_MAX - 1]; /* peers its cell died on */
     bool has_input;
@@ -361,6 +361,8 @@ struct core_origin { /* owners that share cores as if they were one */
     char text[CORE_ORIGIN_BYTES]; /* an address or a prefix, zeros behind */
     uint32_t n_peers, cores_used; /* here */
     uint64_t served;              /* when one of them was last given a core, in starts */
+    struct list waiting;          /* of core_peer.queued */
+    struct heap_entry by_turn;    /* in core.turns, when somebody is waiting */
     uint32_t i_share;             /* while shares are reckoned, */
     uint64_t share_pass;          /* in this pass */
 };
@@ -405,27 +407,29 @@ struct core_held_key {
 };
 
 struct core_held { /* an attempt here */
+    /* First what each of its few steps touches, in as few cache lines as can be. */
     struct table_entry by_key;
-    struct core_grave grave;
+    struct list of_owner;
+    unsigned state;    /* enum core_held_state */
+    bool is_forgotten; /* no result is wanted any more */
+    bool is_open;      /* counts against the credit */
+    bool has_input;
     struct core_held_key key;
     struct core_peer *owner;
     struct core_xjob *xjob;
     struct core_cell *cell;
-    unsigned state;    /* enum core_held_state */
-    bool is_forgotten; /* no result is wanted any more */
-    bool is_open;      /* counts against the credit */
-    enum wire_end killed_as;
-    struct wire_slices argv; /* owned, one block */
-    bool has_input;
-    struct wire_hash input;
-    struct core_need input_need;
-    struct list of_owner, of_xjob, in_queue;
+    struct list of_xjob, in_queue;
     uint64_t start_ns;
     struct core_timer timeout_timer;
-    struct wire_result result; /* owned, in arena, once ENDED */
-    struct arena arena;
-    struct buf *streams;   /* two, of a streamed job: bytes not acknowledged */
-    uint64_t stream_at[2]; /* offset of the first of them */
+    struct core_grave grave;
+    struct wire_slices argv; /* owned, behind the struct */
+    void *texts;             /* of the result, owned; NULL until ENDED */
+    struct buf *streams;     /* two, of a streamed job: bytes not acknowledged */
+    struct core_need input_need;
+    enum wire_end killed_as;
+    struct wire_hash input;
+    struct wire_result result; /* once ENDED */
+    uint64_t stream_at[2];     /* offset of the first byte that is not acknowledged */
 };
 
 /* --- clients -----------------------------------------------------------------------------------
@@ -490,7 +494,8 @@ struct core {
     struct core_journal journal;
 
     struct table xjobs, held, blobs, origins;
-    struct list queued, idle_cells;
+    struct heap turns; /* of core_origin.by_turn: first whose turn it is */
+    struct list idle_cells;
     struct list active;   /* of core_peer.active: who shares the cores; ourselves first */
     bool is_standing_due; /* owners without a standing credit may be there */
     uint32_t n_active;    /* in `active` */
@@ -523,14 +528,16 @@ void core_log(struct core *core, enum core_log_level level, const char *format, 
 void core_send(struct core *core, struct core_peer *peer, const struct wire_message *message);
 void core_client_send(struct core *core, uint64_t client, const struct wire_message *message);
 
-/* A deep copy in one block (NULL when memory is short), or in an arena. */
-struct slice *core_slices_dup(struct wire_slices from, size_t *ret_bytes) MUST_CHECK;
-/* Frees the items that core_slices_dup() made. */
-void core_slices_free(struct wire_slices slices);
+/* What a deep copy takes: the items, then their bytes. */
+size_t core_slices_bytes(struct wire_slices from);
+/* Makes it at `at`, which is aligned for a pointer and has room for it. */
+struct wire_slices core_slices_put(void *at, struct wire_slices from);
 int core_spec_copy(struct arena *arena, const struct wire_job_spec *from,
                    struct wire_job_spec *to) MUST_CHECK;
 int core_result_copy(struct arena *arena, const struct wire_result *from,
                      struct wire_result *to) MUST_CHECK;
+/* The same in one block, which the caller frees. */
+void *core_result_dup(const struct wire_result *from, struct wire_result *to) MUST_CHECK;
 /* NUL-terminated, cut to fit, made printable. */
 void core_text_set(char *to, size_t n_to, struct slice from);
 bool core_hash_is_zero(const struct wire_hash *hash);

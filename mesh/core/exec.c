@@ -14,44 +14,36 @@
 /* --- the pick ----------------------------------------------------------------------------------
  */
 
-static bool may_begin(const struct core_peer *owner)
+bool core_exec_may_begin(const struct core_peer *owner)
 {
     return (owner->is_self || owner->link != NULL) && owner->n_ended < CORE_HELD_ENDED_MAX;
 }
 
-static bool is_before(const struct core *core, const struct core_peer *a, const struct core_peer *b)
+void core_exec_turn(struct core *core, struct core_peer *owner)
 {
-    uint32_t half = (core->config.cores + 1) / 2;
-    bool has_a_right = a->is_self && a->cores_used < half;
-    bool has_b_right = b->is_self && b->cores_used < half;
-    if (has_a_right != has_b_right) {
-        return has_a_right;
+    bool is_waiting = !list_is_empty(&owner->queue) && core_exec_may_begin(owner);
+    if (!is_waiting) {
+        list_remove(&owner->queued);
+    } else if (!list_is_linked(&owner->queued)) {
+        list_push_back(&owner->origin->waiting, &owner->queued);
     }
-    if (a->origin != b->origin) {
-        if (a->origin->cores_used != b->origin->cores_used) {
-            return a->origin->cores_used < b->origin->cores_used;
-        }
-        return a->origin->served < b->origin->served;
-    }
-    if (a->cores_used != b->cores_used) {
-        return a->cores_used < b->cores_used;
-    }
-    return a->served < b->served;
+    core_origin_turn(core, owner->origin);
 }
 
 static struct core_peer *pick_owner(const struct core *core)
 {
-    if (core->reserved != NULL && may_begin(core->reserved)) {
+    if (core->reserved != NULL && core_exec_may_begin(core->reserved)) {
         return core->reserved;
     }
-    struct core_peer *best = NULL;
-    list_for_each (node, &core->queued) {
-        struct core_peer *owner = LIST_ENTRY(node, struct core_peer, queued);
-        if (may_begin(owner) && (best == NULL || is_before(core, owner, best))) {
-            best = owner;
-        }
+    struct core_peer *self = core->self;
+    uint32_t half = (core->config.cores + 1) / 2;
+    if (list_is_linked(&self->queued) && self->cores_used < half) {
+        return self;
     }
-    return best;
+    struct heap_entry *first = heap_first(&core->turns);
+    return first != NULL
+               ? core_origin_next_owner(CONTAINER_OF(first, struct core_origin, by_turn))
+               : NULL;
 }
 
 static bool has_room(const struct core *core, const struct wire_job_spec *spec)
@@ -230,6 +222,7 @@ void core_exec_link_up(struct core *core, struct core_peer *peer)
     peer->want = (struct wire_want){0};
     core_credit_active(core, peer);
     core_credit_update(core, peer);
+    core_exec_turn(core, peer);
     core->is_credit_due = core->is_standing_due = true;
     core->is_start_due = true;
 }
@@ -238,6 +231,7 @@ void core_exec_owner_gone(struct core *core, struct core_peer *peer)
 {
     peer->want = (struct wire_want){0};
     core_credit_active(core, peer);
+    core_exec_turn(core, peer);
     core->is_credit_due = true;
     core->is_start_due = true;
     list_for_each (node, &peer->xjobs) {

@@ -17,6 +17,10 @@ bool core_exec_on_message(struct core *core, struct core_peer *peer,
                           const struct wire_message *message);
 /* Any message of an owner renews its leases. */
 void core_exec_heard(struct core *core, struct core_peer *owner);
+/* The owner is here, and has not too many results that it did not acknowledge. */
+bool core_exec_may_begin(const struct core_peer *owner);
+/* To be called after each change of what decides whose turn it is. It has an origin. */
+void core_exec_turn(struct core *core, struct core_peer *owner);
 /* Starts what fits, owner by owner, fairly. */
 void core_exec_run(struct core *core);
 void core_exec_on_late(struct core *core, uint64_t late_ns);
@@ -102,6 +106,12 @@ void core_origin_text(const char *address, char to[static CORE_ORIGIN_BYTES]);
 void core_origin_set(struct core *core, struct core_peer *peer);
 /* NULL from then on. */
 void core_origin_drop(struct core *core, struct core_peer *peer);
+/* Fewest cores in use here first, then who was not served for longest. */
+uint64_t core_origin_rank(const struct core_origin *origin);
+/* Its rank, or who is waiting, may have changed. */
+void core_origin_turn(struct core *core, struct core_origin *origin);
+/* Of those who are waiting; there is one. */
+struct core_peer *core_origin_next_owner(const struct core_origin *origin);
 
 /* credit.c */
 void core_credit_run(struct core *core);

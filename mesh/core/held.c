@@ -56,20 +56,16 @@ static void held_free(struct core_grave *grave)
         buf_done(&held->streams[i]);
     }
     mem_free(held->streams);
-    arena_done(&held->arena);
-    core_slices_free(held->argv);
+    mem_free(held->texts);
     mem_free(held);
 }
 
 static struct core_held *held_alloc(const struct core_xjob *xjob, const struct wire_task *task)
 {
-    struct core_held *held = mem_alloc(1, sizeof(*held));
-    size_t n_bytes;
-    struct slice *items = held != NULL ? core_slices_dup(task->argv, &n_bytes) : NULL;
+    struct core_held *held = mem_alloc(1, sizeof(*held) + core_slices_bytes(task->argv));
     struct buf *streams =
-        items != NULL && xjob->spec.is_streamed ? mem_alloc(2, sizeof(*streams)) : NULL;
-    if (items == NULL || (xjob->spec.is_streamed && streams == NULL)) {
-        mem_free(items);
+        held != NULL && xjob->spec.is_streamed ? mem_alloc(2, sizeof(*streams)) : NULL;
+    if (held == NULL || (xjob->spec.is_streamed && streams == NULL)) {
         mem_free(held);
         return NULL;
     }
@@ -77,7 +73,7 @@ static struct core_held *held_alloc(const struct core_xjob *xjob, const struct w
         buf_init(&streams[i], STREAM_HELD_MAX);
     }
     held->streams = streams;
-    held->argv = (struct wire_slices){.items = items, .n = task->argv.n};
+    held->argv = core_slices_put(held + 1, task->argv);
     return held;
 }
 
@@ -94,7 +90,6 @@ struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
     held->xjob = xjob;
     held->has_input = task->has_input;
     held->input = task->input;
-    arena_init(&held->arena, WIRE_ARENA_BYTES_MAX);
     held->timeout_timer.fire = timeout_fire;
     held->input_need.of = held;
     held->input_need.on_done = input_done;
@@ -145,11 +140,8 @@ static void leave_queue(struct core *core, struct core_held *held)
 {
     struct core_peer *owner = held->owner;
     list_remove(&held->in_queue);
-    if (list_is_empty(&owner->queue)) {
-        list_remove(&owner->queued);
-        if (core->reserved == owner) {
-            core->reserved = NULL;
-        }
+    if (list_is_empty(&owner->queue) && core->reserved == owner) {
+        core->reserved = NULL;
     }
 }
 
@@ -214,6 +206,7 @@ bool core_held_move(struct core *core, struct core_held *held, enum core_held_ca
         close_account(core, held);
         core->is_start_due = true;
     }
+    core_exec_turn(core, held->owner);
     if (held->state == CORE_HELD_GONE) {
         act_on_gone(core, held);
     }
@@ -234,9 +227,7 @@ void core_held_maybe_ready(struct core *core, struct core_held *held)
         at = at->prev;
     }
     list_insert_before(at->next, &held->in_queue);
-    if (!list_is_linked(&owner->queued)) {
-        list_push_back(&core->queued, &owner->queued);
-    }
+    core_exec_turn(core, owner);
     core->is_start_due = true;
 }
 
@@ -255,6 +246,7 @@ void core_held_start(struct core *core, struct core_held *held, struct core_cell
     held->owner->cores_used += spec->cores;
     held->owner->origin->cores_used += spec->cores;
     held->owner->origin->served = held->owner->served = ++core->n_starts;
+    core_exec_turn(core, held->owner);
     struct core_effect *effect = core_emit(core, CORE_EFFECT_START);
     effect->start.owner = held->key.owner;
     effect->start.is_own = held->owner->is_self;
@@ -310,8 +302,7 @@ void core_held_end(struct core *core, struct core_held *held, const struct wire_
         core_held_move(core, held, CORE_HELD_ON_FORGET);
         return;
     }
-    int r = core_result_copy(&held->arena, result, &held->result);
-    ensure(r == 0); /* its parts met their limits in the shell */
+    held->texts = core_result_dup(result, &held->result);
     core_blob_ref(core, &held->result.out.hash);
     core_blob_ref(core, &held->result.err.hash);
     if (core_held_move(core, held, CORE_HELD_ON_END)) {

@@ -108,6 +108,40 @@ void core_origin_text(const char *address, char to[static CORE_ORIGIN_BYTES])
     }
 }
 
+/* --- turns -------------------------------------------------------------------------------------
+ */
+
+uint64_t core_origin_rank(const struct core_origin *origin)
+{
+    static_assert(WIRE_CORES_MAX < 1u << 16, "cores fit above 2^48 starts");
+    return (uint64_t)origin->cores_used << 48 | origin->served;
+}
+
+void core_origin_turn(struct core *core, struct core_origin *origin)
+{
+    uint64_t rank = core_origin_rank(origin);
+    if (list_is_empty(&origin->waiting)) {
+        heap_remove(&core->turns, &origin->by_turn);
+    } else if (!heap_has(&origin->by_turn) || origin->by_turn.at_ns != rank) {
+        heap_set(&core->turns, &origin->by_turn, rank);
+    }
+}
+
+static bool is_before(const struct core_peer *a, const struct core_peer *b)
+{
+    return a->cores_used != b->cores_used ? a->cores_used < b->cores_used : a->served < b->served;
+}
+
+struct core_peer *core_origin_next_owner(const struct core_origin *origin)
+{
+    struct core_peer *best = LIST_ENTRY(origin->waiting.next, struct core_peer, queued);
+    list_for_each (node, &origin->waiting) {
+        struct core_peer *owner = LIST_ENTRY(node, struct core_peer, queued);
+        best = is_before(owner, best) ? owner : best;
+    }
+    return best;
+}
+
 /* --- origins -----------------------------------------------------------------------------------
  */
 
@@ -120,6 +154,8 @@ void core_origin_drop(struct core *core, struct core_peer *peer)
     origin->cores_used -= peer->cores_used;
     origin->n_peers--;
     peer->origin = NULL;
+    list_remove(&peer->queued);
+    core_origin_turn(core, origin);
     if (origin->n_peers == 0) {
         table_remove(&core->origins, &origin->by_text);
         mem_free(origin);
@@ -146,6 +182,7 @@ void core_origin_set(struct core *core, struct core_peer *peer)
     if (origin == NULL) {
         origin = mem_alloc_or_die(1, sizeof(*origin));
         memcpy(origin->text, text, sizeof(text));
+        list_init(&origin->waiting);
         table_insert(&core->origins, &origin->by_text, origin->text);
     }
     origin->cores_used += peer->cores_used;

@@ -276,7 +276,6 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
 static void task_free(struct core_grave *grave)
 {
     struct core_task *task = CONTAINER_OF(grave, struct core_task, grave);
-    core_slices_free(task->argv);
     mem_free(task->streams);
     mem_free(task);
 }
@@ -284,14 +283,12 @@ static void task_free(struct core_grave *grave)
 struct core_task *core_task_new(struct core *core, struct core_job *job,
                                 const struct wire_add_task *add)
 {
-    struct core_task *task = mem_alloc_or_die(1, sizeof(*task));
-    size_t n_bytes = 0;
-    struct slice *items = core_slices_dup(add->argv, &n_bytes);
-    ensure(items != NULL);
+    size_t n_bytes = core_slices_bytes(add->argv);
+    struct core_task *task = mem_alloc_or_die(1, sizeof(*task) + n_bytes);
     task->job = job;
     task->number = add->task;
-    task->argv = (struct wire_slices){.items = items, .n = add->argv.n};
-    task->argv_bytes = n_bytes + add->argv.n * sizeof(struct slice);
+    task->argv = core_slices_put(task + 1, add->argv);
+    task->argv_bytes = n_bytes;
     task->has_input = add->has_input;
     task->input = add->input;
     task->input_bytes = add->input_bytes;
