@@ -297,7 +297,7 @@ void core_effects_done(struct core_effects *effects)
     effects->n = effects->cap = 0;
 }
 
-struct core_effect *core_emit(struct core *core, enum core_effect_type type)
+static struct core_effect *emit_raw(struct core *core, enum core_effect_type type)
 {
     struct core_effects *effects = core->effects;
     ensure(effects != NULL);
@@ -309,6 +309,13 @@ struct core_effect *core_emit(struct core *core, enum core_effect_type type)
         effects->cap = cap;
     }
     struct core_effect *effect = &effects->items[effects->n++];
+    effect->type = type;
+    return effect;
+}
+
+struct core_effect *core_emit(struct core *core, enum core_effect_type type)
+{
+    struct core_effect *effect = emit_raw(core, type);
     memset(effect, 0, sizeof(*effect));
     effect->type = type;
     return effect;
@@ -365,7 +372,7 @@ void core_send(struct core *core, struct core_peer *peer, const struct wire_mess
         letter->message = *message;
         list_push_back(&core->letters, &letter->node);
     } else if (peer->link != NULL) {
-        struct core_effect *effect = core_emit(core, CORE_EFFECT_SEND);
+        struct core_effect *effect = emit_raw(core, CORE_EFFECT_SEND);
         effect->send.link = peer->link->id;
         effect->send.message = *message;
     }
@@ -373,7 +380,7 @@ void core_send(struct core *core, struct core_peer *peer, const struct wire_mess
 
 void core_client_send(struct core *core, uint64_t client, const struct wire_message *message)
 {
-    struct core_effect *effect = core_emit(core, CORE_EFFECT_CLIENT_SEND);
+    struct core_effect *effect = emit_raw(core, CORE_EFFECT_CLIENT_SEND);
     effect->client_send.client = client;
     effect->client_send.message = *message;
 }

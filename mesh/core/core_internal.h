@@ -95,8 +95,8 @@ struct core_link {
     struct core_peer *peer;
     bool is_ours; /* we dialled */
     bool is_closing;
-    uint64_t epoch, up_ns;
     uint64_t challenge; /* nonzero: an old life, which may prove by this token that it lives */
+    uint64_t epoch, up_ns;
     struct core_timer challenge_timer;
 };
 
@@ -256,7 +256,6 @@ struct core_site { /* a job at a peer */
     uint64_t job_link;         /* the link that carried JOB; 0: not sent */
     bool fits;                 /* arch, --on, --except */
     enum wire_refusal refusal; /* why it is out for this job */
-    char detail[WIRE_REASON_BYTES_MAX + 1];
     uint32_t n_rests;  /* start failures in a row that may pass */
     uint32_t n_placed; /* attempts of the job that are placed there */
     bool has_begun;    /* one, ever: the files are there */
@@ -267,6 +266,7 @@ struct core_site { /* a job at a peer */
     uint32_t n_naps;      /* rests since the last good end */
     bool is_held_back;    /* rested while the timer runs, then probed */
     struct core_timer nap_timer;
+    char detail[WIRE_REASON_BYTES_MAX + 1]; /* with the refusal */
 };
 
 struct core_attempt { /* one placement of a task of ours */
@@ -288,25 +288,30 @@ struct core_streams { /* of a task; one for each stream */
     char lost_on[WIRE_NAME_BYTES_MAX + 1]; /* the peer the last attempt was lost with */
 };
 
+struct core_task_input { /* its standard input */
+    struct wire_hash hash;
+    uint64_t bytes;
+};
+
+/* Thousands of them wait at a time: what few of them have is elsewhere. */
 struct core_task {
     struct table_entry by_number;
-    struct core_grave grave;
     struct core_job *job;
-    uint32_t number, n_numbers, n_runs, n_lost_runs, n_cell_deaths, n_attempts;
+    uint32_t number;
+    unsigned state;       /* enum core_task_state */
+    struct list attempts; /* of core_attempt.of_task, newest last */
+    struct list in_waiting;
+    uint32_t n_numbers, n_runs, n_lost_runs, n_cell_deaths, n_attempts;
     uint32_t n_out; /* attempts that are not lost, cancelled ones among them */
     uint32_t n_recalls;
-    unsigned state;          /* enum core_task_state */
     struct wire_slices argv; /* owned, behind the struct */
     size_t argv_bytes;
-    struct wire_key died_on[CORE_CELL_DEATHS_MAX - 1]; /* peers its cell died on */
-    bool has_input;
-    struct wire_hash input;
-    uint64_t input_bytes;
-    struct list in_waiting;
-    struct list attempts;           /* of core_attempt.of_task, newest last */
+    struct core_task_input *input;  /* owned; NULL: none */
+    struct wire_key *died_on;       /* owned: peers its cell died on, or NULL */
     struct core_streams *streams;   /* of a streamed job; else NULL */
     struct core_returned *returned; /* while FETCHING */
     struct core_keeping *keeping;   /* while KEEPING */
+    struct core_grave grave;
 };
 
 struct core_returned { /* a result whose output is on the way */
@@ -358,13 +363,13 @@ struct core_journal {
 
 struct core_origin { /* owners that share cores as if they were one */
     struct table_entry by_text;
-    char text[CORE_ORIGIN_BYTES]; /* an address or a prefix, zeros behind */
     uint32_t n_peers, cores_used; /* here */
     uint64_t served;              /* when one of them was last given a core, in starts */
     struct list waiting;          /* of core_peer.queued */
     struct heap_entry by_turn;    /* in core.turns, when somebody is waiting */
     uint32_t i_share;             /* while shares are reckoned, */
     uint64_t share_pass;          /* in this pass */
+    char text[CORE_ORIGIN_BYTES]; /* an address or a prefix, zeros behind */
 };
 
 struct core_xjob_key {
@@ -463,7 +468,6 @@ struct core {
     struct list graves;
     struct list letters;
     struct arena letter_arena; /* for them; cleared when a step ends */
-    struct core_moves moves;
     uint64_t n_ignored; /* messages that made no sense, and were no fault either */
 
     struct table peers, links, dials;
@@ -505,6 +509,8 @@ struct core {
     uint64_t mem_used, next_cell, n_starts;
     struct core_timer cell_timer, renew_timer, stop_timer;
     struct core_peer *reserved; /* whose wide task waits for cores; or NULL */
+
+    struct core_moves moves;
 };
 
 /* --- services (core.c) -------------------------------------------------------------------------

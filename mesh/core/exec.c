@@ -22,10 +22,13 @@ bool core_exec_may_begin(const struct core_peer *owner)
 void core_exec_turn(struct core *core, struct core_peer *owner)
 {
     bool is_waiting = !list_is_empty(&owner->queue) && core_exec_may_begin(owner);
-    if (!is_waiting) {
-        list_remove(&owner->queued);
-    } else if (!list_is_linked(&owner->queued)) {
+    if (is_waiting == list_is_linked(&owner->queued)) {
+        return;
+    }
+    if (is_waiting) {
         list_push_back(&owner->origin->waiting, &owner->queued);
+    } else {
+        list_remove(&owner->queued);
     }
     core_origin_turn(core, owner->origin);
 }

@@ -19,7 +19,7 @@ bool core_exec_on_message(struct core *core, struct core_peer *peer,
 void core_exec_heard(struct core *core, struct core_peer *owner);
 /* The owner is here, and has not too many results that it did not acknowledge. */
 bool core_exec_may_begin(const struct core_peer *owner);
-/* To be called after each change of what decides whose turn it is. It has an origin. */
+/* What waits in its queue, or whether it may begin, may have changed. */
 void core_exec_turn(struct core *core, struct core_peer *owner);
 /* Starts what fits, owner by owner, fairly. */
 void core_exec_run(struct core *core);

@@ -246,7 +246,7 @@ void core_held_start(struct core *core, struct core_held *held, struct core_cell
     held->owner->cores_used += spec->cores;
     held->owner->origin->cores_used += spec->cores;
     held->owner->origin->served = held->owner->served = ++core->n_starts;
-    core_exec_turn(core, held->owner);
+    core_origin_turn(core, held->owner->origin);
     struct core_effect *effect = core_emit(core, CORE_EFFECT_START);
     effect->start.owner = held->key.owner;
     effect->start.is_own = held->owner->is_self;
@@ -271,6 +271,7 @@ void core_held_release_cores(struct core *core, struct core_held *held)
     core->n_running--;
     held->owner->cores_used -= spec->cores;
     held->owner->origin->cores_used -= spec->cores;
+    core_origin_turn(core, held->owner->origin);
 }
 
 void core_held_kill(struct core *core, struct core_held *held, enum wire_end end)

@@ -4,6 +4,7 @@
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
+#include "wire/base/mem.h"
 
 struct found {
     struct core_task *task;
@@ -108,6 +109,9 @@ static void on_cell_died(struct core *core, struct core_attempt *attempt,
     if (task->n_cell_deaths + 1 >= CORE_CELL_DEATHS_MAX || task->job->is_once) {
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, result);
         return;
+    }
+    if (task->died_on == NULL) {
+        task->died_on = mem_alloc_or_die(CORE_CELL_DEATHS_MAX - 1, sizeof(*task->died_on));
     }
     task->died_on[task->n_cell_deaths++] = attempt->site->key;
     settle(core, attempt, true);
@@ -283,7 +287,7 @@ bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
     }
     list_for_each (node, &peer->placed) {
         const struct core_task *task = LIST_ENTRY(node, struct core_attempt, of_peer)->task;
-        if (task->has_input && memcmp(&task->input, hash, sizeof(*hash)) == 0) {
+        if (task->input != NULL && memcmp(&task->input->hash, hash, sizeof(*hash)) == 0) {
             return true;
         }
         if (task->job->is_restored && is_file_of(task->job, hash)) {

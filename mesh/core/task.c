@@ -277,6 +277,8 @@ static void task_free(struct core_grave *grave)
 {
     struct core_task *task = CONTAINER_OF(grave, struct core_task, grave);
     mem_free(task->streams);
+    mem_free(task->input);
+    mem_free(task->died_on);
     mem_free(task);
 }
 
@@ -289,9 +291,6 @@ struct core_task *core_task_new(struct core *core, struct core_job *job,
     task->number = add->task;
     task->argv = core_slices_put(task + 1, add->argv);
     task->argv_bytes = n_bytes;
-    task->has_input = add->has_input;
-    task->input = add->input;
-    task->input_bytes = add->input_bytes;
     if (job->spec.is_streamed) {
         task->streams = mem_alloc_or_die(1, sizeof(*task->streams));
     }
@@ -300,8 +299,10 @@ struct core_task *core_task_new(struct core *core, struct core_job *job,
     list_push_back(&job->waiting, &task->in_waiting);
     job->n_waiting++;
     core->n_tasks++;
-    if (task->has_input) {
-        core_blob_ref(core, &task->input);
+    if (add->has_input) {
+        task->input = mem_alloc_or_die(1, sizeof(*task->input));
+        *task->input = (struct core_task_input){.hash = add->input, .bytes = add->input_bytes};
+        core_blob_ref(core, &task->input->hash);
     }
     return task;
 }
@@ -314,8 +315,8 @@ void core_task_maybe_free(struct core *core, struct core_task *task)
     }
     core_task_drop_returned(core, task);
     list_remove(&task->in_waiting);
-    if (task->has_input) {
-        core_blob_unref(core, &task->input);
+    if (task->input != NULL) {
+        core_blob_unref(core, &task->input->hash);
     }
     table_remove(&job->tasks, &task->by_number);
     core->n_tasks--;
@@ -375,10 +376,12 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
     }
     message = (struct wire_message){.type = WIRE_MESSAGE_TASK};
     message.task = (struct wire_task){.id = core_attempt_id(attempt),
-                                      .argv = task->argv,
-                                      .has_input = task->has_input,
-                                      .input = task->input,
-                                      .input_bytes = task->input_bytes};
+                                      .argv = task->argv};
+    if (task->input != NULL) {
+        message.task.has_input = true;
+        message.task.input = task->input->hash;
+        message.task.input_bytes = task->input->bytes;
+    }
     core_send(core, peer, &message);
     core_stream_placed(core, task, peer);
 }
