@@ -256,10 +256,10 @@ struct core_site { /* a job at a peer */
     uint64_t job_link;         /* the link that carried JOB; 0: not sent */
     bool fits;                 /* arch, --on, --except */
     enum wire_refusal refusal; /* why it is out for this job */
-    uint32_t n_rests;  /* start failures in a row that may pass */
-    uint32_t n_placed; /* attempts of the job that are placed there */
-    bool has_begun;    /* one, ever: the files are there */
-    uint64_t wall_ns;  /* mean run time of the job's tasks there; 0: not known */
+    uint32_t n_rests;          /* start failures in a row that may pass */
+    uint32_t n_placed;         /* attempts of the job that are placed there */
+    bool has_begun;            /* one, ever: the files are there */
+    uint64_t wall_ns;          /* mean run time of the job's tasks there; 0: not known */
     /* blackhole.c */
     uint32_t n_ok, n_bad; /* ends of its tasks there */
     uint32_t n_bad_row;   /* of those, the last in a row that were bad */
@@ -468,7 +468,7 @@ struct core {
     struct list graves;
     struct list letters;
     struct arena letter_arena; /* for them; cleared when a step ends */
-    uint64_t n_ignored; /* messages that made no sense, and were no fault either */
+    uint64_t n_ignored;        /* messages that made no sense, and were no fault either */
 
     struct table peers, links, dials;
     struct list contacts;

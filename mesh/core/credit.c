@@ -59,6 +59,100 @@ void core_credit_share(uint32_t cores, bool has_self, const uint32_t *demands, u
     }
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The water: level L means that everybody has L, or what it wants if that is less. */
+struct water {
+    uint32_t cores;
+    uint32_t self_wants, self_start; /* 0 when we are not among them */
+    const uint32_t *sums;            /* what the others have at each level up to `cores` */
+};
+
+/* We have what we start with until the others caught up. */
+static uint32_t self_at(const struct water *water, uint32_t level)
+{
+    uint32_t n = least(water->self_wants, level);
+    return n > water->self_start ? n : water->self_start;
+}
+
+/* What all have at a level when one, who wants so much, wants everything. */
+static uint64_t total_at(const struct water *water, uint32_t level, uint32_t wants)
+{
+    return (uint64_t)water->sums[level] - least(wants, level) + level + self_at(water, level);
+}
+
+/* The highest level at which there are cores enough for that. */
+static uint32_t level_of(const struct water *water, uint32_t wants)
+{
+    uint32_t low = 0;
+    uint32_t high = water->cores;
+    while (low < high) {
+        uint32_t level = high - (high - low) / 2;
+        if (total_at(water, level, wants) <= water->cores) {
+            low = level;
+        } else {
+            high = level - 1;
+        }
+    }
+    return low;
+}
+
+/* sums[L] = what those who are not us have at level L. */
+static void sum_levels(uint32_t *sums, uint32_t cores, const uint32_t *demands, uint32_t n)
+{
+    for (uint32_t level = 0; level <= cores; level++) {
+        sums[level] = 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        sums[least(demands[i], cores)]++; /* at first: how many are full there, */
+    }
+    uint32_t n_more = n - sums[0]; /* how many want more than that level */
+    sums[0] = 0;
+    for (uint32_t level = 1; level <= cores; level++) {
+        uint32_t n_full = sums[level];
+        sums[level] = sums[level - 1] + n_more;
+        n_more -= n_full;
+    }
+}
+
+void core_credit_share_each(uint32_t cores, bool has_self, const uint32_t *demands,
+                            uint32_t *shares, uint32_t n, uint32_t *room)
+{
+    uint32_t first = has_self && n > 0;
+    uint32_t half = (cores + 1) / 2;
+    uint32_t *sums = room;
+    uint32_t *n_before = room + cores + 1; /* of those looked at, who want more than each level */
+    sum_levels(sums, cores, demands + first, n - first);
+    struct water water = {.cores = cores, .sums = sums};
+    if (first == 1) {
+        water.self_start = half; /* and we want everything */
+        uint32_t level = cores;
+        while (level > 0 && sums[level] + (level > half ? level : half) > cores) {
+            level--;
+        }
+        uint32_t n_rest = cores - sums[level] - (level > half ? level : half);
+        shares[0] = level < half ? half : level + (n_rest > 0);
+        water.self_wants = demands[0];
+        water.self_start = least(demands[0], half);
+    }
+    /* Nobody's level is higher than that of one who wants everything already. */
+    uint32_t level_max = level_of(&water, cores);
+    for (uint32_t level = 0; level <= level_max; level++) {
+        n_before[level] = first == 1 && demands[0] > level && water.self_start <= level;
+    }
+    for (uint32_t i = first; i < n; i++) {
+        uint32_t level = level_of(&water, demands[i]);
+        uint64_t n_rest = cores - total_at(&water, level, demands[i]);
+        shares[i] = level + (n_before[level] < n_rest);
+        for (uint32_t l = 0; l <= level_max && l < demands[i]; l++) {
+            n_before[l]++;
+        }
+    }
+}
+
 uint32_t core_credit_prefetch(uint32_t n_slots, uint64_t wall_ns, uint64_t rtt_ns)
 {
     if (wall_ns == 0 || wall_ns > CORE_PREFETCH_LONG_NS) {
@@ -230,6 +324,42 @@ static uint32_t share_of(struct core *core, struct sharers *sharers, uint32_t i_
     return sharers->own_shares[i_this];
 }
 
+/* The same for all of them. */
+static void reckon_shares(struct core *core, struct sharers *sharers)
+{
+    uint32_t cores = core->config.cores;
+    uint32_t *room = core_batch_alloc(core, 2 * ((size_t)cores + 1), sizeof(uint32_t));
+    core_credit_share_each(cores, sharers->n > 0 && sharers->owners[0]->is_self,
+                           sharers->origin_demands, sharers->origin_shares, sharers->n_origins,
+                           room);
+    if (sharers->n_origins == sharers->n) { /* each its own */
+        for (uint32_t i = 0; i < sharers->n; i++) {
+            sharers->owners[i]->share = sharers->origin_shares[i];
+        }
+        return;
+    }
+    /* The owners of one origin side by side: where the next of each goes. */
+    uint32_t *next = core_batch_alloc(core, (size_t)sharers->n_origins + 1, sizeof(uint32_t));
+    uint32_t *places = core_batch_alloc(core, sharers->n, sizeof(uint32_t));
+    for (uint32_t i = 0; i < sharers->n; i++) {
+        next[sharers->owners[i]->origin->i_share + 1]++;
+    }
+    for (uint32_t k = 0; k < sharers->n_origins; k++) {
+        next[k + 1] += next[k];
+    }
+    for (uint32_t i = 0; i < sharers->n; i++) {
+        places[i] = next[sharers->owners[i]->origin->i_share]++;
+        sharers->own_demands[places[i]] = sharers->demands[i];
+    }
+    for (uint32_t k = 0, from = 0; k < sharers->n_origins; from = next[k++]) {
+        core_credit_share_each(sharers->origin_shares[k], false, &sharers->own_demands[from],
+                               &sharers->own_shares[from], next[k] - from, room);
+    }
+    for (uint32_t i = 0; i < sharers->n; i++) {
+        sharers->owners[i]->share = sharers->own_shares[places[i]];
+    }
+}
+
 void core_credit_active(struct core *core, struct core_peer *owner)
 {
     bool is_linked = list_is_linked(&owner->active);
@@ -311,8 +441,8 @@ void core_credit_run(struct core *core)
             add_sharer(core, &sharers, owner, demand_of(owner));
         }
     }
+    reckon_shares(core, &sharers);
     for (uint32_t i = 0; i < sharers.n; i++) {
-        sharers.owners[i]->share = share_of(core, &sharers, i);
         core_credit_update(core, sharers.owners[i]);
     }
     if (core->is_standing_due) {

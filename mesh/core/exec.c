@@ -44,9 +44,8 @@ static struct core_peer *pick_owner(const struct core *core)
         return self;
     }
     struct heap_entry *first = heap_first(&core->turns);
-    return first != NULL
-               ? core_origin_next_owner(CONTAINER_OF(first, struct core_origin, by_turn))
-               : NULL;
+    return first != NULL ? core_origin_next_owner(CONTAINER_OF(first, struct core_origin, by_turn))
+                         : NULL;
 }
 
 static bool has_room(const struct core *core, const struct wire_job_spec *spec)

@@ -126,6 +126,10 @@ void core_credit_drain(struct core *core);
  * demand. Pure. Writes the shares. */
 void core_credit_share(uint32_t cores, bool has_self, const uint32_t *demands, uint32_t *shares,
                        uint32_t n);
+/* For each of `n` the share it would have if it wanted everything, and the others what they do: by
+ * core_credit_share() for all of them at once. `room` holds 2 * (cores + 1). Pure. */
+void core_credit_share_each(uint32_t cores, bool has_self, const uint32_t *demands,
+                            uint32_t *shares, uint32_t n, uint32_t *room);
 /* Tasks to have at hand beyond those that run. Pure. */
 uint32_t core_credit_prefetch(uint32_t n_slots, uint64_t wall_ns, uint64_t rtt_ns);
 

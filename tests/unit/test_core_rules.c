@@ -105,6 +105,35 @@ START_TEST(shares_use_all_cores_and_exceed_no_demand)
 }
 END_TEST
 
+START_TEST(shares_of_all_at_once_are_those_that_each_has_alone)
+{
+    uint64_t x = 1;
+    for (unsigned round = 0; round < 20000; round++) {
+        uint32_t demands[12];
+        uint32_t shares[12];
+        uint32_t alone[12];
+        uint32_t room[2 * 41];
+        x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        uint32_t n = 1 + (uint32_t)(x >> 40) % 12;
+        uint32_t cores = (uint32_t)(x >> 50) % 41;
+        for (uint32_t i = 0; i < n; i++) {
+            x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            demands[i] = (uint32_t)(x >> 48) % (round % 3 == 0 ? 60 : 6);
+        }
+        bool has_self = round % 2 == 0;
+        core_credit_share_each(cores, has_self, demands, shares, n, room);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t demand = demands[i];
+            demands[i] = WIRE_CORES_MAX;
+            core_credit_share(cores, has_self, demands, alone, n);
+            demands[i] = demand;
+            ck_assert_msg(shares[i] == alone[i], "round %u: share %u is %u, not %u", round, i,
+                          shares[i], alone[i]);
+        }
+    }
+}
+END_TEST
+
 START_TEST(short_tasks_are_prefetched_and_long_ones_are_not)
 {
     ck_assert_uint_eq(core_credit_prefetch(4, 0, CORE_MS), 0); /* nothing measured */
@@ -140,6 +169,7 @@ int main(void)
     tcase_add_test(tcase, every_row_has_names);
     tcase_add_test(tcase, cores_are_shared_by_demand_and_evenly);
     tcase_add_test(tcase, shares_use_all_cores_and_exceed_no_demand);
+    tcase_add_test(tcase, shares_of_all_at_once_are_those_that_each_has_alone);
     tcase_add_test(tcase, short_tasks_are_prefetched_and_long_ones_are_not);
     tcase_add_test(tcase, of_two_overlapping_sessions_both_ends_keep_the_same);
     suite_add_tcase(suite, tcase);
