@@ -415,9 +415,10 @@ struct core_held { /* an attempt here */
     /* First what each of its few steps touches, in as few cache lines as can be. */
     struct table_entry by_key;
     struct list of_owner;
-    unsigned state;    /* enum core_held_state */
-    bool is_forgotten; /* no result is wanted any more */
-    bool is_open;      /* counts against the credit */
+    unsigned state;     /* enum core_held_state */
+    bool is_forgotten;  /* no result is wanted any more */
+    bool is_open;       /* counts against the credit */
+    bool is_repeat_due; /* nothing of a streamed job goes out before all that may be lost */
     bool has_input;
     struct core_held_key key;
     struct core_peer *owner;

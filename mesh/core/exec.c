@@ -205,6 +205,7 @@ void core_exec_link_up(struct core *core, struct core_peer *peer)
         if (held->is_forgotten) {
             continue;
         }
+        held->is_repeat_due = held->streams != NULL;
         if (n == WIRE_IDS_MAX) {
             message.inventory = (struct wire_inventory){.items = items, .n = n};
             core_send(core, peer, &message);

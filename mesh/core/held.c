@@ -291,6 +291,9 @@ void core_held_kill(struct core *core, struct core_held *held, enum wire_end end
 
 static void send_result(struct core *core, struct core_held *held)
 {
+    if (held->is_repeat_due) {
+        return; /* KEEP brings it, behind the output that is to be said again */
+    }
     struct wire_message message = {.type = WIRE_MESSAGE_RESULT};
     message.result.id = held->key.id;
     message.result.result = held->result;
@@ -354,7 +357,7 @@ void core_held_ack(struct core *core, struct core_held *held)
 static void send_stream(struct core *core, struct core_held *held, unsigned i, uint64_t offset,
                         struct slice bytes)
 {
-    while (bytes.n > 0) {
+    while (bytes.n > 0 && !held->is_repeat_due) {
         size_t n = bytes.n < WIRE_CHUNK_BYTES_MAX ? bytes.n : WIRE_CHUNK_BYTES_MAX;
         struct wire_message message = {.type = WIRE_MESSAGE_STREAM};
         message.stream.id = held->key.id;
@@ -404,6 +407,7 @@ void core_held_on_stream_ack(struct core *core, struct core_held *held,
 
 void core_held_repeat(struct core *core, struct core_held *held)
 {
+    held->is_repeat_due = false;
     for (unsigned i = 0; held->streams != NULL && i < 2; i++) {
         send_stream(core, held, i, held->stream_at[i], buf_slice(&held->streams[i]));
     }

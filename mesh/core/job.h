@@ -146,6 +146,8 @@ void core_stream_on_data(struct core *core, struct core_peer *peer,
                          const struct wire_stream_data *data);
 void core_stream_on_client_ack(struct core *core, struct core_job *job,
                                const struct wire_client_stream_ack *ack);
+/* The attempt goes on, and says again what may be lost. */
+void core_stream_found(struct core_task *task);
 void core_stream_placed(struct core *core, struct core_task *task, const struct core_peer *peer);
 
 #endif

@@ -49,12 +49,17 @@ static bool is_kept(struct core *core, struct core_peer *peer, const struct wire
         core_task_requeue(core, task);
         return false;
     }
-    if (attempt->is_lost && held->held == WIRE_HELD_RUNNING && task->state == CORE_TASK_WAITING &&
+    /* The result of a streamed task is nothing without its output, which only one may send. */
+    bool is_streamed = task->streams != NULL;
+    bool may_go_on =
+        held->held == WIRE_HELD_RUNNING || (is_streamed && held->held == WIRE_HELD_ENDED);
+    if (attempt->is_lost && may_go_on && task->state == CORE_TASK_WAITING &&
         !core_job_is_full(job)) {
         core_attempt_found(core, attempt);
+        core_stream_found(task);
         return true;
     }
-    if (attempt->is_lost && held->held != WIRE_HELD_ENDED) {
+    if (attempt->is_lost && (is_streamed || held->held != WIRE_HELD_ENDED)) {
         core_attempt_free(core, attempt);
         return false;
     }

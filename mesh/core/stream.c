@@ -59,7 +59,8 @@ void core_stream_on_data(struct core *core, struct core_peer *peer,
     }
     unsigned i = data->stream - 1;
     uint64_t end = data->offset + data->bytes.n;
-    if (data->offset > task->streams->of[i].of_attempt || end < data->offset) {
+    /* What comes again after a cut begins where the client's word ended. */
+    if (data->offset > task->streams->of[i].received || end < data->offset) {
         core->n_ignored++; /* a gap: nothing that a peer that keeps the rules would send */
         if (peer->link != NULL) {
             core_link_close(core, peer->link, WIRE_REASON_PROTOCOL, "a gap in streamed output");
@@ -92,6 +93,13 @@ void core_stream_on_client_ack(struct core *core, struct core_job *job,
     if (ack->offset > task->streams->of[i].acked && ack->offset <= task->streams->of[i].received) {
         task->streams->of[i].acked = ack->offset;
         send_ack(core, task, i);
+    }
+}
+
+void core_stream_found(struct core_task *task)
+{
+    for (unsigned i = 0; task->streams != NULL && i < 2; i++) {
+        task->streams->of[i].of_attempt = 0; /* another may have come further meanwhile */
     }
 }
 

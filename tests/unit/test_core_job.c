@@ -578,6 +578,49 @@ START_TEST(streamed_output_goes_on_where_it_was_when_its_peer_is_lost)
 }
 END_TEST
 
+static void submit_stream(struct world *world, const char *n_chunks)
+{
+    struct wire_message job = world_job();
+    job.submit.spec.is_streamed = true;
+    struct slice on = slice_str("lily");
+    job.submit.on = (struct wire_slices){.items = &on, .n = 1};
+    world_submit(world, 0, &job, 1, "stream", n_chunks);
+}
+
+/* What was on its way is lost with the session, and the program may end while the next is told
+ * what is there: the result does not overtake what has to be said again. */
+START_TEST(streamed_output_is_whole_whenever_its_session_is_cut)
+{
+    struct world *world = mesh_of(2, 31);
+    world_set_latency(world, 4 * CORE_MS);
+    submit_stream(world, "40");
+    world_run_for(world, (uint64_t)_i * CORE_MS);
+    world_reset_link(world, 0, 1);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->stream.n, 40000);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 1);
+    end(world);
+}
+END_TEST
+
+/* Its one peer is given up, and comes back with the end of it. */
+START_TEST(streamed_output_that_ended_while_its_peer_was_away_comes_with_it)
+{
+    struct world *world = mesh_of(2, 32);
+    submit_stream(world, "40");
+    world_run_for(world, 20 * CORE_MS);
+    world_cut(world, 1);
+    world_run_for(world, 4500 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
+    world_mend(world, 1);
+    ck_assert(world_run_job(world, 0, 10 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->stream.n, 40000);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 1);
+    ck_assert_uint_eq(world_n_started(world, 1), 1);
+    end(world);
+}
+END_TEST
+
 /* Then also what was not acknowledged is said again, in larger pieces. */
 START_TEST(streamed_output_survives_a_short_cut)
 {
@@ -693,6 +736,8 @@ int main(void)
     tcase_add_test(tcase, streamed_output_arrives_whole_and_within_the_window);
     tcase_add_test(tcase, streamed_output_goes_on_where_it_was_when_its_peer_is_lost);
     tcase_add_loop_test(tcase, streamed_output_survives_a_short_cut, 0, 2);
+    tcase_add_loop_test(tcase, streamed_output_is_whole_whenever_its_session_is_cut, 1, 80);
+    tcase_add_test(tcase, streamed_output_that_ended_while_its_peer_was_away_comes_with_it);
     tcase_add_test(tcase, the_story_of_a_killed_executor);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
