@@ -76,12 +76,13 @@ static void draw_needs(struct sim *sim, struct sim_job *job, struct dice *dice)
     }
 }
 
-static void draw_files(struct sim_job *job, struct dice *dice)
+static void draw_files(struct sim_job *job, const struct sim_wish *wish, struct dice *dice)
 {
-    uint32_t n = dice_chance(dice, 40) ? (uint32_t)dice_between(dice, 1, 2) : 0;
+    uint32_t n = wish->has_files || dice_chance(dice, 40) ? (uint32_t)dice_between(dice, 1, 2) : 0;
     struct wire_file *files = arena_alloc(&job->arena, n, sizeof(*files));
     for (uint32_t i = 0; i < n; i++) {
         uint64_t words[4] = {dice_roll(dice, 4) + 1, 7, 7, i}; /* some jobs share them */
+        words[0] = wish->has_files ? 4 : words[0];
         memcpy(files[i].hash.b, words, sizeof(words));
         files[i].path = text(job, i == 0 ? "program" : "data");
         files[i].mode = 0755;
@@ -91,7 +92,8 @@ static void draw_files(struct sim_job *job, struct dice *dice)
     job->submit.submit.spec.files = (struct wire_files){.items = files, .n = n};
 }
 
-static void draw_options(struct sim *sim, struct sim_job *job, struct dice *dice)
+static void draw_options(struct sim *sim, struct sim_job *job, const struct sim_wish *wish,
+                         struct dice *dice)
 {
     struct wire_submit *submit = &job->submit.submit;
     submit->spec.cores = 1;
@@ -106,8 +108,15 @@ static void draw_options(struct sim *sim, struct sim_job *job, struct dice *dice
     if (job->is_detached && dice_chance(dice, 50)) {
         submit->spec.lease_ms = 0; /* an hour */
     }
-    draw_files(job, dice);
+    draw_files(job, wish, dice);
     draw_needs(sim, job, dice);
+    if (wish->host != NULL) {
+        struct slice *name = arena_alloc(&job->arena, 1, sizeof(*name));
+        *name = text(job, wish->host->name);
+        submit->on = (struct wire_slices){.items = name, .n = 1};
+        submit->except = (struct wire_slices){0};
+        submit->spec.lease_ms = submit->spec.lease_ms > 0 ? 10000 : 0; /* while it is away */
+    }
 }
 
 static enum sim_program draw_program(const struct sim_job *job, unsigned mix, struct dice *dice)
@@ -141,7 +150,7 @@ static enum sim_program draw_program(const struct sim_job *job, unsigned mix, st
 
 /* How long a task may take, so that all of them do not take for ever. */
 static uint32_t draw_millis(const struct sim *sim, const struct sim_job *job, uint32_t n_tasks,
-                            struct dice *dice)
+                            uint32_t millis_min, struct dice *dice)
 {
     static const uint32_t steps[] = {1, 3, 10, 30, 100, 300, 1000, 4000};
     uint64_t n_cores = 0;
@@ -155,20 +164,23 @@ static uint32_t draw_millis(const struct sim *sim, const struct sim_job *job, ui
         per_core = n_tasks / most;
     }
     uint32_t millis = steps[dice_roll(dice, ARRAY_LEN(steps))];
+    millis = millis > millis_min ? millis : millis_min;
     return millis * per_core > 12000 ? (uint32_t)(12000 / per_core) + 1 : millis;
 }
 
-static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks, struct dice *dice)
+static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks,
+                       const struct sim_wish *wish, struct dice *dice)
 {
     struct wire_submit *submit = &job->submit.submit;
     n_tasks = submit->spec.is_streamed && n_tasks > 5 ? 5 : n_tasks;
     job->n_tasks = n_tasks;
     job->tasks = mem_alloc_or_die(n_tasks + 1, sizeof(struct sim_task));
-    uint32_t millis = draw_millis(sim, job, n_tasks, dice);
+    uint32_t millis = draw_millis(sim, job, n_tasks, wish->millis_min, dice);
     if (dice_chance(dice, 12)) {
         submit->spec.timeout_ms = millis * 12 + 500;
     }
     unsigned mix = (unsigned)dice_roll(dice, 100);
+    mix = wish->has_output ? 4 : mix;
     job->may_hang = submit->spec.timeout_ms > 0 && submit->spec.timeout_ms < 8000 &&
                     submit->runs_max > 0; /* else for ever */
     uint32_t tries = submit->runs_max == 0 ? 6 : submit->runs_max;
@@ -445,6 +457,14 @@ static struct sim_job *job_new(struct sim *sim, struct sim_node *node)
     return job;
 }
 
+static void job_free(struct sim_job *job)
+{
+    list_remove(&job->node);
+    arena_done(&job->arena);
+    mem_free(job->tasks);
+    mem_free(job);
+}
+
 static void submit(struct sim *sim, struct sim_job *job)
 {
     list_push_back(&sim->jobs, &job->node);
@@ -456,12 +476,23 @@ static void submit(struct sim *sim, struct sim_job *job)
 struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dice *dice,
                               uint32_t n_tasks)
 {
+    struct sim_wish none = {0};
+    return client_submit_as(sim, node, dice, n_tasks, &none);
+}
+
+struct sim_job *client_submit_as(struct sim *sim, struct sim_node *node, struct dice *dice,
+                                 uint32_t n_tasks, const struct sim_wish *wish)
+{
     if (!sim_node_runs(node) || node->is_stopping || node->clone_of != NULL || node->has_clone) {
         return NULL;
     }
     struct sim_job *job = job_new(sim, node);
-    draw_options(sim, job, dice);
-    draw_tasks(sim, job, n_tasks, dice);
+    draw_options(sim, job, wish, dice);
+    if (wish->host != NULL && !client_is_eligible(job, wish->host)) {
+        job_free(job);
+        return NULL;
+    }
+    draw_tasks(sim, job, n_tasks, wish, dice);
     submit(sim, job);
     return job;
 }
@@ -556,10 +587,6 @@ bool client_are_all_over(const struct sim *sim)
 void client_free_all(struct sim *sim)
 {
     while (!list_is_empty(&sim->jobs)) {
-        struct sim_job *job = LIST_ENTRY(sim->jobs.next, struct sim_job, node);
-        list_remove(&job->node);
-        arena_done(&job->arena);
-        mem_free(job->tasks);
-        mem_free(job);
+        job_free(LIST_ENTRY(sim->jobs.next, struct sim_job, node));
     }
 }

@@ -46,13 +46,27 @@ static int by_time(const void *a, const void *b)
     return x->at_ns < y->at_ns ? -1 : x->at_ns > y->at_ns;
 }
 
-/* Those that often find nobody to strike, or lead to what seldom comes up: late answers. */
-static bool is_shy(unsigned kind)
+/* Those that often find nobody to strike, or lead to what seldom comes up, late answers for one,
+ * are drawn more often. */
+static uint32_t shyness(const struct sim *sim, unsigned kind)
 {
-    return kind == SIM_FAULT_CELL_CRASH || kind == SIM_FAULT_CELL_HANG ||
-           kind == SIM_FAULT_CLIENT_GONE || kind == SIM_FAULT_CLIENT_CANCEL ||
-           kind == SIM_FAULT_CLIENT_STALL || kind == SIM_FAULT_RESET ||
-           kind == SIM_FAULT_HALF_OPEN || kind == SIM_FAULT_CABLE || kind == SIM_FAULT_FREEZE;
+    switch (kind) {
+    case SIM_FAULT_CELL_CRASH:
+    case SIM_FAULT_CELL_HANG:
+    case SIM_FAULT_CLIENT_GONE:
+    case SIM_FAULT_CLIENT_CANCEL:
+    case SIM_FAULT_CLIENT_STALL:
+        return 5;
+    case SIM_FAULT_RESET:
+    case SIM_FAULT_HALF_OPEN:
+    case SIM_FAULT_CABLE:
+    case SIM_FAULT_FREEZE:
+        return 4;
+    case SIM_FAULT_VERSION: /* in a large mesh those that merely heard of it meet it later */
+        return sim->dense_max > 0 ? 4 : 1;
+    default:
+        return 1;
+    }
 }
 
 /* Swarm: each seed has its own mix of kinds, so that rare combinations come up at all. */
@@ -62,7 +76,7 @@ void fault_plan(struct sim *sim)
     uint32_t weights[SIM_N_FAULTS];
     uint32_t sum = 0;
     for (unsigned kind = 0; kind < SIM_N_FAULTS; kind++) {
-        uint32_t weight = (uint32_t)dice_between(&dice, 1, 8) * (is_shy(kind) ? 4 : 1);
+        uint32_t weight = (uint32_t)dice_between(&dice, 1, 8) * shyness(sim, kind);
         bool is_in = dice_chance(&dice, 45) && !sim->options.is_kind_off[kind];
         weights[kind] = is_in ? weight : 0;
         sum += weights[kind];
@@ -116,13 +130,19 @@ uint64_t strike_span_ns(struct dice *dice)
     return dice_log(dice, 50, 15000) * SIM_MS;
 }
 
+struct sim_event *strike_undo_in(struct sim *sim, const struct sim_node *node, uint64_t in_ns,
+                                 void (*fire)(struct sim *sim, struct sim_event *event))
+{
+    struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, in_ns, fire);
+    event->a = node != NULL ? node->index : 0;
+    return event;
+}
+
 /* Calls `fire` when the fault is over; a: index of the node, b: what it needs. */
 struct sim_event *strike_undo(struct sim *sim, struct dice *dice, const struct sim_node *node,
                               void (*fire)(struct sim *sim, struct sim_event *event))
 {
-    struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, strike_span_ns(dice), fire);
-    event->a = node != NULL ? node->index : 0;
-    return event;
+    return strike_undo_in(sim, node, strike_span_ns(dice), fire);
 }
 
 /* --- striking ----------------------------------------------------------------------------------
@@ -209,7 +229,7 @@ static void heal_node(struct sim *sim, struct sim_node *node)
     node->bandwidth = node->delay_ns = 0;
     node->loss_percent = 0;
     node->disk_error = 0;
-    node->has_no_cells = false;
+    node->has_no_cells = node->is_given_up = node->is_frail = false;
     work_hang_all(sim, node, false);
     if (node->clone_of != NULL) {
         node->clone_of->has_clone = false;

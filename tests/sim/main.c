@@ -19,6 +19,7 @@
 #define SEED_SECONDS  300u
 #define ROWS_LEAST    100u  /* --thorough: each row of each table */
 #define KINDS_LEAST   1000u /* and each kind of fault */
+#define SIZES_LEAST   1000u /* and meshes of 2, 4, 8, 16, 32 peers and more */
 
 static const char usage[] =
     "usage: sim --seeds A..B | --seed N [OPTION]...\n"
@@ -37,7 +38,8 @@ static const char usage[] =
     "  --trace FILE      one seed: every event and effect goes there; - is standard output\n"
     "  --twice           plays each seed twice and compares the two traces, bit for bit\n"
     "  --brief           ends at the first seed that breaks a rule, and says which rule\n"
-    "  --thorough        also fails if a row of a table or a kind of fault came up too seldom\n"
+    "  --thorough        also fails if a row of a table, a kind of fault or a size of\n"
+    "                    mesh came up too seldom, or a run was too short\n"
     "  --jobs N          so many processes (as many as there are processors)\n"
     "example: sim --seeds 1..10000\n";
 
@@ -215,6 +217,28 @@ static bool print_rows(const struct sim_report *report, bool is_thorough)
     return is_enough;
 }
 
+/* What a run is like, at least. */
+static bool print_sizes(const struct sim_report *report, bool is_thorough)
+{
+    bool is_enough = true;
+    printf("runs by how many peers they began with:");
+    for (unsigned size = 0; size < SIM_SIZES; size++) {
+        uint64_t n = report->n_by_size[size];
+        is_enough &= n >= SIZES_LEAST;
+        printf(" %u..%u %llu%s", 2u << size,
+               size + 1 < SIM_SIZES ? (4u << size) - 1 : SIM_PEERS_MAX, (unsigned long long)n,
+               size + 1 < SIM_SIZES ? "," : "\n");
+    }
+    is_enough &= report->n_full * 10 >= report->n_plays && report->least_ns >= SIM_SPAN_MIN &&
+                 report->n_begun_least >= SIM_TASKS_MIN;
+    printf("%llu of %llu runs with full sessions; each run at least %.1f virtual seconds and %llu "
+           "tasks begun%s\n",
+           (unsigned long long)report->n_full, (unsigned long long)report->n_plays,
+           (double)report->least_ns / 1e9, (unsigned long long)report->n_begun_least,
+           is_thorough && !is_enough ? "  too few" : "");
+    return is_enough || !is_thorough;
+}
+
 static int conclude_briefly(const struct command *command, uint64_t seed)
 {
     struct sim_options options = command->options;
@@ -256,6 +280,7 @@ static int conclude(const struct command *command, const uint64_t *broken, size_
             printf("seed %llu breaks a rule, too\n", (unsigned long long)broken[i]);
         }
     }
+    is_enough &= print_sizes(&report, command->is_thorough);
     printf("%llu peers, %llu jobs, %llu tasks, %llu attempts (%llu of them second ones), %llu "
            "recalled, %llu messages in %llu frames, %.0f virtual hours in %.0f s; the slowest job "
            "used %.1f %% of the time allowed\n",

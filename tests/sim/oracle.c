@@ -397,14 +397,15 @@ static const struct sim_node *idle_one(const struct sim *sim, const struct sim_j
     return NULL;
 }
 
-/* Wide tasks reserve cores, failing programs rest peers, and -j holds back: then cores may idle. */
+/* Wide tasks reserve cores, failing programs rest peers, a task whose cell died waits for another
+ * peer, a cloned key is kept out, and -j holds back: then cores may idle. */
 static void watch_hunger(struct sim *sim, struct sim_job *job, bool is_any_wide)
 {
     bool is_waiting = job->n_added > job->n_done + job->n_running;
-    bool is_held = job->submit.submit.jobs_max > 0 || job->n_done - job->n_acked > 500;
+    bool is_held = job->submit.submit.jobs_max > 0 || job->n_done - job->n_acked > 500 ||
+                   job->has_failures || job->has_deaths || job->owner->was_cloned;
     const struct sim_node *idle = idle_one(sim, job);
-    if (!is_waiting || is_held || is_any_wide || job->has_failures || job->is_cancelled ||
-        idle == NULL) {
+    if (!is_waiting || is_held || is_any_wide || job->is_cancelled || idle == NULL) {
         job->hungry_ns = 0;
         return;
     }

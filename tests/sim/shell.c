@@ -310,6 +310,9 @@ static void send(struct sim *sim, struct sim_node *node, const struct core_effec
     struct sim_end *end = net_end(sim, effect->send.link, &conn);
     if (end != NULL && end->state == SIM_END_UP) {
         oracle_sent(sim, node, end, &effect->send.message);
+        if (effect->send.message.type == WIRE_MESSAGE_TASK) {
+            strike_aim_at_second(sim, node, &effect->send.message.task);
+        }
         net_send(sim, conn, end, &effect->send.message, false);
     }
 }

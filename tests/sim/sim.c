@@ -436,6 +436,15 @@ void sim_node_unpark(struct sim *sim, struct sim_node *node)
 /* --- a whole run -------------------------------------------------------------------------------
  */
 
+static unsigned size_of(uint32_t n_peers)
+{
+    unsigned size = 0;
+    while (size + 1 < SIM_SIZES && n_peers >= 4u << size) {
+        size++;
+    }
+    return size;
+}
+
 struct sim *sim_new(const struct sim_options *options)
 {
     struct sim *sim = mem_alloc_or_die(1, sizeof(*sim));
@@ -458,6 +467,9 @@ struct sim *sim_new(const struct sim_options *options)
     sim->transport = options->transport != SIM_TRANSPORT_DRAWN ? options->transport
                      : is_full                                 ? SIM_TRANSPORT_FULL
                                                                : SIM_TRANSPORT_FAST;
+    sim->report.n_plays = 1;
+    sim->report.n_full = sim->transport == SIM_TRANSPORT_FULL;
+    sim->report.n_by_size[size_of(n)] = 1;
     sim->nodes_max = n + 16; /* some may join */
     sim->nodes = mem_alloc_or_die(sim->nodes_max, sizeof(*sim->nodes));
     sim->n_addresses = sim->nodes_max * 2;
@@ -570,6 +582,31 @@ static void run_to_end(struct sim *sim)
     }
 }
 
+static uint64_t count_begun(const struct sim *sim)
+{
+    uint64_t n = 0;
+    list_for_each (at, &sim->jobs) {
+        const struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        for (uint32_t i = 1; i <= job->n_tasks; i++) {
+            n += job->tasks[i].n_begun > 0;
+        }
+    }
+    return n;
+}
+
+/* Where clients were gone or had cancelled before much had begun, others come. */
+static void top_up(struct sim *sim)
+{
+    for (unsigned i = 0; i < 60 && count_begun(sim) < SIM_TASKS_MIN; i++) {
+        uint32_t n = SIM_TASKS_MIN - (uint32_t)count_begun(sim);
+        struct sim_node *node = sim->nodes[i % sim->n_nodes];
+        if (!node->was_cloned || i >= sim->n_nodes) { /* else it may be kept out for a while */
+            IGNORE(client_submit(sim, node, &sim->dice, n));
+            run_to_end(sim);
+        }
+    }
+}
+
 void sim_play(const struct sim_options *options, struct sim_report *ret_report)
 {
     struct sim *sim = sim_new(options);
@@ -594,10 +631,11 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
     sim->healed_ns = sim->now_ns;
     sim->is_healed = true;
     run_to_end(sim);
+    top_up(sim);
     /* A cloned key is kept out for a minute; as long is not believed what could not be reached. */
     bool is_slow = sim->report.n_by_kind[SIM_FAULT_CLONE] > 0 || sim->dense_max > 0;
     uint64_t end_ns = sim->now_ns + (is_slow ? 90 : 10) * SIM_S;
-    uint64_t least_ns = sim->start_ns + 60 * SIM_S;
+    uint64_t least_ns = sim->start_ns + SIM_SPAN_MIN;
     sim_run_until(sim, end_ns > least_ns ? end_ns : least_ns);
     /* In a large mesh what could not be reached is believed again a minute later. */
     for (unsigned i = 0; i < 5 && sim->dense_max > 0 && !oracle_do_all_see(sim); i++) {
@@ -609,14 +647,30 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
             count_moves(sim, sim->nodes[i]->core);
         }
     }
-    sim->report.virtual_ns = sim->now_ns - sim->start_ns;
+    sim->report.virtual_ns = sim->report.least_ns = sim->now_ns - sim->start_ns;
+    sim->report.n_begun_least = count_begun(sim);
     sim->report.hash ^= sim->trace_hash;
     *ret_report = sim->report;
     sim_free(sim);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 void sim_report_add(struct sim_report *a, const struct sim_report *b)
 {
+    bool is_first = a->n_plays == 0; /* the least of none is not 0 */
+    if (b->n_plays > 0) {
+        a->least_ns = is_first ? b->least_ns : least(a->least_ns, b->least_ns);
+        a->n_begun_least = is_first ? b->n_begun_least : least(a->n_begun_least, b->n_begun_least);
+    }
+    a->n_plays += b->n_plays;
+    a->n_full += b->n_full;
+    for (unsigned size = 0; size < SIM_SIZES; size++) {
+        a->n_by_size[size] += b->n_by_size[size];
+    }
     a->n_events += b->n_events;
     a->n_faults += b->n_faults;
     a->n_planned += b->n_planned;

@@ -21,6 +21,9 @@
 
 #define SIM_PEERS_MAX 60u /* that a seed draws */
 #define SIM_SKIPS_MAX 256u
+#define SIM_TASKS_MIN 100u /* that a seed begins, at least; and so long it lasts: */
+#define SIM_SPAN_MIN  (60 * SIM_S)
+#define SIM_SIZES     5u /* of meshes: 2, 4, 8, 16, 32 peers and more */
 #define SIM_FIRST_ALL UINT32_MAX
 
 enum sim_transport {
@@ -56,9 +59,12 @@ struct sim_report {    /* what a run that broke no rule has to tell; everything 
     uint64_t n_taken[CORE_N_MACHINES][CORE_ROWS_MAX];
     uint64_t n_frames, n_bytes, n_messages;
     uint64_t virtual_ns;
-    uint64_t hash;             /* of the whole trace */
-    uint64_t slowest_permille; /* largest share of a job's allowed time that was used */
-    uint64_t unfair_permille;  /* largest ratio of two equal submitters' shares */
+    uint64_t n_plays, n_full;         /* runs; with every byte as it travels */
+    uint64_t n_by_size[SIM_SIZES];    /* by how many peers they began with */
+    uint64_t least_ns, n_begun_least; /* shortest run; fewest tasks begun in one */
+    uint64_t hash;                    /* of the whole trace */
+    uint64_t slowest_permille;        /* largest share of a job's allowed time that was used */
+    uint64_t unfair_permille;         /* largest ratio of two equal submitters' shares */
 };
 
 /* Plays one seed to its end. Returns only when no rule was broken. */

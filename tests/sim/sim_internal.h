@@ -187,6 +187,8 @@ struct sim_node {
     bool is_black_hole, has_no_command;
     unsigned disk_error; /* 0, or an errno: of blob writes and journal writes */
     bool has_no_cells;
+    bool is_given_up; /* the next job that begins there in vain is cancelled */
+    bool is_frail;    /* its cells die when what hangs there is started elsewhere again */
     struct list runs;
     uint64_t cores_used;
     struct table store; /* of sim_blob */
@@ -234,7 +236,7 @@ struct sim_job {
     uint64_t n_done, n_acked;
     uint32_t plain_micros; /* at most, of each task; 0: drawn in milliseconds */
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
-    bool is_feed_due, is_ack_due, is_stalled, has_failures, may_hang;
+    bool is_feed_due, is_ack_due, is_stalled, has_failures, has_deaths, may_hang;
     bool is_detached, is_kept;
     uint64_t at_ns, done_ns, work_ns; /* core time of all its tasks at normal speed */
     uint64_t longest_ns;
@@ -369,6 +371,15 @@ void work_drop_all(struct sim *sim, struct sim_node *node);
 /* client.c */
 struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dice *dice,
                               uint32_t n_tasks);
+/* What else it is to be like. */
+struct sim_wish {
+    const struct sim_node *host; /* nobody else may run it; NULL: as drawn */
+    uint32_t millis_min;         /* of run time, where that does not make it too long */
+    bool has_files, has_output;  /* large ones */
+};
+/* NULL also where the host could not run it. */
+struct sim_job *client_submit_as(struct sim *sim, struct sim_node *node, struct dice *dice,
+                                 uint32_t n_tasks, const struct sim_wish *wish);
 /* Tasks of at most `micros` of run time, without any of what a drawn job may have. */
 struct sim_job *client_submit_plain(struct sim *sim, struct sim_node *node, uint32_t n_tasks,
                                     uint32_t micros);
@@ -407,6 +418,11 @@ void found_lost(struct sim *sim, struct sim_node *to, const struct sim_node *of)
 void found_all(struct sim *sim);
 void found_remember(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 void found_forget(struct sim *sim, struct sim_node *node);
+
+/* strike_aimed.c */
+void strike_aim_at_start(struct sim *sim, const struct sim_run *run);
+void strike_aim_at_second(struct sim *sim, const struct sim_node *owner,
+                          const struct wire_task *sent);
 
 /* fault.c */
 void fault_plan(struct sim *sim);

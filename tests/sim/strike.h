@@ -13,8 +13,27 @@ uint64_t strike_span_ns(struct dice *dice);
 /* Calls `fire` when the fault is over; a: index of the node, b, c: what it needs. */
 struct sim_event *strike_undo(struct sim *sim, struct dice *dice, const struct sim_node *node,
                               void (*fire)(struct sim *sim, struct sim_event *event));
+/* The same, in so long; a: index of the node. */
+struct sim_event *strike_undo_in(struct sim *sim, const struct sim_node *node, uint64_t in_ns,
+                                 void (*fire)(struct sim *sim, struct sim_event *event));
 /* a: what the node offers from now on. */
 void strike_cores_fire(struct sim *sim, struct sim_event *event);
+
+/* What several faults do, to one that runs; each ends by itself. */
+void strike_kill_one(struct sim *sim, struct dice *dice, struct sim_node *node);
+void strike_stop_one(struct sim *sim, struct dice *dice, struct sim_node *node);
+void strike_freeze_one(struct sim *sim, struct sim_node *node, uint64_t for_ns);
+void strike_cores_one(struct sim *sim, struct sim_node *node, uint32_t cores, uint64_t for_ns);
+void strike_unplug(struct sim *sim, const struct sim_node *node, uint64_t for_ns);
+void strike_slow_down(struct sim *sim, struct dice *dice, struct sim_node *node,
+                      uint64_t bandwidth);
+
+/* strike_aimed.c */
+bool strike_only_host(struct sim *sim, struct dice *dice);
+bool strike_cancel_late(struct sim *sim, struct dice *dice);
+void strike_give_up(struct sim *sim, struct dice *dice, struct sim_node *node);
+bool strike_submit_and_go(struct sim *sim, struct dice *dice, struct sim_node *node);
+void strike_restart_soon(struct sim *sim, struct dice *dice, const struct sim_node *node);
 
 /* False: there is nobody whom it could strike. */
 bool strike_reset(struct sim *sim, struct dice *dice);

@@ -17,24 +17,29 @@ static void restart_over(struct sim *sim, struct sim_event *event)
     }
 }
 
-static bool kill_one(struct sim *sim, struct dice *dice, bool is_power)
+void strike_kill_one(struct sim *sim, struct dice *dice, struct sim_node *node)
 {
-    struct sim_node *node = strike_pick(sim, dice);
-    if (node != NULL) {
-        sim_node_kill(sim, node, is_power);
-        strike_undo(sim, dice, node, restart_over);
-    }
-    return node != NULL;
+    sim_node_kill(sim, node, false);
+    strike_undo(sim, dice, node, restart_over);
 }
 
 bool strike_kill(struct sim *sim, struct dice *dice)
 {
-    return kill_one(sim, dice, false);
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        strike_kill_one(sim, dice, node);
+    }
+    return node != NULL;
 }
 
 bool strike_power(struct sim *sim, struct dice *dice)
 {
-    return kill_one(sim, dice, true);
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        sim_node_kill(sim, node, true);
+        strike_undo(sim, dice, node, restart_over);
+    }
+    return node != NULL;
 }
 
 static void version_over(struct sim *sim, struct sim_event *event)
@@ -55,8 +60,19 @@ bool strike_version(struct sim *sim, struct dice *dice)
     }
     sim_node_kill(sim, node, false);
     node->is_version_odd = true;
-    sim_node_start(sim, node);
-    strike_undo(sim, dice, node, version_over);
+    if (dice_chance(dice, 35)) { /* others may give it up meanwhile */
+        strike_undo_in(sim, node, dice_between(dice, 100, 3000) * SIM_MS, restart_over);
+    } else {
+        sim_node_start(sim, node);
+    }
+    strike_undo_in(sim, node, strike_span_ns(dice) + (sim->dense_max > 0 ? 2 * SIM_S : 0),
+                   version_over);
+    struct sim_node *owner = sim->dense_max > 0 ? strike_pick(sim, dice) : NULL;
+    if (owner != NULL && owner != node) {
+        /* Work for all cores: those that only heard of it dial it, too. */
+        struct sim_wish wish = {.millis_min = 300};
+        IGNORE(client_submit_as(sim, owner, dice, (uint32_t)dice_between(dice, 60, 200), &wish));
+    }
     return true;
 }
 
@@ -92,11 +108,11 @@ static void thaw(struct sim *sim, struct sim_event *event)
     }
 }
 
-static void freeze(struct sim *sim, struct sim_node *node, uint64_t ns)
+void strike_freeze_one(struct sim *sim, struct sim_node *node, uint64_t for_ns)
 {
     node->is_frozen = true;
     sim_tick_update(sim, node);
-    struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, ns, thaw);
+    struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, for_ns, thaw);
     event->a = node->index;
     event->b = node->life;
 }
@@ -105,7 +121,7 @@ static bool freeze_one(struct sim *sim, struct dice *dice, uint64_t ns)
 {
     struct sim_node *node = strike_pick(sim, dice);
     if (node != NULL) {
-        freeze(sim, node, ns);
+        strike_freeze_one(sim, node, ns);
     }
     return node != NULL;
 }
@@ -116,24 +132,29 @@ static void stop_fire(struct sim *sim, struct sim_event *event)
     sim_step(sim, event->node, &stop);
 }
 
-bool strike_stop(struct sim *sim, struct dice *dice)
+void strike_stop_one(struct sim *sim, struct dice *dice, struct sim_node *node)
 {
-    struct sim_node *node = strike_pick(sim, dice);
-    if (node == NULL) {
-        return false;
-    }
     node->is_stopping = true;
     strike_undo(sim, dice, node, restart_over);
     if (dice_chance(dice, 40)) { /* it was hanging when it was asked */
-        freeze(sim, node, dice_log(dice, 1000, 9000) * SIM_MS);
+        strike_freeze_one(sim, node, dice_log(dice, 1000, 9000) * SIM_MS);
     }
     sim_event_new(sim, SIM_DAEMON, node, 0, stop_fire);
-    return true;
+}
+
+bool strike_stop(struct sim *sim, struct dice *dice)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    if (node != NULL) {
+        strike_stop_one(sim, dice, node);
+    }
+    return node != NULL;
 }
 
 bool strike_freeze(struct sim *sim, struct dice *dice)
 {
-    return freeze_one(sim, dice, strike_span_ns(dice));
+    return dice_chance(dice, 12) ? strike_only_host(sim, dice)
+                                 : freeze_one(sim, dice, strike_span_ns(dice));
 }
 
 bool strike_late_loop(struct sim *sim, struct dice *dice)
@@ -280,12 +301,14 @@ bool strike_cell_crash(struct sim *sim, struct dice *dice)
     struct sim_node *node = pick_busy(sim, dice);
     if (node != NULL) {
         work_crash_all(sim, node);
+        node->is_frail = dice_chance(dice, 50); /* they may die again */
     }
     return node != NULL;
 }
 
 static void hang_over(struct sim *sim, struct sim_event *event)
 {
+    sim->nodes[event->a]->is_frail = false;
     work_hang_all(sim, sim->nodes[event->a], false);
 }
 
@@ -296,13 +319,14 @@ bool strike_cell_hang(struct sim *sim, struct dice *dice)
         return false;
     }
     work_hang_all(sim, node, true);
+    node->is_frail = dice_chance(dice, 80);
     strike_undo(sim, dice, node, hang_over);
     return true;
 }
 
 static void cells_over(struct sim *sim, struct sim_event *event)
 {
-    sim->nodes[event->a]->has_no_cells = false;
+    sim->nodes[event->a]->has_no_cells = sim->nodes[event->a]->is_given_up = false;
 }
 
 bool strike_cell_none(struct sim *sim, struct dice *dice)
@@ -312,6 +336,9 @@ bool strike_cell_none(struct sim *sim, struct dice *dice)
         return false;
     }
     node->has_no_cells = true;
+    if (dice_chance(dice, 20)) {
+        strike_give_up(sim, dice, node);
+    }
     strike_undo(sim, dice, node, cells_over);
     return true;
 }
@@ -336,13 +363,18 @@ static void cores_over(struct sim *sim, struct sim_event *event)
     }
 }
 
+void strike_cores_one(struct sim *sim, struct sim_node *node, uint32_t cores, uint64_t for_ns)
+{
+    sim_event_new(sim, SIM_DAEMON, node, 0, strike_cores_fire)->a = cores;
+    strike_undo_in(sim, node, for_ns, cores_over);
+}
+
 bool strike_cores(struct sim *sim, struct dice *dice)
 {
     struct sim_node *node = strike_pick(sim, dice);
     if (node != NULL) {
-        uint64_t cores = dice_chance(dice, 30) ? 0 : dice_log(dice, 1, 16);
-        sim_event_new(sim, SIM_DAEMON, node, 0, strike_cores_fire)->a = cores;
-        strike_undo(sim, dice, node, cores_over);
+        uint32_t cores = dice_chance(dice, 30) ? 0 : (uint32_t)dice_log(dice, 1, 16);
+        strike_cores_one(sim, node, cores, strike_span_ns(dice));
     }
     return node != NULL;
 }
@@ -375,6 +407,9 @@ bool strike_client_gone(struct sim *sim, struct dice *dice)
 
 bool strike_client_cancel(struct sim *sim, struct dice *dice)
 {
+    if (dice_chance(dice, 15)) {
+        return strike_cancel_late(sim, dice);
+    }
     struct sim_job *job = pick_job(sim, dice);
     if (job != NULL) {
         client_cancel(sim, job);
@@ -407,5 +442,10 @@ bool strike_client_stall(struct sim *sim, struct dice *dice)
 bool strike_submit(struct sim *sim, struct dice *dice)
 {
     struct sim_node *node = strike_pick(sim, dice);
-    return node != NULL && client_submit(sim, node, dice, (uint32_t)dice_log(dice, 1, 60)) != NULL;
+    if (node == NULL) {
+        return false;
+    }
+    return dice_chance(dice, 12)
+               ? strike_submit_and_go(sim, dice, node)
+               : client_submit(sim, node, dice, (uint32_t)dice_log(dice, 1, 60)) != NULL;
 }

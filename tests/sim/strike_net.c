@@ -112,19 +112,38 @@ static void cable_over(struct sim *sim, struct sim_event *event)
     }
 }
 
+void strike_unplug(struct sim *sim, const struct sim_node *node, uint64_t for_ns)
+{
+    strike_undo_in(sim, node, for_ns, cable_over)->c = sim->n_nodes;
+    cut_host(sim, node, sim->n_nodes, 1);
+}
+
 bool strike_cable(struct sim *sim, struct dice *dice)
 {
-    struct sim_node *node = strike_pick(sim, dice);
-    if (node != NULL) {
-        strike_undo(sim, dice, node, cable_over)->c = sim->n_nodes;
-        cut_host(sim, node, sim->n_nodes, 1);
+    if (dice_chance(dice, 12)) {
+        return strike_only_host(sim, dice);
     }
-    return node != NULL;
+    const struct sim_node *node = strike_pick(sim, dice);
+    if (node == NULL) {
+        return false;
+    }
+    bool is_restarted = dice_chance(dice, 10);
+    strike_unplug(sim, node, is_restarted ? 12 * SIM_S : strike_span_ns(dice));
+    if (is_restarted) { /* by somebody who looks for the cause in the wrong place */
+        strike_restart_soon(sim, dice, node);
+    }
+    return true;
 }
 
 static void slow_over(struct sim *sim, struct sim_event *event)
 {
     sim->nodes[event->a]->bandwidth = 0;
+}
+
+void strike_slow_down(struct sim *sim, struct dice *dice, struct sim_node *node, uint64_t bandwidth)
+{
+    node->bandwidth = bandwidth;
+    strike_undo(sim, dice, node, slow_over);
 }
 
 bool strike_slow_link(struct sim *sim, struct dice *dice)
@@ -133,8 +152,7 @@ bool strike_slow_link(struct sim *sim, struct dice *dice)
     if (node == NULL || node->bandwidth != 0) {
         return false;
     }
-    node->bandwidth = dice_log(dice, 16, 256) << 10;
-    strike_undo(sim, dice, node, slow_over);
+    strike_slow_down(sim, dice, node, dice_log(dice, 16, 256) << 10);
     return true;
 }
 

@@ -107,6 +107,7 @@ static void ended(struct sim *sim, struct sim_run *run, enum wire_end end, uint3
     task->n_failed += is_own && (end != WIRE_END_EXITED || status != 0);
     task->n_deaths += end == WIRE_END_CELL_DIED || end == WIRE_END_NO_DISK;
     task->n_timeouts += end == WIRE_END_TIMEOUT;
+    task->job->has_deaths |= end == WIRE_END_CELL_DIED || end == WIRE_END_NO_DISK;
     later(sim, run, SIM_DAEMON, 0, tell_ended_fire);
 }
 
@@ -332,6 +333,7 @@ void work_start(struct sim *sim, struct sim_node *node, const struct core_effect
     oracle_start(sim, node, effect, &run->task);
     list_push_back(&node->runs, &run->node);
     oracle_cores(sim, run, true);
+    strike_aim_at_start(sim, run);
     if (run->task->job->plain_micros == 0) { /* else nobody leaves */
         later(sim, run, SIM_HOST, run->lease_ns, lease_fire);
     }
