@@ -1,8 +1,9 @@
 /* What starts next, and what the shell tells of what was started.
  *
  * Owners take turns by the cores they have in use; ourselves come first while we have less than
- * half. The owner whose turn it is and whose task does not fit keeps its turn: cores that come free
- * are left for it, so that a wide task is not passed by for ever. */
+ * half, with a task that is wider than what is missing to the half every other time. The owner
+ * whose turn it is and whose task does not fit keeps its turn: cores that come free are left for
+ * it, so that a wide task is not passed by for ever. */
 #include <string.h>
 
 #include "mesh/core/blob.h"
@@ -33,15 +34,27 @@ void core_exec_turn(struct core *core, struct core_peer *owner)
     core_origin_turn(core, owner->origin);
 }
 
+/* We come first, for the half that is ours. A task that goes beyond the half, as on few cores each
+ * wide one does, would keep all others out for ever: they are let in between two of those. */
+static bool has_own_right(const struct core *core)
+{
+    const struct core_peer *self = core->self;
+    uint32_t half = (core->config.cores + 1) / 2;
+    if (!list_is_linked(&self->queued) || self->cores_used >= half) {
+        return false;
+    }
+    struct list *head = list_first(&self->queue);
+    uint32_t cores = LIST_ENTRY(head, struct core_held, in_queue)->xjob->spec.cores;
+    return self->cores_used + cores <= half || self->served != core->n_starts;
+}
+
 static struct core_peer *pick_owner(const struct core *core)
 {
     if (core->reserved != NULL && core_exec_may_begin(core->reserved)) {
         return core->reserved;
     }
-    struct core_peer *self = core->self;
-    uint32_t half = (core->config.cores + 1) / 2;
-    if (list_is_linked(&self->queued) && self->cores_used < half) {
-        return self;
+    if (has_own_right(core)) {
+        return core->self;
     }
     struct heap_entry *first = heap_first(&core->turns);
     return first != NULL ? core_origin_next_owner(CONTAINER_OF(first, struct core_origin, by_turn))

@@ -223,6 +223,25 @@ START_TEST(half_of_the_cores_are_kept_for_ones_own_jobs)
 }
 END_TEST
 
+START_TEST(ones_own_wide_tasks_let_others_in_between)
+{
+    struct world *world = mesh_of(3, (const uint32_t[]){0, 0, 2});
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 200, "sleep", "100");
+    world_submit(world, 1, &job, 200, "sleep", "100");
+    job.submit.spec.cores = 2;
+    world_submit(world, 2, &job, 100, "sleep", "100");
+    world_run_for(world, 2 * CORE_S);
+    ck_assert_uint_ge(world_client(world, 0)->n_done, 4);
+    ck_assert_uint_ge(world_client(world, 1)->n_done, 4);
+    ck_assert_uint_ge(world_client(world, 2)->n_done, 8);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert(world_run_job(world, i, 120 * CORE_S));
+    }
+    end(world);
+}
+END_TEST
+
 START_TEST(the_job_of_higher_priority_goes_first)
 {
     struct world *world = mesh_of(1, (const uint32_t[]){2});
@@ -526,6 +545,7 @@ int main(void)
     tcase_add_test(tcase, wide_tasks_take_their_cores_and_are_not_passed_by);
     tcase_add_test(tcase, two_submitters_share_an_executor_evenly);
     tcase_add_test(tcase, half_of_the_cores_are_kept_for_ones_own_jobs);
+    tcase_add_test(tcase, ones_own_wide_tasks_let_others_in_between);
     tcase_add_test(tcase, the_job_of_higher_priority_goes_first);
     tcase_add_test(tcase, a_job_that_is_cancelled_during_a_cut_ends_everywhere);
     tcase_add_loop_test(tcase, what_mesh_ended_is_run_again_unless_it_may_run_once_only, 0, 2);
