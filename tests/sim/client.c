@@ -168,6 +168,13 @@ static uint32_t draw_millis(const struct sim *sim, const struct sim_job *job, ui
     return millis * per_core > 12000 ? (uint32_t)(12000 / per_core) + 1 : millis;
 }
 
+static void note_shortest(struct sim_node *node, uint32_t millis)
+{
+    millis = millis > 0 ? millis : 1;
+    node->shortest_ms =
+        node->shortest_ms == 0 || millis < node->shortest_ms ? millis : node->shortest_ms;
+}
+
 static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks,
                        const struct sim_wish *wish, struct dice *dice)
 {
@@ -184,6 +191,9 @@ static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks,
     job->may_hang = submit->spec.timeout_ms > 0 && submit->spec.timeout_ms < 8000 &&
                     submit->runs_max > 0; /* else for ever */
     uint32_t tries = submit->runs_max == 0 ? 6 : submit->runs_max;
+    job->is_simple = submit->spec.files.n == 0 && submit->spec.mem_bytes == 0 &&
+                     submit->jobs_max == 0 && !job->is_detached;
+    note_shortest(job->owner, millis - millis / 2);
     for (uint32_t i = 1; i <= n_tasks; i++) {
         struct sim_task *task = &job->tasks[i];
         task->job = job;
@@ -203,6 +213,7 @@ static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks,
         job->work_ns += (ns + 4 * SIM_MS) * submit->spec.cores * (is_again ? tries : 1);
         job->longest_ns = ns > job->longest_ns ? ns : job->longest_ns;
         job->has_failures |= is_again;
+        job->is_simple &= task->program == SIM_SLEEP;
     }
 }
 
@@ -514,6 +525,35 @@ struct sim_job *client_submit_plain(struct sim *sim, struct sim_node *node, uint
     }
     submit(sim, job);
     return job;
+}
+
+void client_submit_wish(struct sim *sim, struct sim_node *node, const struct client_wish *wish)
+{
+    struct sim_job *job = job_new(sim, node);
+    struct wire_submit *wanted = &job->submit.submit;
+    wanted->spec.cores = wish->cores;
+    wanted->spec.priority = wish->priority;
+    wanted->spec.lease_ms = 5000;
+    wanted->runs_max = 1;
+    wanted->may_speculate = wish->may_speculate;
+    struct slice *on = arena_alloc(&job->arena, wish->on.n, sizeof(*on));
+    for (uint32_t i = 0; i < wish->on.n; i++) {
+        int r = arena_copy(&job->arena, wish->on.items[i], &on[i]);
+        ensure(r == 0);
+    }
+    wanted->on = (struct wire_slices){.items = on, .n = wish->on.n};
+    job->n_tasks = wish->n_tasks;
+    job->tasks = mem_alloc_or_die(wish->n_tasks + 1, sizeof(struct sim_task));
+    for (uint32_t i = 1; i <= wish->n_tasks; i++) {
+        uint32_t millis = wish->millis - (uint32_t)dice_roll(&sim->dice, wish->millis / 4 + 1);
+        job->tasks[i] =
+            (struct sim_task){.job = job, .number = i, .program = SIM_SLEEP, .millis = millis};
+        job->work_ns += (millis + 4) * SIM_MS * wish->cores;
+    }
+    job->longest_ns = wish->millis * SIM_MS;
+    note_shortest(node, wish->millis - wish->millis / 4);
+    job->is_simple = true;
+    submit(sim, job);
 }
 
 void client_connect(struct sim *sim, struct sim_job *job)

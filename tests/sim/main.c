@@ -289,6 +289,9 @@ static int conclude(const struct command *command, const uint64_t *broken, size_
            (unsigned long long)report.n_second, (unsigned long long)report.n_recalled,
            (unsigned long long)report.n_messages, (unsigned long long)report.n_frames,
            (double)report.virtual_ns / 3.6e12, seconds, (double)report.slowest_permille / 10);
+    printf(
+        "%llu shares of executors were judged; the worst used %.1f %% of what it may fall short\n",
+        (unsigned long long)report.n_shares, (double)report.unfair_permille / 10);
     printf("%llu seeds, %llu events, %llu faults, %zu violations\n", (unsigned long long)n_seeds,
            (unsigned long long)report.n_events, (unsigned long long)report.n_faults, n_broken);
     return n_broken == 0 && is_enough ? 0 : 1;

@@ -83,6 +83,7 @@ void oracle_sent(struct sim *sim, struct sim_node *node, struct sim_end *end,
         sim_broken(sim, "%s has %u tasks out where its credit is %u", node->name, end->n_out,
                    end->credit.n_tasks);
     }
+    fair_sent(sim, node, end, message);
     if (message->type == WIRE_MESSAGE_RESULT_ACK) {
         check_ack(sim, node, &message->result_ack.id);
     }
@@ -92,8 +93,9 @@ void oracle_sent(struct sim *sim, struct sim_node *node, struct sim_end *end,
 }
 
 void oracle_heard(struct sim *sim, struct sim_node *node, struct sim_end *end,
-                  const struct sim_node *from, const struct wire_message *message)
+                  struct sim_node *from, const struct wire_message *message)
 {
+    fair_heard(sim, node, end, from, message);
     list_for_each (at, &node->runs) {
         struct sim_run *run = LIST_ENTRY(at, struct sim_run, node);
         if (sim_owner_of(sim, &run->owner) == from) { /* whose key may be another by now */
@@ -171,6 +173,7 @@ void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effe
     if (is_stranger && !node->config.has_sandbox) {
         sim_broken(sim, "%s has no sandbox and runs a stranger's task", node->name);
     }
+    fair_start(sim, node, effect, job);
     task->n_started++;
     sim->report.n_attempts++;
     sim->report.n_second += task->n_running > 0;
@@ -182,6 +185,7 @@ void oracle_cores(struct sim *sim, struct sim_run *run, bool is_start)
     struct sim_job *job = run->task->job;
     run->task->n_running += is_start ? 1 : -1;
     job->n_running += is_start ? 1 : -1;
+    fair_cores(sim, run, is_start);
     /* While nothing is lost, everything that runs is known to run. */
     uint32_t jobs_max = job->submit.submit.jobs_max;
     if (is_start && sim->report.n_faults == 0 && jobs_max > 0 && job->n_running > jobs_max) {
@@ -419,6 +423,7 @@ static void watch_hunger(struct sim *sim, struct sim_job *job, bool is_any_wide)
 
 void oracle_watch(struct sim *sim)
 {
+    fair_watch(sim);
     if (!sim->is_healed) {
         return;
     }
@@ -525,6 +530,7 @@ void oracle_quiet(struct sim *sim)
 
 void oracle_free(struct sim *sim)
 {
+    fair_free(sim);
     table_for_each (entry, &sim->started) {
         struct sim_started *started = LIST_ENTRY(entry, struct sim_started, by_id);
         table_remove(&sim->started, &started->by_id);

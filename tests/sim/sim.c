@@ -490,6 +490,9 @@ struct sim *sim_new(const struct sim_options *options)
     for (uint32_t i = 0; i < n; i++) {
         IGNORE(sim_node_new(sim));
     }
+    if (!options->is_plain) {
+        fair_init(sim);
+    }
     return sim;
 }
 
@@ -632,6 +635,10 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
     sim->is_healed = true;
     run_to_end(sim);
     top_up(sim);
+    if (contest_is_drawn(sim)) {
+        contest_start(sim);
+        run_to_end(sim);
+    }
     /* A cloned key is kept out for a minute; as long is not believed what could not be reached. */
     bool is_slow = sim->report.n_by_kind[SIM_FAULT_CLONE] > 0 || sim->dense_max > 0;
     uint64_t end_ns = sim->now_ns + (is_slow ? 90 : 10) * SIM_S;
@@ -683,6 +690,7 @@ void sim_report_add(struct sim_report *a, const struct sim_report *b)
     a->n_frames += b->n_frames;
     a->n_bytes += b->n_bytes;
     a->n_messages += b->n_messages;
+    a->n_shares += b->n_shares;
     a->virtual_ns += b->virtual_ns;
     a->hash ^= b->hash;
     for (unsigned kind = 0; kind < SIM_N_FAULTS; kind++) {

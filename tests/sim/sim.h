@@ -64,7 +64,8 @@ struct sim_report {    /* what a run that broke no rule has to tell; everything 
     uint64_t least_ns, n_begun_least; /* shortest run; fewest tasks begun in one */
     uint64_t hash;                    /* of the whole trace */
     uint64_t slowest_permille;        /* largest share of a job's allowed time that was used */
-    uint64_t unfair_permille;         /* largest ratio of two equal submitters' shares */
+    uint64_t n_shares;        /* windows in which submitters shared an executor (fairness.c) */
+    uint64_t unfair_permille; /* largest part used of what a share may fall short by */
 };
 
 /* Plays one seed to its end. Returns only when no rule was broken. */

@@ -9,7 +9,8 @@
  * disk.c    the journal
  * found.c   discovery
  * fault.c   what goes wrong, and its end; strike_*.c, kind by kind
- * oracle.c  the rules that must hold, seen from outside
+ * contest.c  submitters that all want the same cores
+ * oracle.c  the rules that must hold, seen from outside; fairness.c, those of who gets how much
  * crypto.c  libsodium, made repeatable */
 #ifndef MESH_TESTS_SIM_INTERNAL_H
 #define MESH_TESTS_SIM_INTERNAL_H
@@ -27,6 +28,7 @@
 
 struct sim;
 struct sim_node;
+struct fair;
 
 /* --- the queue ---------------------------------------------------------------------------------
  */
@@ -143,6 +145,7 @@ struct sim_run { /* an attempt in a cell */
     uint64_t mem_bytes;
     bool is_own, is_begun, is_ended, is_killed, is_hung;
     enum wire_end killed_as;
+    uint64_t start_ns;         /* its cores are taken since then: true time */
     uint64_t begun_ns;         /* true time */
     uint64_t lease_ns;         /* its length */
     uint64_t lease_end_ns;     /* true time */
@@ -198,6 +201,7 @@ struct sim_node {
     struct sim_memory *memories; /* nodes_max: whom it remembers, by index */
 
     bool is_stopping;
+    uint32_t shortest_ms; /* of the tasks of all its jobs so far; 0: there were none */
 
     /* its journal */
     struct list kept; /* of sim_kept: jobs on disk */
@@ -243,6 +247,9 @@ struct sim_job {
     uint32_t n_running, n_refusals; /* tasks anywhere, now; times a host would not start one */
     bool *has_refused;              /* nodes_max: a task of it, by index */
     uint64_t hungry_ns;             /* since when cores idle that it could have; 0: none do */
+    /* for fairness.c */
+    bool is_simple; /* sleeps only, no files, no memory, no -j: nothing holds it back */
+    uint32_t n_out; /* attempts sent and not answered */
 };
 
 /* --- the world ---------------------------------------------------------------------------------
@@ -267,6 +274,7 @@ struct sim {
     uint8_t *cut; /* [from * nodes_max + to]: how many faults cut this way; NULL: never cut */
     struct list jobs;
     struct table started; /* of sim_started: attempts whose START was seen */
+    struct fair *fair;    /* fairness.c; NULL: nobody looks */
     struct sim_fault *faults;
     uint32_t n_faults;
     uint64_t dead_after_ns;
@@ -383,6 +391,13 @@ struct sim_job *client_submit_as(struct sim *sim, struct sim_node *node, struct 
 /* Tasks of at most `micros` of run time, without any of what a drawn job may have. */
 struct sim_job *client_submit_plain(struct sim *sim, struct sim_node *node, uint32_t n_tasks,
                                     uint32_t micros);
+/* A job that nothing holds back: tasks that sleep for `millis`, or up to a quarter less. */
+struct client_wish {
+    uint32_t n_tasks, millis, cores, priority;
+    struct wire_slices on; /* names; copied */
+    bool may_speculate;
+};
+void client_submit_wish(struct sim *sim, struct sim_node *node, const struct client_wish *wish);
 void client_connect(struct sim *sim, struct sim_job *job);
 void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
                  const struct wire_message *message);
@@ -434,7 +449,7 @@ void fault_heal(struct sim *sim);
 void oracle_sent(struct sim *sim, struct sim_node *node, struct sim_end *end,
                  const struct wire_message *message);
 void oracle_heard(struct sim *sim, struct sim_node *node, struct sim_end *end,
-                  const struct sim_node *from, const struct wire_message *message);
+                  struct sim_node *from, const struct wire_message *message);
 void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
                   struct sim_task **ret_task);
 void oracle_lease(struct sim *sim, const struct sim_run *run);
@@ -448,6 +463,25 @@ bool oracle_do_all_see(const struct sim *sim);
 void oracle_quiet(struct sim *sim);
 void oracle_cores(struct sim *sim, struct sim_run *run, bool is_start);
 void oracle_free(struct sim *sim);
+
+/* contest.c */
+bool contest_is_drawn(const struct sim *sim);
+/* Waits until all faults are forgotten, then lets several submit. */
+void contest_start(struct sim *sim);
+
+#define FAIR_SETTLE_NS (15 * SIM_S) /* after the last fault: sessions, refusals, credits */
+/* fairness.c: told by oracle.c of all that it needs. */
+void fair_init(struct sim *sim);
+void fair_free(struct sim *sim);
+void fair_sent(struct sim *sim, struct sim_node *node, struct sim_end *end,
+               const struct wire_message *message);
+void fair_heard(struct sim *sim, struct sim_node *node, const struct sim_end *end,
+                struct sim_node *from, const struct wire_message *message);
+/* Before the run is among those of its host; and when its cores are taken, and free again. */
+void fair_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
+                const struct sim_job *job);
+void fair_cores(struct sim *sim, const struct sim_run *run, bool is_start);
+void fair_watch(struct sim *sim);
 
 /* crypto.c */
 /* libsodium draws from the seed from now on; `is_fast`: curves are stood in for. */

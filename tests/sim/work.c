@@ -328,7 +328,7 @@ void work_start(struct sim *sim, struct sim_node *node, const struct core_effect
     run->mem_bytes = effect->start.spec->mem_bytes;
     run->is_own = effect->start.is_own;
     run->lease_ns = effect->start.spec->lease_ms * SIM_MS;
-    run->heard_ns = run->begun_ns = sim->now_ns;
+    run->start_ns = run->heard_ns = run->begun_ns = sim->now_ns;
     run->lease_end_ns = sim->now_ns + run->lease_ns;
     oracle_start(sim, node, effect, &run->task);
     list_push_back(&node->runs, &run->node);
