@@ -27,8 +27,8 @@ struct host {
     unsigned n_tasks[N_OWNERS], n_refused[N_OWNERS];
     enum wire_refusal refusal; /* the last */
     struct wire_credit credit[N_OWNERS];
-    unsigned n_kills, n_served[N_OWNERS]; /* blobs */
-    uint64_t own_job;                     /* 0: none was submitted here */
+    unsigned n_kills, n_renewals, n_beats, n_served[N_OWNERS]; /* blobs */
+    uint64_t own_job;                                          /* 0: none was submitted here */
     unsigned first; /* the owner of the first task that the last step started; or NOBODY */
     uint64_t first_job;
     uint32_t first_task;
@@ -73,6 +73,8 @@ static void on_effect(struct host *host, const struct core_effect *effect)
         on_start(host, effect);
     } else if (effect->type == CORE_EFFECT_KILL) {
         host->n_kills++;
+    } else if (effect->type == CORE_EFFECT_RENEW) {
+        host->n_renewals++;
     } else if (effect->type == CORE_EFFECT_CELL_CLOSE) {
         host->closed = effect->cell_close.cell;
     } else if (effect->type == CORE_EFFECT_BLOB_SERVE) {
@@ -80,6 +82,8 @@ static void on_effect(struct host *host, const struct core_effect *effect)
     } else if (effect->type == CORE_EFFECT_SEND && message->type == WIRE_MESSAGE_REFUSE) {
         host->n_refused[effect->send.link % 10]++;
         host->refusal = message->refuse.refusal;
+    } else if (effect->type == CORE_EFFECT_SEND && message->type == WIRE_MESSAGE_BEAT) {
+        host->n_beats++;
     } else if (effect->type == CORE_EFFECT_SEND && message->type == WIRE_MESSAGE_CREDIT) {
         host->credit[effect->send.link % 10] = message->credit;
     } else if (effect->type == CORE_EFFECT_CLIENT_SEND &&
@@ -501,6 +505,25 @@ START_TEST(what_waits_for_an_owner_that_is_away_goes_back_as_well)
 }
 END_TEST
 
+START_TEST(leases_are_renewed_by_what_is_heard_and_not_by_what_is_said)
+{
+    struct host host;
+    host_init(&host, 1, 1);
+    place(&host, ADA, ADA);
+    unsigned n_renewals = host.n_renewals;
+    for (unsigned i = 0; i < 24; i++) { /* its beats go out all the time */
+        pass(&host, 100 * CORE_MS);
+    }
+    ck_assert_uint_eq(host.n_renewals, n_renewals);
+    ck_assert_uint_gt(host.n_beats, 2);
+    say(&host, ADA,
+        &(struct wire_message){.type = WIRE_MESSAGE_BEAT,
+                               .beat = {.token = 1, .interval_ms = 500}});
+    ck_assert_uint_eq(host.n_renewals, n_renewals + 1);
+    host_done(&host);
+}
+END_TEST
+
 /* --- who may have what -------------------------------------------------------------------------
  */
 
@@ -568,6 +591,7 @@ int main(void)
     tcase_add_test(tcase, a_cell_closes_at_once_when_its_job_is_over);
     tcase_add_test(tcase, what_waits_goes_back_when_no_cores_are_offered_any_more);
     tcase_add_test(tcase, what_waits_for_an_owner_that_is_away_goes_back_as_well);
+    tcase_add_test(tcase, leases_are_renewed_by_what_is_heard_and_not_by_what_is_said);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("blobs");
     tcase_add_test(tcase, output_is_for_the_owner_of_its_task_until_it_has_the_result);

@@ -300,6 +300,9 @@ START_TEST(two_lives_that_both_answer_are_a_cloned_machine)
     world_run_for(world, CORE_MS);
     ck_assert_uint_eq(world_client(world, 0)->n_rows, 2);
     ck_assert_uint_eq(world_client(world, 0)->rows[1].state, WIRE_PEER_CONFLICT);
+    world_run_for(world, CORE_CONFLICT_NS); /* perhaps somebody has put it right */
+    link_up(world, 1004, 5, key);
+    ck_assert_uint_eq(n_up(world, 0), 1);
     world_free(world);
 }
 END_TEST
