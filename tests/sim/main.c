@@ -380,23 +380,72 @@ static void parse_without(struct command *command, const char *text)
     }
 }
 
+enum {
+    SEEDS = 1,
+    PEERS,
+    MINUTES,
+    FAULT,
+    TRANSPORT,
+    FIRST,
+    WITHOUT,
+    TRACE,
+    TWICE,
+    THOROUGH,
+    BRIEF,
+    JOBS,
+    HELP
+};
+
+static void take(struct command *command, int option, bool *is_any_fault)
+{
+    switch (option) {
+    case SEEDS:
+        parse_seeds(command, optarg);
+        break;
+    case PEERS:
+        command->options.n_peers = (uint32_t)whole_number(optarg);
+        break;
+    case MINUTES:
+        command->options.seconds_min = (uint32_t)whole_number(optarg) * 60;
+        break;
+    case FAULT:
+        parse_fault(command, optarg, is_any_fault);
+        break;
+    case TRANSPORT:
+        parse_transport(command, optarg);
+        break;
+    case FIRST:
+        command->options.n_faults_first = (uint32_t)whole_number(optarg);
+        break;
+    case WITHOUT:
+        parse_without(command, optarg);
+        break;
+    case TRACE:
+        command->trace = optarg;
+        break;
+    case TWICE:
+        command->is_twice = true;
+        break;
+    case THOROUGH:
+        command->is_thorough = true;
+        break;
+    case BRIEF:
+        command->is_brief = true;
+        break;
+    case JOBS:
+        command->n_workers = (unsigned)whole_number(optarg);
+        break;
+    case HELP:
+        fputs(usage, stdout);
+        exit(0);
+    default:
+        fputs(usage, stderr);
+        exit(2);
+    }
+}
+
 static void parse(struct command *command, int argc, char **argv)
 {
-    enum {
-        SEEDS = 1,
-        PEERS,
-        MINUTES,
-        FAULT,
-        TRANSPORT,
-        FIRST,
-        WITHOUT,
-        TRACE,
-        TWICE,
-        THOROUGH,
-        BRIEF,
-        JOBS,
-        HELP
-    };
     static const struct option options[] = {
         {"seeds", 1, NULL, SEEDS},
         {"seed", 1, NULL, SEEDS},
@@ -417,50 +466,7 @@ static void parse(struct command *command, int argc, char **argv)
     bool is_any_fault = false;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case SEEDS:
-            parse_seeds(command, optarg);
-            break;
-        case PEERS:
-            command->options.n_peers = (uint32_t)whole_number(optarg);
-            break;
-        case MINUTES:
-            command->options.seconds_min = (uint32_t)whole_number(optarg) * 60;
-            break;
-        case FAULT:
-            parse_fault(command, optarg, &is_any_fault);
-            break;
-        case TRANSPORT:
-            parse_transport(command, optarg);
-            break;
-        case FIRST:
-            command->options.n_faults_first = (uint32_t)whole_number(optarg);
-            break;
-        case WITHOUT:
-            parse_without(command, optarg);
-            break;
-        case TRACE:
-            command->trace = optarg;
-            break;
-        case TWICE:
-            command->is_twice = true;
-            break;
-        case THOROUGH:
-            command->is_thorough = true;
-            break;
-        case BRIEF:
-            command->is_brief = true;
-            break;
-        case JOBS:
-            command->n_workers = (unsigned)whole_number(optarg);
-            break;
-        case HELP:
-            fputs(usage, stdout);
-            exit(0);
-        default:
-            fputs(usage, stderr);
-            exit(2);
-        }
+        take(command, option, &is_any_fault);
     }
     if (command->first == 0 || optind < argc) {
         bad_usage("which seeds?", optind < argc ? argv[optind] : "");

@@ -318,6 +318,8 @@ void sim_node_key(struct sim *sim, struct sim_node *node, struct dice *dice);
 void sim_node_clone(struct sim *sim, struct sim_node *clone, struct sim_node *of);
 void sim_node_start(struct sim *sim, struct sim_node *node);
 /* The daemon is gone: killed (the kernel closes its connections) or with its host. */
+/* Adds what its core took of the transition tables; before it is freed. */
+void sim_count_moves(struct sim *sim, const struct core *core);
 void sim_node_kill(struct sim *sim, struct sim_node *node, bool is_power);
 void sim_node_unpark(struct sim *sim, struct sim_node *node);
 bool sim_node_runs(const struct sim_node *node);
