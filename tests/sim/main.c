@@ -174,6 +174,8 @@ static size_t hunt(const struct command *command, uint64_t *broken)
             broken[n_broken] = worker->seed;
         }
         n_broken++;
+        fprintf(stderr, "seed %llu breaks a rule; the hunt goes on\n",
+                (unsigned long long)worker->seed);
         if (command->is_brief) {
             shared->next = command->last + 1;
         }
