@@ -421,6 +421,7 @@ void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
     case WIRE_MESSAGE_DONE:
         oracle_done(sim, job, &message->done);
         job->n_done++;
+        fair_fewer(sim, job);
         ack_later(sim, job);
         return;
     case WIRE_MESSAGE_CLIENT_STREAM:

@@ -29,12 +29,9 @@
  * at which a core waits for the next task or another's takes its place: prefetch covers two round
  * trips or 5 ms at the mean run time, tasks that last over a second have none.
  *
- * Not judged, as nothing is promised: windows in which a task of several cores or with memory to
- * reserve wants the same executor (it is a whole turn, whatever it takes, and cores idle for it;
- * the bound of waits holds for it), jobs with files (who has them is preferred), second attempts,
- * jobs with -j, failing tasks (their peers rest), executors with one core whose own user wants it,
- * submitters that had a clone, and seeds in which hosts changed their addresses (those with one
- * address share as one). Attempts that wait at their own submitter's host are seen by nobody.
+ * While a task of several cores or with memory to reserve wants the same executor no share is
+ * promised: it is a whole turn whatever it takes, and cores idle for it. README.md says what else
+ * is not judged.
  *
  * Jobs of one submitter. It sends no task while one of a higher priority waits that could go to the
  * same executor; and none of a job that has more cores out than another of the same priority that
@@ -151,23 +148,6 @@ static bool does_wait_for(const struct sim *sim, const struct sim_job *job,
            !job->has_refused[host->index] && n_waiting(sim, job) > 0;
 }
 
-static bool is_conn_up(const struct sim_conn *conn)
-{
-    return conn != NULL && conn->ends[0].state == SIM_END_UP && conn->ends[1].state == SIM_END_UP;
-}
-
-static bool is_linked(const struct sim *sim, const struct sim_node *a, const struct sim_node *b)
-{
-    list_for_each (at, &a->ends) {
-        const struct sim_end *end = LIST_ENTRY(at, struct sim_end, of_node);
-        const struct sim_conn *conn = net_conn(sim, end->conn);
-        if (is_conn_up(conn) && (conn->ends[0].node == b || conn->ends[1].node == b)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* --- what is where -----------------------------------------------------------------------------
  */
 
@@ -265,7 +245,7 @@ static void arrives(struct sim *sim, struct sim_node *host, const struct sim_end
 static bool is_ready(const struct sim *sim, const struct sim_node *host,
                      const struct fair_pair *pair, const struct fair_task *task)
 {
-    return pair->life == host->life && is_conn_up(net_conn(sim, task->conn));
+    return pair->life == host->life && net_is_up(net_conn(sim, task->conn));
 }
 
 static bool is_any_ready(const struct sim *sim, const struct sim_node *host,
@@ -387,18 +367,19 @@ static void judge(struct sim *sim, const struct sim_node *host, const struct sim
                    owner->name, (double)own.used / 1e9, host->name, (double)span_ns / 1e9,
                    window->n_sharers, (double)due_ns / 1e9, (double)allowed_ns / 1e9);
     }
-    sim->report.n_shares += window->n_sharers > 1;
     uint64_t permille = short_ns * 1000 / allowed_ns;
     if (permille > sim->report.unfair_permille) {
         sim->report.unfair_permille = permille;
     }
 }
 
+/* It has nothing more to run there from now on. */
 static void window_close(struct sim *sim, const struct sim_node *host, const struct sim_node *owner)
 {
     struct fair_window *window = &pair_of(sim, host, owner)->window;
-    if (window->from_ns > 0 && !window->is_any_wide) {
+    if (window->from_ns > 0 && !window->is_any_wide && is_calm_since(sim, sim->now_ns)) {
         judge(sim, host, owner);
+        sim->report.n_shares += window->n_sharers > 1;
     }
     window->from_ns = 0;
 }
@@ -417,7 +398,7 @@ static bool presses(const struct sim *sim, const struct sim_node *owner,
         if (job->owner == owner && !is_wide(job) && does_wait_for(sim, job, host)) {
             return sim_node_runs(host) && sim_node_runs(owner) && !host->is_stopping &&
                    is_judged(sim, owner) && is_judged(sim, host) &&
-                   (host == owner || is_linked(sim, host, owner));
+                   (host == owner || net_are_linked(sim, host, owner));
         }
     }
     return false;
@@ -429,16 +410,20 @@ static void window_watch(struct sim *sim, struct sim_node *host, struct sim_node
     struct fair_pair *pair = pair_of(sim, host, owner);
     struct fair_window *window = &pair->window;
     if (!is_calm_since(sim, sim->now_ns) || !presses(sim, owner, host)) {
-        window_close(sim, host, owner);
+        window->from_ns = 0; /* it is not known since when */
         return;
     }
-    if (window->from_ns == 0) {
+    bool is_new = window->from_ns == 0;
+    if (is_new) {
         *window = (struct fair_window){.from_ns = sim->now_ns, .all = sum_all(sim, host)};
         window->own = pair->sum;
     }
     window->n_sharers = wants.n_sharers > window->n_sharers ? wants.n_sharers : window->n_sharers;
     window->is_with_local |= wants.is_with_local;
     window->is_any_wide |= wants.is_any_wide;
+    if (!is_new && !window->is_any_wide) {
+        judge(sim, host, owner);
+    }
 }
 
 /* --- waits -------------------------------------------------------------------------------------
@@ -507,6 +492,9 @@ void fair_watch(struct sim *sim)
     if (sim->now_ns - sim->fair->watched_ns > SIM_S) { /* others ran then */
         memset(sim->fair->longest_ns, 0, sim->nodes_max * sizeof(uint64_t));
         sim->fair->from_ns = sim->now_ns;
+        for (size_t i = 0; i < (size_t)sim->nodes_max * sim->nodes_max; i++) {
+            sim->fair->pairs[i].window.from_ns = 0;
+        }
     }
     sim->fair->watched_ns = sim->now_ns;
     for (unsigned i = 0; i < sim->n_nodes; i++) {
@@ -618,6 +606,16 @@ static bool does_any_wait(const struct sim *sim, const struct sim_node *owner)
     return false;
 }
 
+void fair_fewer(struct sim *sim, const struct sim_job *job)
+{
+    if (sim->fair == NULL || !job->is_simple || does_any_wait(sim, job->owner)) {
+        return;
+    }
+    for (unsigned i = 0; i < sim->n_nodes; i++) {
+        window_close(sim, sim->nodes[i], job->owner);
+    }
+}
+
 static void sends_task(struct sim *sim, struct sim_node *owner, struct sim_node *host,
                        const struct wire_attempt_id *id)
 {
@@ -630,11 +628,7 @@ static void sends_task(struct sim *sim, struct sim_node *owner, struct sim_node 
         check_choice(sim, host, job);
     }
     job->n_out++;
-    if (job->is_simple && !does_any_wait(sim, owner)) {
-        for (unsigned i = 0; i < sim->n_nodes; i++) {
-            window_close(sim, sim->nodes[i], owner);
-        }
-    }
+    fair_fewer(sim, job);
 }
 
 /* --- messages ----------------------------------------------------------------------------------

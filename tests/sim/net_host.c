@@ -68,3 +68,20 @@ uint64_t net_latency_ns(struct sim *sim, const struct sim_node *from, const stru
     }
     return ns;
 }
+
+bool net_is_up(const struct sim_conn *conn)
+{
+    return conn != NULL && conn->ends[0].state == SIM_END_UP && conn->ends[1].state == SIM_END_UP;
+}
+
+bool net_are_linked(const struct sim *sim, const struct sim_node *a, const struct sim_node *b)
+{
+    list_for_each (at, &a->ends) {
+        const struct sim_end *end = LIST_ENTRY(at, struct sim_end, of_node);
+        const struct sim_conn *conn = net_conn(sim, end->conn);
+        if (net_is_up(conn) && (conn->ends[0].node == b || conn->ends[1].node == b)) {
+            return true;
+        }
+    }
+    return false;
+}

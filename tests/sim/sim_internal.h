@@ -334,6 +334,9 @@ void sim_run_until(struct sim *sim, uint64_t until_ns);
 #define NET_LOSS_DELAY_NS (200 * SIM_MS) /* until what was lost is sent again, the first time */
 struct sim_node *net_node_at(const struct sim *sim, struct slice address);
 uint64_t net_latency_ns(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
+/* Both ends have a session over it. NULL: false. */
+bool net_is_up(const struct sim_conn *conn);
+bool net_are_linked(const struct sim *sim, const struct sim_node *a, const struct sim_node *b);
 
 /* net.c */
 void net_init_node(struct sim *sim, struct sim_node *node);
@@ -483,6 +486,8 @@ void fair_heard(struct sim *sim, struct sim_node *node, const struct sim_end *en
 void fair_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
                 const struct sim_job *job);
 void fair_cores(struct sim *sim, const struct sim_run *run, bool is_start);
+/* Fewer of its tasks wait than before. */
+void fair_fewer(struct sim *sim, const struct sim_job *job);
 void fair_watch(struct sim *sim);
 
 /* crypto.c */
