@@ -288,6 +288,24 @@ START_TEST(a_job_that_is_cancelled_during_a_cut_ends_everywhere)
 }
 END_TEST
 
+/* It may have let go of it when the session went. */
+START_TEST(a_job_is_named_again_before_its_next_task_over_a_new_session)
+{
+    struct world *world = mesh_of(2, (const uint32_t[]){0, 1});
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 10, "sleep", "100");
+    world_run_for(world, 150 * CORE_MS);
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_JOB), 1);
+    world_reset_link(world, 0, 1);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_JOB), 2);
+    ck_assert_uint_eq(world_n_sent(world, 1, WIRE_MESSAGE_REFUSE), 0);
+    ck_assert_uint_eq(world_n_started(world, 1), 10);
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 10);
+    end(world);
+}
+END_TEST
+
 /* Its lease ran out while the core was there: the launcher ends it, and says so. */
 START_TEST(what_mesh_ended_is_run_again_unless_it_may_run_once_only)
 {
@@ -547,6 +565,7 @@ int main(void)
     tcase_add_test(tcase, half_of_the_cores_are_kept_for_ones_own_jobs);
     tcase_add_test(tcase, ones_own_wide_tasks_let_others_in_between);
     tcase_add_test(tcase, the_job_of_higher_priority_goes_first);
+    tcase_add_test(tcase, a_job_is_named_again_before_its_next_task_over_a_new_session);
     tcase_add_test(tcase, a_job_that_is_cancelled_during_a_cut_ends_everywhere);
     tcase_add_loop_test(tcase, what_mesh_ended_is_run_again_unless_it_may_run_once_only, 0, 2);
     tcase_add_test(tcase, a_task_that_may_run_once_only_fails_once);
