@@ -483,7 +483,11 @@ START_TEST(what_waits_goes_back_when_no_cores_are_offered_any_more)
     ck_assert_int_eq(host.refusal, WIRE_REFUSAL_DRAINING);
     ck_assert_uint_eq(host.n_kills, 0); /* what runs may end */
     ck_assert_uint_eq(core_counts(host.core).n_held_queued, 0);
+    ck_assert_uint_eq(host.credit[ADA].n_tasks, 0);
     ck_assert_uint_eq(end_one(&host, ADA), NOBODY);
+    try_to_place(&host, ADA, ADA); /* sent before it heard of this */
+    ck_assert_uint_eq(host.n_refused[ADA], 4);
+    ck_assert_int_eq(host.refusal, WIRE_REFUSAL_DRAINING);
     host_done(&host);
 }
 END_TEST
