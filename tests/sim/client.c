@@ -103,7 +103,8 @@ static void draw_options(struct sim *sim, struct sim_job *job, const struct sim_
     submit->is_once = dice_chance(dice, 6);
     submit->jobs_max = dice_chance(dice, 15) ? (uint32_t)dice_between(dice, 1, 6) : 0;
     submit->may_speculate = dice_chance(dice, 70);
-    job->is_detached = submit->is_detached = dice_chance(dice, 25) && !submit->is_once;
+    job->is_detached = submit->is_detached =
+        (dice_chance(dice, 25) || wish->is_detached) && !submit->is_once;
     submit->spec.is_streamed = !job->is_detached && dice_chance(dice, 6);
     if (job->is_detached && dice_chance(dice, 50)) {
         submit->spec.lease_ms = 0; /* an hour */

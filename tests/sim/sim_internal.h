@@ -191,7 +191,7 @@ struct sim_node {
     unsigned disk_error; /* 0, or an errno: of blob writes and journal writes */
     bool has_no_cells;
     bool is_given_up; /* the next job that begins there in vain is cancelled */
-    bool is_frail;    /* its cells die when what hangs there is started elsewhere again */
+    bool is_frail;    /* its cells die when what runs there is started elsewhere again */
     struct list runs;
     uint64_t cores_used;
     struct table store; /* of sim_blob */
@@ -388,7 +388,8 @@ struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dic
 struct sim_wish {
     const struct sim_node *host; /* nobody else may run it; NULL: as drawn */
     uint32_t millis_min;         /* of run time, where that does not make it too long */
-    bool has_files, has_output;  /* large ones */
+    bool is_detached;
+    bool has_files, has_output; /* large ones */
 };
 /* NULL also where the host could not run it. */
 struct sim_job *client_submit_as(struct sim *sim, struct sim_node *node, struct dice *dice,

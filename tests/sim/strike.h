@@ -24,6 +24,7 @@ void strike_kill_one(struct sim *sim, struct dice *dice, struct sim_node *node);
 void strike_stop_one(struct sim *sim, struct dice *dice, struct sim_node *node);
 void strike_freeze_one(struct sim *sim, struct sim_node *node, uint64_t for_ns);
 void strike_cores_one(struct sim *sim, struct sim_node *node, uint32_t cores, uint64_t for_ns);
+void strike_disk_one(struct sim *sim, struct sim_node *node, unsigned error, uint64_t for_ns);
 void strike_unplug(struct sim *sim, const struct sim_node *node, uint64_t for_ns);
 void strike_slow_down(struct sim *sim, struct dice *dice, struct sim_node *node,
                       uint64_t bandwidth);
@@ -31,6 +32,7 @@ void strike_slow_down(struct sim *sim, struct dice *dice, struct sim_node *node,
 /* strike_aimed.c */
 bool strike_only_host(struct sim *sim, struct dice *dice);
 bool strike_cancel_late(struct sim *sim, struct dice *dice);
+bool strike_keep_nothing(struct sim *sim, struct dice *dice, unsigned error);
 void strike_give_up(struct sim *sim, struct dice *dice, struct sim_node *node);
 bool strike_submit_and_go(struct sim *sim, struct dice *dice, struct sim_node *node);
 void strike_restart_soon(struct sim *sim, struct dice *dice, const struct sim_node *node);

@@ -32,8 +32,9 @@ static void absence(struct sim *sim, struct sim_event *event)
     } else {
         strike_unplug(sim, node, ns);
     }
-    if (dice_chance(&dice, 40)) { /* when it is back it has no cores to spare for a while */
-        strike_cores_one(sim, node, 0, ns + dice_between(&dice, 500, 5000) * SIM_MS);
+    if (dice_chance(&dice, 40)) { /* when it is back it has few cores to spare for a while */
+        uint32_t cores = (uint32_t)dice_roll(&dice, 2);
+        strike_cores_one(sim, node, cores, ns + dice_between(&dice, 500, 5000) * SIM_MS);
     }
 }
 
@@ -42,14 +43,14 @@ static void absence(struct sim *sim, struct sim_event *event)
 bool strike_only_host(struct sim *sim, struct dice *dice)
 {
     struct sim_node *node = strike_pick(sim, dice);
-    bool is_slow = dice_chance(dice, 40); /* then output is on its way when it goes */
-    if (node == NULL || submit_to(sim, dice, node, is_slow || dice_chance(dice, 30)) == NULL) {
+    bool is_slow = dice_chance(dice, 30); /* then output is on its way when it goes */
+    if (node == NULL || submit_to(sim, dice, node, is_slow || dice_chance(dice, 40)) == NULL) {
         return false;
     }
     uint64_t in_ns = dice_between(dice, 100, 1000) * SIM_MS;
     if (is_slow && node->bandwidth == 0) {
-        strike_slow_down(sim, dice, node, dice_log(dice, 16, 64) << 10);
-        in_ns += 500 * SIM_MS;
+        strike_slow_down(sim, dice, node, dice_log(dice, 64, 256) << 10);
+        in_ns = dice_between(dice, 700, 2500) * SIM_MS;
     }
     struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, in_ns, absence);
     event->a = node->index;
@@ -69,6 +70,14 @@ static void out_of_memory(struct sim *sim, struct sim_event *event)
         node->is_frail = false;
         work_crash_all(sim, node);
     }
+}
+
+static void crash_soon(struct sim *sim, const struct sim_node *node, uint64_t within_ns)
+{
+    uint64_t in_ns = dice_roll(&sim->dice, within_ns);
+    struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, in_ns, out_of_memory);
+    event->a = node->index;
+    event->b = node->life;
 }
 
 static bool has_run_of(const struct sim_node *node, const struct sim_node *owner,
@@ -91,10 +100,7 @@ void strike_aim_at_second(struct sim *sim, const struct sim_node *owner,
     for (unsigned i = 0; i < sim->n_nodes && sent->id.number > 1; i++) {
         struct sim_node *node = sim->nodes[i];
         if (node->is_frail && has_run_of(node, owner, &sent->id)) {
-            uint64_t in_ns = dice_roll(&sim->dice, 3 * SIM_MS);
-            struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, in_ns, out_of_memory);
-            event->a = node->index;
-            event->b = node->life;
+            crash_soon(sim, node, 3 * SIM_MS);
         }
     }
 }
@@ -102,7 +108,7 @@ void strike_aim_at_second(struct sim *sim, const struct sim_node *owner,
 /* --- a job whose cells cannot be made ---------------------------------------------------------
  */
 
-/* a: client. */
+/* a: client, b: dice, when the daemon is asked to end as well; else 0. */
 static void no_patience(struct sim *sim, struct sim_event *event)
 {
     list_for_each (at, &sim->jobs) {
@@ -110,6 +116,10 @@ static void no_patience(struct sim *sim, struct sim_event *event)
         if (job->client == event->a && client_is_open(job) && job->is_accepted &&
             strike_runs(job->owner)) {
             client_cancel(sim, job);
+            if (event->b != 0) {
+                struct dice dice = {event->b};
+                strike_stop_one(sim, &dice, job->owner);
+            }
             return;
         }
     }
@@ -121,14 +131,20 @@ void strike_give_up(struct sim *sim, struct dice *dice, struct sim_node *node)
     node->is_given_up = submit_to(sim, dice, node, false) != NULL;
 }
 
-/* Somebody cancels a job while a host still tries to begin it, in vain. */
+/* Cells of a host in trouble die as another is made; or somebody cancels a job while a host still
+ * tries to begin it, in vain. */
 void strike_aim_at_start(struct sim *sim, const struct sim_run *run)
 {
     struct sim_node *node = run->host;
+    if (node->is_frail && dice_chance(&sim->dice, 4)) {
+        crash_soon(sim, node, 2 * SIM_MS);
+    }
     if (node->is_given_up && node->has_no_cells && !run->task->job->is_cancelled) {
         node->is_given_up = false;
         uint64_t in_ns = dice_log(&sim->dice, 100, 20000) * 1000;
-        sim_event_new(sim, SIM_WORLD, NULL, in_ns, no_patience)->a = run->task->job->client;
+        struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, in_ns, no_patience);
+        event->a = run->task->job->client;
+        event->b = dice_chance(&sim->dice, 40) ? dice_next(&sim->dice) : 0;
     }
 }
 
@@ -150,6 +166,17 @@ bool strike_cancel_late(struct sim *sim, struct dice *dice)
 /* --- an owner that goes while its files travel ------------------------------------------------
  */
 
+/* The last that it took; NULL: none is open. */
+static struct sim_job *open_job_of(const struct sim *sim, const struct sim_node *node)
+{
+    struct sim_job *last = NULL;
+    list_for_each (at, &sim->jobs) {
+        struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        last = job->owner == node && client_is_open(job) && job->is_accepted ? job : last;
+    }
+    return last;
+}
+
 /* a: node, b: life, c: dice. */
 static void go(struct sim *sim, struct sim_event *event)
 {
@@ -158,7 +185,10 @@ static void go(struct sim *sim, struct sim_event *event)
     if (node->life != event->b || !strike_runs(node) || sim->is_healed) {
         return;
     }
-    if (dice_chance(&dice, 50)) {
+    struct sim_job *job = dice_chance(&dice, 40) ? open_job_of(sim, node) : NULL;
+    if (job != NULL) {
+        client_cancel(sim, job);
+    } else if (dice_chance(&dice, 50)) {
         strike_kill_one(sim, &dice, node);
     } else {
         strike_unplug(sim, node,
@@ -166,7 +196,7 @@ static void go(struct sim *sim, struct sim_event *event)
     }
 }
 
-/* A job from a host with a bad link, which is soon gone altogether. */
+/* A job from a host with a bad link, which is soon gone altogether; or its user has seen enough. */
 bool strike_submit_and_go(struct sim *sim, struct dice *dice, struct sim_node *node)
 {
     if (node->bandwidth != 0) {
@@ -182,6 +212,52 @@ bool strike_submit_and_go(struct sim *sim, struct dice *dice, struct sim_node *n
     event->a = node->index;
     event->b = node->life;
     event->c = dice_next(dice);
+    return true;
+}
+
+/* --- a detached job that is never kept --------------------------------------------------------
+ */
+
+/* a: node, b: life, c: how the disk fails. */
+static void fail(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = sim->nodes[event->a];
+    if (node->life == event->b && node->disk_error == 0 && !sim->is_healed) {
+        strike_disk_one(sim, node, (unsigned)event->c, 5 * SIM_S);
+    }
+}
+
+/* a: client. */
+static void leave(struct sim *sim, struct sim_event *event)
+{
+    list_for_each (at, &sim->jobs) {
+        struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        if (job->client == event->a && job->is_connected && strike_runs(job->owner)) {
+            client_leave(sim, job);
+            return;
+        }
+    }
+}
+
+/* Its disk fails while the job comes, its first results wait for it, and its client leaves. */
+bool strike_keep_nothing(struct sim *sim, struct dice *dice, unsigned error)
+{
+    struct sim_node *node = strike_pick(sim, dice);
+    struct sim_wish wish = {.is_detached = true};
+    const struct sim_job *job =
+        node != NULL && node->disk_error == 0
+            ? client_submit_as(sim, node, dice, (uint32_t)dice_between(dice, 30, 150), &wish)
+            : NULL;
+    if (job == NULL) {
+        return false;
+    }
+    struct sim_event *event =
+        sim_event_new(sim, SIM_WORLD, NULL, dice_log(dice, 300, 30000) * 1000, fail);
+    event->a = node->index;
+    event->b = node->life;
+    event->c = error;
+    uint64_t in_ns = dice_between(dice, 300, 4000) * SIM_MS;
+    sim_event_new(sim, SIM_WORLD, NULL, in_ns, leave)->a = job->client;
     return true;
 }
 

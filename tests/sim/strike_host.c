@@ -246,15 +246,23 @@ static void disk_over(struct sim *sim, struct sim_event *event)
     sim->nodes[event->a]->disk_error = 0;
 }
 
+void strike_disk_one(struct sim *sim, struct sim_node *node, unsigned error, uint64_t for_ns)
+{
+    node->disk_error = error;
+    node->had_disk_fault = true;
+    strike_undo_in(sim, node, for_ns, disk_over);
+}
+
 static bool fail_disk(struct sim *sim, struct dice *dice, unsigned error)
 {
+    if (dice_chance(dice, 15)) {
+        return strike_keep_nothing(sim, dice, error);
+    }
     struct sim_node *node = strike_pick(sim, dice);
     if (node == NULL || node->disk_error != 0) {
         return false;
     }
-    node->disk_error = error;
-    node->had_disk_fault = true;
-    strike_undo(sim, dice, node, disk_over);
+    strike_disk_one(sim, node, error, strike_span_ns(dice));
     return true;
 }
 
@@ -336,7 +344,7 @@ bool strike_cell_none(struct sim *sim, struct dice *dice)
         return false;
     }
     node->has_no_cells = true;
-    if (dice_chance(dice, 20)) {
+    if (dice_chance(dice, 45)) {
         strike_give_up(sim, dice, node);
     }
     strike_undo(sim, dice, node, cells_over);
