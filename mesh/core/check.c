@@ -243,7 +243,7 @@ void core_check(const struct core *core)
 {
     ensure(!core->is_stepping);
     ensure(list_is_empty(&core->letters));
-    ensure(core->timers.n == 0 || heap_first_ns(&core->timers) == core->timers.entries[0]->at_ns);
+    ensure(core->timers.n == 0 || heap_first_ns(&core->timers) == heap_first(&core->timers)->at_ns);
     uint32_t n_tasks = 0;
     uint32_t n_keeping = 0;
     struct sums sums;

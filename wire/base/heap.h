@@ -1,4 +1,6 @@
-/* A binary min-heap of deadlines with back-indices: any entry can be moved or removed in O(log n).
+/* A min-heap of deadlines with back-indices: any entry can be moved or removed in O(log n). Four
+ * children each, and the deadlines in the array: entries, which are anywhere in memory, are not
+ * read to find the order.
  *
  * Entries are intrusive and owned by the caller. Equal deadlines come out in the order in which
  * they were set, so that the same events give the same effects. */
@@ -14,13 +16,18 @@
 #define HEAP_NONE UINT64_MAX
 
 struct heap_entry {
-    uint64_t at_ns;    /* deadline */
-    uint64_t sequence; /* breaks ties; set by the heap */
-    size_t index;      /* 1 + place in the heap; 0 when in none */
+    uint64_t at_ns; /* deadline */
+    size_t index;   /* 1 + place in the heap; 0 when in none */
+};
+
+struct heap_slot {
+    uint64_t at_ns;
+    uint64_t sequence; /* breaks ties */
+    struct heap_entry *entry;
 };
 
 struct heap {
-    struct heap_entry **entries; /* owned array of borrowed entries */
+    struct heap_slot *slots; /* owned array of borrowed entries */
     size_t n;
     size_t cap;
     uint64_t next_sequence;
