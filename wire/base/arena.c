@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "wire/base/mem.h"
 
-#define ARENA_CHUNK_BYTES 480u /* the first; each further one is twice as large */
+#define ARENA_CHUNK_BYTES 480u         /* the first; each further one is twice as large */
+#define ARENA_KEPT_BYTES  (64u * 1024) /* larger ones are for a rare burst: not held on to */
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -35,9 +37,10 @@ void arena_clear(struct arena *arena)
     if (arena->used_bytes == 0) { /* nothing was taken since the last time */
         return;
     }
-    struct arena_chunk *kept = arena->chunks;
+    struct arena_chunk *kept = NULL;
     for (struct arena_chunk *c = arena->chunks; c != NULL; c = c->next) {
-        kept = c->cap > kept->cap ? c : kept;
+        bool is_larger = kept == NULL || c->cap > kept->cap;
+        kept = is_larger && c->cap <= ARENA_KEPT_BYTES ? c : kept;
     }
     while (arena->chunks != NULL) {
         struct arena_chunk *next = arena->chunks->next;

@@ -21,7 +21,7 @@ struct arena {
 void arena_init(struct arena *arena, size_t bytes_max);
 /* Frees everything; the arena may be used again. */
 void arena_done(struct arena *arena);
-/* Forgets everything handed out; keeps the largest chunk for reuse. */
+/* Forgets everything handed out; keeps the largest chunk of a common size for reuse. */
 void arena_clear(struct arena *arena);
 
 /* n * size zeroed bytes, or NULL when memory is short or the ceiling is hit. */
