@@ -1,6 +1,33 @@
 /* core_check(): every invariant of mesh/core/README.md, by its number there. */
+#include <string.h>
+
 #include "mesh/core/exec.h"
 #include "mesh/core/peer.h"
+
+static void check_cards(const struct core *core)
+{
+    uint64_t sums[WIRE_PEERS_SUMS] = {0};
+    uint32_t n_with_peer = 0;
+    table_for_each (entry, &core->cards) {
+        const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        const struct core_peer *peer = card->peer;
+        ensure(peer == NULL || peer->card == card);                  /* 22 */
+        ensure(peer == NULL || wire_key_eq(&peer->key, &card->key)); /* 22 */
+        ensure(peer != NULL || card->state == CORE_PEER_NEW ||       /* 22 */
+               card->state == CORE_PEER_KNOWN || card->state == CORE_PEER_DOWN);
+        n_with_peer += peer != NULL;
+        uint32_t n_addresses = 0;
+        for (const struct core_address *address = card->addresses; address != NULL;
+             address = address->next) {
+            ensure(address->sources != 0);
+            n_addresses++;
+        }
+        ensure(n_addresses == card->n_addresses); /* 23 */
+        sums[core_card_part(card)] ^= core_card_term(card);
+    }
+    ensure(n_with_peer == core->peers.n);                /* 22 */
+    ensure(memcmp(sums, core->sums, sizeof(sums)) == 0); /* 23 */
+}
 
 static void check_peer(const struct core *core, const struct core_peer *peer)
 {
@@ -246,6 +273,7 @@ void core_check(const struct core *core)
     ensure(core->timers.n == 0 || heap_first_ns(&core->timers) == heap_first(&core->timers)->at_ns);
     uint32_t n_tasks = 0;
     uint32_t n_keeping = 0;
+    check_cards(core);
     struct sums sums;
     check_peers(core, &sums);
     table_for_each (entry, &core->jobs) {
@@ -267,7 +295,7 @@ void core_check(const struct core *core)
 struct core_counts core_counts(const struct core *core)
 {
     struct core_counts counts = {
-        .n_peers = (uint32_t)core->peers.n,
+        .n_peers = (uint32_t)core->cards.n,
         .n_peers_up = core_peer_n_up(core),
         .n_links = (uint32_t)core->links.n,
         .n_dials = (uint32_t)core->dials.n,
@@ -285,9 +313,11 @@ struct core_counts core_counts(const struct core *core)
         .is_sparse = core->is_sparse,
     };
     table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        counts.n_held_ended += peer->n_ended;
-        counts.n_peers_known += peer->state == CORE_PEER_KNOWN;
+        counts.n_held_ended += LIST_ENTRY(entry, struct core_peer, by_key)->n_ended;
+    }
+    table_for_each (entry, &core->cards) {
+        const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        counts.n_peers_known += core_card_state(card) == CORE_PEER_KNOWN;
     }
     table_for_each (entry, &core->blobs) {
         counts.n_blob_refs += LIST_ENTRY(entry, struct core_blob, by_hash)->n_refs;

@@ -186,6 +186,7 @@ static void init_lists(struct core *core)
     list_init(&core->active);
     list_init(&core->idle_cells);
     uint64_t seed = core->config.seed;
+    table_init(&core->cards, sizeof(struct wire_key), seed);
     table_init(&core->peers, sizeof(struct wire_key), seed);
     table_init(&core->links, sizeof(uint64_t), seed);
     table_init(&core->dials, sizeof(uint64_t), seed);
@@ -237,6 +238,7 @@ struct core *core_free(struct core *core)
     core_blob_free_all(core);
     core_peer_free_all(core);
     free_graves(core);
+    table_done(&core->cards);
     table_done(&core->peers);
     table_done(&core->links);
     table_done(&core->dials);

@@ -6,6 +6,8 @@
 #ifndef MESH_CORE_INTERNAL_H
 #define MESH_CORE_INTERNAL_H
 
+#include <assert.h>
+
 #include "mesh/core/core.h"
 #include "mesh/core/limits.h"
 #include "mesh/core/states.h"
@@ -59,12 +61,13 @@ struct core_need { /* one reason to have it */
     void (*on_done)(struct core *core, struct core_need *need, int error);
 };
 
-/* --- peers (peer.c, dial.c, link.c, beat.c) ----------------------------------------------------
+/* --- peers (card.c, peer.c, dial.c, link.c, beat.c, gossip.c, sparse.c) ----------------------
  */
 
 struct core_address {
-    char text[WIRE_ADDRESS_BYTES_MAX + 1];
+    struct core_address *next;
     uint8_t sources; /* bit 1 << source */
+    char text[];
 };
 
 #define CORE_SOURCE_GOSSIP 3 /* after those of event.h */
@@ -104,18 +107,44 @@ struct core_stats {
     uint64_t n_tasks, n_failed, n_lost, wall_us, cpu_us;
 };
 
-struct core_peer {
+/* Of everybody we ever heard of, ourselves included: who it is, where, and what is said of it. A
+ * large mesh has thousands, so it is small. Whoever we have dealings with has a core_peer besides.
+ */
+struct core_card {
+    struct table_entry by_key;
+    /* What a walk over all of them looks at stands together. */
+    struct core_peer *peer; /* or NULL: no dealings */
+    uint64_t score;         /* how close to us; the same seen from there */
+    unsigned state;         /* enum core_peer_state: NEW, KNOWN or DOWN; while it has no peer */
+    uint8_t n_addresses;
+    bool is_gone;      /* by hearsay */
+    bool is_announced; /* others were told of it as it is */
+    bool was_up;       /* we had a session with it */
+    struct wire_key key;
+    struct core_address *addresses; /* oldest first */
+    uint64_t version;               /* of what is known of it by hearsay; 0: nothing */
+    uint64_t told_ns;               /* when that was new */
+    uint64_t failed_ns;             /* when we last could not reach it */
+    struct list news;               /* in core.news, when neighbours are to be told */
+    uint32_t n_rounds;              /* of dials that failed, since it was found or reached */
+    uint32_t cores;                 /* while it has no peer, */
+    char *texts; /* as these: its name and, behind the NUL, its arch; NULL: both are empty */
+};
+static_assert(sizeof(struct core_card) <= 168, "a large mesh has thousands of them");
+
+struct core_peer { /* dealings with somebody: dials, a session, tasks there or from there */
     struct table_entry by_key;
     struct core_grave grave;
+    struct core_card *card;
     struct wire_key key;
     unsigned state; /* enum core_peer_state */
-    bool is_self, was_up, may_be_off_link, is_announced;
+    bool is_self, may_be_off_link;
+    bool had_session; /* since these dealings began */
     uint64_t epoch;
     uint32_t incarnation, protocol, cores, free;
 
     /* dialling */
-    uint32_t n_addresses, i_address; /* next to try in this round */
-    uint32_t n_rounds;
+    uint32_t i_address; /* next to try in this round */
     uint64_t lost_ns, known_ns;
     struct list dials;
     struct core_timer dial_timer;
@@ -128,16 +157,10 @@ struct core_peer {
     bool has_rtt;
 
     /* a large mesh */
-    uint64_t score;      /* how close to us; the same seen from there */
-    uint64_t version;    /* of what is known of it by hearsay; 0: nothing */
-    uint64_t told_ns;    /* when that was new */
-    uint64_t failed_ns;  /* when we last could not reach it */
     uint64_t spare_ns;   /* since when we do not need its session; 0: we do */
     uint64_t sum_ns;     /* when its sums were last answered */
-    bool is_gone;        /* by hearsay */
     bool is_spare_there; /* it does not need the session */
     bool is_sought;      /* dialled because tasks wait */
-    struct list news;    /* in core.news, when neighbours are to be told */
 
     /* as executor of our tasks */
     struct wire_credit credit;
@@ -177,7 +200,6 @@ struct core_peer {
     char name[WIRE_NAME_BYTES_MAX + 1], arch[WIRE_ARCH_BYTES_MAX + 1];
     char os[WIRE_OS_BYTES_MAX + 1], program[WIRE_VERSION_BYTES_MAX + 1];
     char address[WIRE_ADDRESS_BYTES_MAX + 1], detail[WIRE_REASON_BYTES_MAX + 1];
-    struct core_address addresses[WIRE_PEER_ADDRESSES_MAX];
 };
 
 /* --- submitter (job.c, task.c, place.c, tail.c, blackhole.c, owner_recv.c) ---------------------
@@ -471,16 +493,19 @@ struct core {
     struct arena letter_arena; /* for them; cleared when a step ends */
     uint64_t n_ignored;        /* messages that made no sense, and were no fault either */
 
-    struct table peers, links, dials;
+    struct table cards; /* of everybody; ourselves first */
+    struct table peers; /* of those, whom we have dealings with; ourselves first */
+    struct table links, dials;
     struct list contacts;
     uint64_t next_dial, next_token;
     uint64_t gossip_ns; /* when the next dial to somebody only heard of is due */
 
-    bool is_sparse;      /* too many peers for sessions with all */
-    uint32_t n_believed; /* believed up, ourselves included, when last counted */
-    uint64_t score_min;  /* of those chosen */
-    uint64_t alone_ns;   /* when the last session was lost; 0: forgiven */
-    struct list news;    /* of core_peer.news */
+    bool is_sparse;                 /* too many peers for sessions with all */
+    uint32_t n_believed;            /* believed up, ourselves included, when last counted */
+    uint64_t score_min;             /* of those chosen */
+    uint64_t alone_ns;              /* when the last session was lost; 0: forgiven */
+    struct list news;               /* of core_card.news */
+    uint64_t sums[WIRE_PEERS_SUMS]; /* of all cards' versions, by part of the keys */
     struct core_timer sparse_timer, news_timer, sums_timer;
 
     struct table jobs, clients;

@@ -1,5 +1,5 @@
-/* Where peers can be dialled, and dialling them: rounds over all addresses, a short stagger between
- * two, a pause between rounds that grows unless the peer was lost a short while ago. */
+/* Dialling peers: rounds over all their addresses, a short stagger between two, a pause between
+ * rounds that grows unless the peer was lost a short while ago. */
 #include <errno.h>
 #include <string.h>
 
@@ -9,79 +9,6 @@
 #define CONTACT_POLL_NS   (5 * CORE_S)
 #define CONTACT_PAUSE_MAX (60 * CORE_S)
 #define GOSSIP_ROUNDS_MAX 4u /* a peer only heard of, never reached */
-
-/* --- addresses ---------------------------------------------------------------------------------
- */
-
-static void address_drop(struct core_peer *peer, uint32_t i)
-{
-    memmove(&peer->addresses[i], &peer->addresses[i + 1],
-            (peer->n_addresses - i - 1) * sizeof(peer->addresses[0]));
-    peer->n_addresses--;
-    peer->i_address -= peer->i_address > i;
-}
-
-static bool has_address(const struct core_peer *peer, struct slice address)
-{
-    for (uint32_t i = 0; i < peer->n_addresses; i++) {
-        if (slice_eq_str(address, peer->addresses[i].text)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void drop_source(struct core_peer *peer, unsigned source)
-{
-    for (uint32_t i = peer->n_addresses; i-- > 0;) {
-        peer->addresses[i].sources &= (uint8_t) ~(1u << source);
-        if (peer->addresses[i].sources == 0) {
-            address_drop(peer, i);
-        }
-    }
-}
-
-/* Somebody else was proved to live there. */
-static void drop_address(struct core_peer *peer, const char *address)
-{
-    for (uint32_t i = peer->n_addresses; i-- > 0;) {
-        if (strcmp(peer->addresses[i].text, address) == 0) {
-            address_drop(peer, i);
-        }
-    }
-}
-
-static bool has_source(const struct core_peer *peer, unsigned source)
-{
-    for (uint32_t i = 0; i < peer->n_addresses; i++) {
-        if (peer->addresses[i].sources & (1u << source)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void core_dial_add_address(struct core_peer *peer, struct slice address, unsigned source)
-{
-    if (address.n == 0 || address.n > WIRE_ADDRESS_BYTES_MAX) {
-        return;
-    }
-    for (uint32_t i = 0; i < peer->n_addresses; i++) {
-        if (slice_eq_str(address, peer->addresses[i].text)) {
-            peer->addresses[i].sources |= (uint8_t)(1u << source);
-            return;
-        }
-    }
-    if (peer->n_addresses == WIRE_PEER_ADDRESSES_MAX) {
-        if (source == CORE_SOURCE_GOSSIP) {
-            return; /* hearsay displaces nothing */
-        }
-        address_drop(peer, 0);
-    }
-    struct core_address *to = &peer->addresses[peer->n_addresses++];
-    *to = (struct core_address){.sources = (uint8_t)(1u << source)};
-    memcpy(to->text, address.p, address.n);
-}
 
 /* --- rounds ------------------------------------------------------------------------------------
  */
@@ -96,23 +23,25 @@ static uint64_t pause_ns(struct core *core, uint32_t n_rounds, uint64_t max_ns)
 
 static void round_over(struct core *core, struct core_peer *peer)
 {
+    struct core_card *card = peer->card;
     peer->is_sought = false;
-    peer->failed_ns = core->now_ns;
+    card->failed_ns = core->now_ns;
     if (peer->state == CORE_PEER_KNOWN) {
         core_peer_move(core, peer, CORE_PEER_ON_GIVE_UP); /* as far as we can see */
     }
     uint64_t since = peer->lost_ns > peer->known_ns ? peer->lost_ns : peer->known_ns;
     bool is_fresh = peer->lost_ns > 0 && core->now_ns - peer->lost_ns < CORE_REDIAL_FAST_NS;
-    bool is_hearsay = !peer->was_up && !has_source(peer, CORE_SOURCE_MDNS) &&
-                      !has_source(peer, CORE_SOURCE_REMEMBERED);
-    bool is_stale = core->now_ns - since > CORE_FORGET_NS && !has_source(peer, CORE_SOURCE_MDNS);
-    if (is_stale || (is_hearsay && peer->n_rounds >= GOSSIP_ROUNDS_MAX && !core->is_sparse)) {
-        peer->n_addresses = 0;
+    bool is_found = core_card_has_source(card, CORE_SOURCE_MDNS);
+    bool is_hearsay =
+        !card->was_up && !is_found && !core_card_has_source(card, CORE_SOURCE_REMEMBERED);
+    bool is_stale = core->now_ns - since > CORE_FORGET_NS && !is_found;
+    if (is_stale || (is_hearsay && card->n_rounds >= GOSSIP_ROUNDS_MAX && !core->is_sparse)) {
+        core_card_drop_addresses(card);
         core_peer_maybe_forget(core, peer);
         return;
     }
     uint64_t in_ns =
-        is_fresh ? CORE_REDIAL_NS : pause_ns(core, peer->n_rounds++, CORE_REDIAL_MAX_NS);
+        is_fresh ? CORE_REDIAL_NS : pause_ns(core, card->n_rounds++, CORE_REDIAL_MAX_NS);
     core_dial_start(core, peer, in_ns);
     core_sparse_changed(core);
 }
@@ -152,7 +81,7 @@ static void dial_free(struct core *core, struct core_dial *dial)
 static bool may_dial(const struct core *core, const struct core_peer *peer)
 {
     return !peer->is_self && !core->is_stopping && peer->link == NULL &&
-           peer->state != CORE_PEER_CONFLICT && core_sparse_wants(core, peer);
+           peer->state != CORE_PEER_CONFLICT && core_sparse_wants(core, peer->card);
 }
 
 /* Another peer's session stands with that address: hearsay that names it for this one is stale, and
@@ -173,12 +102,13 @@ static void dial_next(struct core *core, struct core_peer *peer)
     if (!may_dial(core, peer)) {
         return;
     }
-    while (peer->i_address < peer->n_addresses &&
-           is_taken(core, peer, peer->addresses[peer->i_address].text)) {
+    const struct core_card *card = peer->card;
+    while (peer->i_address < card->n_addresses &&
+           is_taken(core, peer, core_card_address(card, peer->i_address))) {
         peer->i_address++;
     }
-    if (peer->i_address >= peer->n_addresses) {
-        if (list_is_empty(&peer->dials) && peer->n_addresses > 0) {
+    if (peer->i_address >= card->n_addresses) {
+        if (list_is_empty(&peer->dials) && card->n_addresses > 0) {
             round_over(core, peer);
         }
         return;
@@ -187,8 +117,8 @@ static void dial_next(struct core *core, struct core_peer *peer)
         core_timer_set(core, &peer->dial_timer, core->now_ns + CORE_DIAL_STAGGER_NS);
         return;
     }
-    emit_dial(core, peer, NULL, peer->addresses[peer->i_address++].text, !peer->may_be_off_link);
-    if (peer->i_address < peer->n_addresses) {
+    emit_dial(core, peer, NULL, core_card_address(card, peer->i_address++), !peer->may_be_off_link);
+    if (peer->i_address < card->n_addresses) {
         core_timer_set(core, &peer->dial_timer, core->now_ns + CORE_DIAL_STAGGER_NS);
     }
 }
@@ -197,7 +127,7 @@ static void dial_fire(struct core *core, struct core_timer *timer)
 {
     struct core_peer *peer = CONTAINER_OF(timer, struct core_peer, dial_timer);
     if (list_is_empty(&peer->dials)) {
-        peer->i_address = peer->i_address < peer->n_addresses ? peer->i_address : 0;
+        peer->i_address = peer->i_address < peer->card->n_addresses ? peer->i_address : 0;
     }
     dial_next(core, peer);
 }
@@ -210,7 +140,7 @@ void core_dial_init(struct core_peer *peer)
 
 void core_dial_start(struct core *core, struct core_peer *peer, uint64_t in_ns)
 {
-    if (!may_dial(core, peer) || peer->n_addresses == 0) {
+    if (!may_dial(core, peer) || peer->card->n_addresses == 0) {
         return;
     }
     if (in_ns > 0) {
@@ -227,10 +157,14 @@ void core_dial_start(struct core *core, struct core_peer *peer, uint64_t in_ns)
     dial_next(core, peer);
 }
 
-void core_dial_heard_of(struct core *core, struct core_peer *peer)
+void core_dial_heard_of(struct core *core, struct core_card *card)
 {
+    if (card->n_addresses == 0 || core->is_stopping || !core_sparse_wants(core, card)) {
+        return;
+    }
     uint64_t at_ns = core->gossip_ns > core->now_ns ? core->gossip_ns : core->now_ns;
-    if (may_dial(core, peer) && peer->n_addresses > 0) {
+    struct core_peer *peer = core_peer_of(core, card);
+    if (peer != NULL && may_dial(core, peer)) {
         core->gossip_ns = at_ns + CORE_S / CORE_GOSSIP_PER_S;
         core_dial_start(core, peer, at_ns - core->now_ns);
     }
@@ -302,7 +236,7 @@ void core_dial_done(struct core *core, uint64_t id, struct core_peer *peer)
     struct core_peer *meant = dial->peer;
     if (meant != NULL && meant != peer) {
         /* Else each round would make a new session with whoever took the address over. */
-        drop_address(meant, dial->address);
+        core_card_drop_address(meant->card, dial->address);
     }
     dial_free(core, dial);
     if (contact != NULL) {
@@ -334,35 +268,39 @@ void core_dial_on_found(struct core *core, const struct core_event *event)
     if (wire_key_eq(&event->peer_found.key, &core->self->key)) {
         return;
     }
-    struct core_peer *peer = core_peer_get(core, &event->peer_found.key);
-    if (peer == NULL) {
+    struct core_card *card = core_card_get(core, &event->peer_found.key);
+    if (card == NULL) {
         return;
     }
     bool is_news = false;
     for (uint32_t i = 0; i < addresses->n; i++) {
-        is_news |= !has_address(peer, addresses->items[i]);
+        is_news |= !core_card_has_address(card, addresses->items[i]);
     }
     unsigned source = event->peer_found.source;
-    drop_source(peer, source);
+    core_card_drop_source(card, source);
     for (uint32_t i = 0; i < addresses->n; i++) {
-        core_dial_add_address(peer, addresses->items[i], source);
+        core_card_add_address(card, addresses->items[i], source);
     }
-    if (!core->is_sparse && core->peers.n > core->config.dense_max) {
+    if (!core->is_sparse && core->cards.n > core->config.dense_max) {
         core_sparse_run(core);
     }
-    if (peer->state != CORE_PEER_REFUSED || is_news) {
-        peer->n_rounds = 0;
+    core_sparse_changed(core);
+    if (core_card_state(card) == CORE_PEER_REFUSED && !is_news) {
+        return;
+    }
+    card->n_rounds = 0;
+    struct core_peer *peer = core_sparse_wants(core, card) ? core_peer_of(core, card) : NULL;
+    if (peer != NULL) {
         core_dial_start(core, peer, 0);
     }
-    core_sparse_changed(core);
 }
 
 void core_dial_on_lost(struct core *core, const struct wire_key *key)
 {
-    struct core_peer *peer = core_peer_find(core, key);
-    if (peer != NULL) {
-        drop_source(peer, CORE_SOURCE_MDNS);
-        core_peer_maybe_forget(core, peer);
+    struct core_card *card = core_card_find(core, key);
+    if (card != NULL) {
+        core_card_drop_source(card, CORE_SOURCE_MDNS);
+        core_card_maybe_forget(core, card);
     }
 }
 
@@ -382,7 +320,7 @@ static void peer_dial_failed(struct core *core, struct core_peer *peer,
     }
     if (is_for_good(reason)) {
         core_text_set(peer->detail, sizeof(peer->detail), slice_str(wire_reason_text(reason)));
-        peer->failed_ns = core->now_ns;
+        peer->card->failed_ns = core->now_ns;
         peer->is_sought = false;
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
         if (reason == WIRE_REASON_CLONED) { /* that passes, when it is mended */
@@ -390,7 +328,7 @@ static void peer_dial_failed(struct core *core, struct core_peer *peer,
         }
         /* Said before any proof, so it may be somebody else's word at a former address: the other
          * addresses are tried as well. */
-        if (peer->i_address < peer->n_addresses || !list_is_empty(&peer->dials)) {
+        if (peer->i_address < peer->card->n_addresses || !list_is_empty(&peer->dials)) {
             dial_next(core, peer);
         } else if (reason != WIRE_REASON_CLONED) {
             core_dial_start(core, peer, CORE_REDIAL_MAX_NS / 5);

@@ -16,29 +16,31 @@
 /* --- telling -----------------------------------------------------------------------------------
  */
 
-static struct wire_slices addresses_of(struct core *core, const struct core_peer *peer)
+/* The one at which it was proved, if there is one. */
+static struct wire_slices addresses_of(struct core *core, const struct core_card *card)
 {
-    bool is_proved = peer->address[0] != '\0';
-    uint32_t n = peer->is_self ? 0 : is_proved ? 1 : peer->n_addresses;
+    const char *proved = card->peer != NULL ? card->peer->address : core_card_proved_address(card);
+    uint32_t n = card->peer == core->self ? 0 : proved[0] != '\0' ? 1 : card->n_addresses;
     struct slice *items = core_batch_alloc(core, n, sizeof(*items));
     for (uint32_t i = 0; i < n; i++) {
-        const char *text = is_proved ? peer->address : peer->addresses[i].text;
+        const char *text = proved[0] != '\0' ? proved : core_card_address(card, i);
         items[i] = core_batch_copy(core, slice_str(text));
     }
     return (struct wire_slices){.items = items, .n = n};
 }
 
-static void fill_entry(struct core *core, const struct core_peer *peer,
+static void fill_entry(struct core *core, const struct core_card *card,
                        struct wire_peer_entry *entry)
 {
+    bool is_self = card->peer == core->self;
     *entry = (struct wire_peer_entry){
-        .key = peer->key,
-        .name = core_batch_copy(core, slice_str(peer->name)),
-        .addresses = addresses_of(core, peer),
-        .version = peer->version,
-        .is_gone = peer->is_gone,
-        .cores = peer->is_self ? core_exec_offered(core) : peer->cores,
-        .arch = core_batch_copy(core, slice_str(peer->arch)),
+        .key = card->key,
+        .name = core_batch_copy(core, slice_str(core_card_name(card))),
+        .addresses = addresses_of(core, card),
+        .version = card->version,
+        .is_gone = card->is_gone,
+        .cores = is_self ? core_exec_offered(core) : core_card_cores(card),
+        .arch = core_batch_copy(core, slice_str(core_card_arch(card))),
     };
 }
 
@@ -53,10 +55,10 @@ static void tell(struct core *core, struct core_peer *to, const struct wire_peer
     }
 }
 
-static void tell_of(struct core *core, struct core_peer *to, const struct core_peer *peer)
+static void tell_of(struct core *core, struct core_peer *to, const struct core_card *card)
 {
     struct wire_peer_entry *entry = core_batch_alloc(core, 1, sizeof(*entry));
-    fill_entry(core, peer, entry);
+    fill_entry(core, card, entry);
     tell(core, to, entry, 1);
 }
 
@@ -78,10 +80,10 @@ static uint32_t n_standing(struct core *core)
 /* --- news --------------------------------------------------------------------------------------
  */
 
-static void add_news(struct core *core, struct core_peer *peer)
+static void add_news(struct core *core, struct core_card *card)
 {
-    if (!list_is_linked(&peer->news)) {
-        list_push_back(&core->news, &peer->news);
+    if (!list_is_linked(&card->news)) {
+        list_push_back(&core->news, &card->news);
     }
     if (!heap_has(&core->news_timer.entry)) {
         core_timer_set(core, &core->news_timer, core->now_ns + CORE_NEWS_NS);
@@ -97,9 +99,9 @@ static void news_fire(struct core *core, struct core_timer *timer)
     }
     struct wire_peer_entry *entries = core_batch_alloc(core, n, sizeof(*entries));
     for (uint32_t i = 0; i < n; i++) {
-        struct core_peer *peer = LIST_ENTRY(core->news.next, struct core_peer, news);
-        list_remove(&peer->news);
-        fill_entry(core, peer, &entries[i]);
+        struct core_card *card = LIST_ENTRY(core->news.next, struct core_card, news);
+        list_remove(&card->news);
+        fill_entry(core, card, &entries[i]);
     }
     uint32_t n_left = n_standing(core);
     uint32_t n_wanted = core->is_sparse ? CORE_NEWS_FANOUT : n_left;
@@ -119,40 +121,46 @@ static void news_fire(struct core *core, struct core_timer *timer)
     }
 }
 
+/* Of ourselves, beyond what anybody heard so far. */
+static void raise_version(struct core *core, uint64_t above)
+{
+    core_card_set_news(core, core->self->card, above + 1, false);
+    add_news(core, core->self->card);
+}
+
 void core_gossip_self_changed(struct core *core)
 {
     if (core->is_sparse) {
-        core->self->version++;
-        add_news(core, core->self);
+        raise_version(core, core->self->card->version);
     }
 }
 
 void core_gossip_lost(struct core *core, struct core_peer *peer)
 {
-    if (peer->version == 0 || peer->is_gone) {
+    struct core_card *card = peer->card;
+    if (card->version == 0 || card->is_gone) {
         return;
     }
-    peer->is_gone = true;
-    peer->told_ns = core->now_ns;
+    core_card_set_news(core, card, card->version, true);
+    card->told_ns = core->now_ns;
     if (n_standing(core) == 0) {
         core->alone_ns = core->now_ns;
     }
     if (core->is_sparse) {
-        add_news(core, peer);
+        add_news(core, card);
     }
 }
 
-/* Others say that they are up, and we could not reach them for a while: that may have passed. */
-static void believe(struct core *core, uint64_t until_ns)
+/* Others say that it is up, and we could not reach it for a while, until then at least: that may
+ * have passed. */
+static void believe(struct core *core, struct core_card *card, uint64_t until_ns)
 {
-    table_for_each (entry, &core->peers) {
-        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        bool is_unseen = peer->state == CORE_PEER_NEW ||
-                         (peer->state == CORE_PEER_REFUSED && peer->told_ns > peer->failed_ns) ||
-                         (peer->state == CORE_PEER_DOWN && peer->failed_ns <= until_ns);
-        if (core->is_sparse && is_unseen && peer->version > 0 && !peer->is_gone) {
-            core_peer_move(core, peer, CORE_PEER_ON_TOLD);
-        }
+    unsigned state = core_card_state(card);
+    bool is_unseen = state == CORE_PEER_NEW ||
+                     (state == CORE_PEER_REFUSED && card->told_ns > card->failed_ns) ||
+                     (state == CORE_PEER_DOWN && card->failed_ns <= until_ns);
+    if (core->is_sparse && is_unseen && card->version > 0 && !card->is_gone) {
+        core_card_move(core, card, CORE_PEER_ON_TOLD);
     }
 }
 
@@ -169,16 +177,16 @@ static uint64_t first_version(uint32_t incarnation)
 static void forgive(struct core *core)
 {
     uint64_t span_ns = 2 * core->config.dead_after_ns + CORE_BEAT_IDLE_MS * CORE_MS;
-    table_for_each (entry, &core->peers) {
-        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->state == CORE_PEER_DOWN && peer->version > 0 &&
-            peer->told_ns + span_ns >= core->alone_ns) {
-            list_remove(&peer->news);
-            peer->is_gone = false;
+    table_for_each (entry, &core->cards) {
+        struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (core_card_state(card) == CORE_PEER_DOWN && card->version > 0 &&
+            card->told_ns + span_ns >= core->alone_ns) {
+            list_remove(&card->news);
+            core_card_set_news(core, card, card->version, false);
         }
+        believe(core, card, UINT64_MAX);
     }
     core->alone_ns = 0;
-    believe(core, UINT64_MAX);
     if (core->is_sparse) {
         core_timer_set(core, &core->sums_timer, core->now_ns + CORE_NEWS_NS);
     }
@@ -194,32 +202,32 @@ static void tell_all(struct core *core, struct core_peer *to)
     table_for_each (entry, &core->links) {
         struct core_peer *other = standing(entry);
         if (other != NULL && other != to && other->address[0] != '\0' && n < n_max) {
-            fill_entry(core, other, &entries[n++]);
+            fill_entry(core, other->card, &entries[n++]);
         }
     }
     if (core->is_sparse) {
-        fill_entry(core, core->self, &entries[n++]);
+        fill_entry(core, core->self->card, &entries[n++]);
     }
     tell(core, to, entries, n);
 }
 
 void core_gossip_link_up(struct core *core, struct core_peer *peer)
 {
-    if (peer->version < first_version(peer->incarnation)) {
-        peer->version = first_version(peer->incarnation);
-        peer->is_gone = false;
-        peer->is_announced = false;
+    struct core_card *card = peer->card;
+    if (card->version < first_version(peer->incarnation)) {
+        core_card_set_news(core, card, first_version(peer->incarnation), false);
+        card->is_announced = false;
     }
-    peer->told_ns = core->now_ns;
-    if (peer->is_gone && core->is_sparse) {
-        tell_of(core, peer, peer); /* it will say itself that it is not */
+    card->told_ns = core->now_ns;
+    if (card->is_gone && core->is_sparse) {
+        tell_of(core, peer, card); /* it will say itself that it is not */
     } else {
-        peer->is_gone = false;
+        core_card_set_news(core, card, card->version, false);
     }
-    if (!peer->is_announced && peer->address[0] != '\0') {
-        add_news(core, peer);
+    if (!card->is_announced && peer->address[0] != '\0') {
+        add_news(core, card);
     }
-    peer->is_announced = true;
+    card->is_announced = true;
     if (core->alone_ns > 0) {
         forgive(core);
     }
@@ -231,48 +239,49 @@ void core_gossip_link_up(struct core *core, struct core_peer *peer)
 
 static void hear_of_self(struct core *core, const struct wire_peer_entry *entry)
 {
-    struct core_peer *self = core->self;
-    bool is_wrong =
-        entry->version > self->version || (entry->version == self->version && entry->is_gone);
+    uint64_t version = core->self->card->version;
+    bool is_wrong = entry->version > version || (entry->version == version && entry->is_gone);
     if (is_wrong && !core->is_stopping) {
-        self->version = entry->version + 1;
-        add_news(core, self);
+        raise_version(core, entry->version);
     }
 }
 
-static bool is_news(const struct core_peer *peer, const struct wire_peer_entry *entry)
+static bool is_news(const struct core_card *card, const struct wire_peer_entry *entry)
 {
-    return entry->version > peer->version ||
-           (entry->version == peer->version && entry->is_gone && !peer->is_gone);
+    return entry->version > card->version ||
+           (entry->version == card->version && entry->is_gone && !card->is_gone);
+}
+
+static bool has_session(const struct core_card *card)
+{
+    return card->peer != NULL && card->peer->link != NULL;
 }
 
 /* In a large mesh: what to believe of it, and others shall hear it, too. */
-static void hear_news(struct core *core, struct core_peer *peer,
+static void hear_news(struct core *core, struct core_card *card,
                       const struct wire_peer_entry *entry)
 {
-    bool is_new_life = entry->version >> 32 > peer->version >> 32;
-    peer->version = entry->version;
-    peer->is_gone = entry->is_gone;
-    peer->told_ns = core->now_ns;
-    if (peer->link == NULL) {
-        core_text_set(peer->name, sizeof(peer->name), entry->name);
-        core_text_set(peer->arch, sizeof(peer->arch), entry->arch);
-        peer->cores = peer->free = entry->cores;
+    bool is_new_life = entry->version >> 32 > card->version >> 32;
+    core_card_set_news(core, card, entry->version, entry->is_gone);
+    card->told_ns = core->now_ns;
+    if (!has_session(card)) {
+        core_card_set_facts(card, entry->name, entry->arch, entry->cores);
     }
     if (!core->is_sparse) {
         return;
     }
-    peer->is_announced = true;
-    add_news(core, peer);
-    if (peer->link != NULL) {
-        if (peer->is_gone) {
-            tell_of(core, peer, peer);
+    card->is_announced = true;
+    add_news(core, card);
+    unsigned state = core_card_state(card);
+    if (has_session(card)) {
+        if (card->is_gone) {
+            tell_of(core, card->peer, card);
         }
-    } else if (peer->is_gone && peer->state == CORE_PEER_KNOWN) {
-        core_peer_move(core, peer, CORE_PEER_ON_TOLD_GONE);
-    } else if (!peer->is_gone && (peer->state == CORE_PEER_NEW || peer->state == CORE_PEER_DOWN ||
-                                  (peer->state == CORE_PEER_REFUSED && is_new_life))) {
-        core_peer_move(core, peer, CORE_PEER_ON_TOLD);
+    } else if (card->is_gone && state == CORE_PEER_KNOWN) {
+        core_card_move(core, card, CORE_PEER_ON_TOLD_GONE);
+    } else if (!card->is_gone && (state == CORE_PEER_NEW || state == CORE_PEER_DOWN ||
+                                  (state == CORE_PEER_REFUSED && is_new_life))) {
+        core_card_move(core, card, CORE_PEER_ON_TOLD);
     }
 }
 
@@ -285,22 +294,22 @@ static void hear(struct core *core, const struct wire_peer_entry *entry)
     if (entry->is_gone && !core->is_sparse) {
         return; /* we see for ourselves */
     }
-    struct core_peer *peer = core_peer_get(core, &entry->key);
-    if (peer == NULL) {
+    struct core_card *card = core_card_get(core, &entry->key);
+    if (card == NULL) {
         return;
     }
-    if (entry->version > 0 && is_news(peer, entry)) {
-        hear_news(core, peer, entry);
+    if (entry->version > 0 && is_news(card, entry)) {
+        hear_news(core, card, entry);
     }
-    if (peer->link != NULL || entry->is_gone) {
+    if (has_session(card) || entry->is_gone) {
         return;
     }
-    uint32_t n_known = peer->n_addresses;
+    uint32_t n_known = card->n_addresses;
     for (uint32_t j = 0; j < entry->addresses.n; j++) {
-        core_dial_add_address(peer, entry->addresses.items[j], CORE_SOURCE_GOSSIP);
+        core_card_add_address(card, entry->addresses.items[j], CORE_SOURCE_GOSSIP);
     }
-    if (peer->n_addresses > n_known) { /* else no news: it is dialled in its own time */
-        core_dial_heard_of(core, peer);
+    if (card->n_addresses > n_known) { /* else no news: it is dialled in its own time */
+        core_dial_heard_of(core, card);
     }
 }
 
@@ -318,34 +327,36 @@ void core_gossip_on_peers(struct core *core, const struct wire_peers *peers)
 /* --- sums --------------------------------------------------------------------------------------
  */
 
-static unsigned part_of(const struct core_peer *peer)
-{
-    return peer->key.b[1] % WIRE_PEERS_SUMS;
-}
-
-static void reckon_sums(const struct core *core, uint64_t sums[static WIRE_PEERS_SUMS])
-{
-    memset(sums, 0, WIRE_PEERS_SUMS * sizeof(*sums));
-    table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->version > 0) {
-            sums[part_of(peer)] ^= core_sparse_mix(core_sparse_key_hash(&peer->key) ^
-                                                   peer->version << 1 ^ (peer->is_gone ? 1 : 0));
-        }
-    }
-}
-
 static void send_sums(struct core *core, struct core_peer *to)
 {
-    uint64_t sums[WIRE_PEERS_SUMS];
-    reckon_sums(core, sums);
     uint8_t *bytes = core_batch_alloc(core, WIRE_PEERS_SUMS, 8);
     for (unsigned i = 0; i < WIRE_PEERS_SUMS * 8; i++) {
-        bytes[i] = (uint8_t)(sums[i / 8] >> (56 - i % 8 * 8));
+        bytes[i] = (uint8_t)(core->sums[i / 8] >> (56 - i % 8 * 8));
     }
     struct wire_message message = {.type = WIRE_MESSAGE_PEERS_SUM};
     message.peers_sum.sums = slice_of(bytes, (size_t)WIRE_PEERS_SUMS * 8);
     core_send(core, to, &message);
+}
+
+/* All of the parts that are marked. */
+static void tell_parts(struct core *core, struct core_peer *to,
+                       const bool is_part_told[static WIRE_PEERS_SUMS])
+{
+    struct wire_peer_entry *entries = NULL;
+    uint32_t n = 0;
+    table_for_each (entry, &core->cards) {
+        const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (card->version == 0 || card->peer == to || !is_part_told[core_card_part(card)]) {
+            continue;
+        }
+        if (n % WIRE_PEERS_MAX == 0) {
+            tell(core, to, entries, n);
+            entries = core_batch_alloc(core, WIRE_PEERS_MAX, sizeof(*entries));
+            n = 0;
+        }
+        fill_entry(core, card, &entries[n++]);
+    }
+    tell(core, to, entries, n);
 }
 
 void core_gossip_on_sum(struct core *core, struct core_peer *from, const struct wire_peers_sum *sum)
@@ -356,43 +367,33 @@ void core_gossip_on_sum(struct core *core, struct core_peer *from, const struct 
         return;
     }
     from->sum_ns = core->now_ns;
-    uint64_t sums[WIRE_PEERS_SUMS];
-    reckon_sums(core, sums);
-    for (unsigned i = 0; i < WIRE_PEERS_SUMS * 8; i++) { /* the same leave zero */
-        sums[i / 8] ^= (uint64_t)sum->sums.p[i] << (56 - i % 8 * 8);
+    bool is_part_told[WIRE_PEERS_SUMS] = {false};
+    bool is_any_told = false;
+    for (unsigned i = 0; i < WIRE_PEERS_SUMS * 8; i++) {
+        bool is_same = sum->sums.p[i] == (uint8_t)(core->sums[i / 8] >> (56 - i % 8 * 8));
+        is_part_told[i / 8] |= !is_same;
+        is_any_told |= !is_same;
     }
-    struct wire_peer_entry *entries = NULL;
-    uint32_t n = 0;
-    table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->version == 0 || peer == from || sums[part_of(peer)] == 0) {
-            continue;
-        }
-        if (n % WIRE_PEERS_MAX == 0) {
-            tell(core, from, entries, n);
-            entries = core_batch_alloc(core, WIRE_PEERS_MAX, sizeof(*entries));
-            n = 0;
-        }
-        fill_entry(core, peer, &entries[n++]);
+    if (is_any_told) {
+        tell_parts(core, from, is_part_told);
     }
-    tell(core, from, entries, n);
 }
 
-/* What nobody spoke of for so long is not there: every peer speaks of itself before that. */
-static void forget_old(struct core *core)
+/* Nobody spoke of it for so long that it is not there: every peer speaks of itself before that. */
+static bool is_old(const struct core *core, const struct core_card *card)
 {
-    table_for_each (entry, &core->peers) {
-        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->is_self || peer->link != NULL || core->now_ns - peer->told_ns < CORE_TOLD_NS) {
-            continue;
-        }
-        if (peer->state == CORE_PEER_KNOWN) {
-            peer->is_gone = true;
-            peer->told_ns = core->now_ns; /* remembered as gone for as long again */
-            core_peer_move(core, peer, CORE_PEER_ON_TOLD_GONE);
-        } else {
-            core_peer_maybe_forget(core, peer);
-        }
+    return card->peer != core->self && !has_session(card) &&
+           core->now_ns - card->told_ns >= CORE_TOLD_NS;
+}
+
+static void forget_old(struct core *core, struct core_card *card)
+{
+    if (core_card_state(card) == CORE_PEER_KNOWN) {
+        core_card_set_news(core, card, card->version, true);
+        card->told_ns = core->now_ns; /* remembered as gone for as long again */
+        core_card_move(core, card, CORE_PEER_ON_TOLD_GONE);
+    } else {
+        core_card_maybe_forget(core, card);
     }
 }
 
@@ -402,10 +403,17 @@ static void sums_fire(struct core *core, struct core_timer *timer)
         return;
     }
     core_timer_set(core, timer, core->now_ns + CORE_SUMS_NS);
-    forget_old(core);
-    believe(core, core->now_ns - CORE_BELIEVE_NS);
-    if (core->now_ns - core->self->told_ns >= CORE_TELL_SELF_NS) {
-        core->self->told_ns = core->now_ns - core_random(core, CORE_TELL_SELF_NS / 8);
+    table_for_each (entry, &core->cards) {
+        struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (is_old(core, card)) {
+            forget_old(core, card);
+        } else {
+            believe(core, card, core->now_ns - CORE_BELIEVE_NS);
+        }
+    }
+    struct core_card *self = core->self->card;
+    if (core->now_ns - self->told_ns >= CORE_TELL_SELF_NS) {
+        self->told_ns = core->now_ns - core_random(core, CORE_TELL_SELF_NS / 8);
         core_gossip_self_changed(core);
     }
     uint32_t n = n_standing(core);
@@ -427,20 +435,19 @@ void core_gossip_init(struct core *core)
     list_init(&core->news);
     core->news_timer.fire = news_fire;
     core->sums_timer.fire = sums_fire;
-    core->self->version = first_version(core->config.incarnation);
-    core->self->told_ns = core->now_ns;
+    core_card_set_news(core, core->self->card, first_version(core->config.incarnation), false);
+    core->self->card->told_ns = core->now_ns;
 }
 
 void core_gossip_grown(struct core *core)
 {
     core_timer_set(core, &core->sums_timer, core->now_ns + core_random(core, CORE_S));
-    core->self->told_ns = core->now_ns - core_random(core, CORE_TELL_SELF_NS / 2);
-    table_for_each (entry, &core->peers) {
-        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->is_self || peer->link != NULL || peer->version == 0) {
-            continue;
+    core->self->card->told_ns = core->now_ns - core_random(core, CORE_TELL_SELF_NS / 2);
+    table_for_each (entry, &core->cards) {
+        struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (card->peer != core->self && !has_session(card) && card->version > 0) {
+            card->told_ns = core->now_ns;
         }
-        peer->told_ns = core->now_ns;
+        believe(core, card, UINT64_MAX);
     }
-    believe(core, UINT64_MAX);
 }

@@ -90,7 +90,7 @@ void core_result_ack(struct core *core, struct core_peer *peer, const struct wir
 void core_place_run(struct core *core);
 void core_want_run(struct core *core);
 /* Whether a job whose tasks wait could run there, as far as is known. */
-bool core_place_could_take(const struct core *core, const struct core_peer *peer);
+bool core_place_could_take(const struct core *core, const struct core_card *card);
 /* Cores that waiting tasks would occupy. */
 uint64_t core_place_cores_waiting(const struct core *core);
 /* Whether it can take tasks at all changed. */

@@ -42,6 +42,7 @@
 #define CORE_CHOSEN        32u             /* others above that */
 #define CORE_SPARE_NS      (30 * CORE_S)   /* a session that neither side needs is closed */
 #define CORE_REVIEW_NS     (100 * CORE_MS) /* changes are gathered before sessions follow */
+#define CORE_REVIEW_1_NS   (CORE_MS / 5)   /* and longer by this for each peer that is known */
 #define CORE_SEEK_MAX      2u              /* more peers dialled per 100 ms while tasks wait */
 #define CORE_SEEK_JOBS_MAX 16u             /* looked at for each of them */
 #define CORE_NEWS_NS       (50 * CORE_MS)  /* news is gathered before it is told */

@@ -129,23 +129,24 @@ static void remember(struct core *core, struct core_peer *peer)
 static void adopt(struct core *core, struct core_link *link, const struct core_event *event)
 {
     struct core_peer *peer = link->peer;
-    bool is_new_life = peer->was_up && peer->epoch != event->link_up.epoch;
+    struct core_card *card = peer->card;
+    bool is_new_life = peer->had_session && peer->epoch != event->link_up.epoch;
     if (is_new_life) {
         core_owner_peer_lost(core, peer);
         core_exec_owner_restarted(core, peer);
     }
     if (is_new_life || !slice_eq_str(event->link_up.address, peer->address)) {
-        peer->is_announced = false; /* others may know it by another address */
+        card->is_announced = false; /* others may know it by another address */
     }
     copy_facts(peer, event);
     peer->link = link;
-    peer->was_up = true;
+    peer->had_session = card->was_up = true;
     peer->is_inventoried = false;
-    peer->n_rounds = 0;
+    card->n_rounds = 0;
     peer->spare_ns = peer->sum_ns = 0;
     peer->is_sought = peer->is_spare_there = false;
     if (peer->address[0] != '\0') {
-        core_dial_add_address(peer, event->link_up.address, CORE_SOURCE_PROVED);
+        core_card_prove_address(card, event->link_up.address);
         remember(core, peer);
     }
     core_dial_stop(core, peer);

@@ -1,4 +1,4 @@
-/* The records of peers and the one place where a peer's state changes. */
+/* The peers we have dealings with, and the one place where the state of one changes. */
 #include "mesh/core/peer.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "mesh/core/job.h"
 #include "wire/base/mem.h"
 
-/* --- records -----------------------------------------------------------------------------------
+/* --- dealings ----------------------------------------------------------------------------------
  */
 
 static void lost_fire(struct core *core, struct core_timer *timer)
@@ -29,21 +29,25 @@ static void rest_fire(struct core *core, struct core_timer *timer)
     core_place_peer_changed(core, peer);
 }
 
-static struct core_peer *peer_new(struct core *core, const struct wire_key *key)
+static struct core_peer *peer_new(struct core *core, struct core_card *card)
 {
     struct core_peer *peer = mem_alloc(1, sizeof(*peer));
     if (peer == NULL) {
         return NULL;
     }
-    peer->key = *key;
-    wire_id_text(key, peer->id);
+    peer->card = card;
+    peer->key = card->key;
+    wire_id_text(&peer->key, peer->id);
+    peer->state = card->state;
+    peer->cores = peer->free = card->cores;
+    core_text_set(peer->name, sizeof(peer->name), slice_str(core_card_name(card)));
+    core_text_set(peer->arch, sizeof(peer->arch), slice_str(core_card_arch(card)));
+    core_text_set(peer->address, sizeof(peer->address), slice_str(core_card_proved_address(card)));
     peer->known_ns = core->now_ns;
     peer->lost_timer.fire = lost_fire;
     peer->rest_timer.fire = rest_fire;
     core_dial_init(peer);
     core_beat_init(peer);
-    peer->score = core->self != NULL ? core_sparse_score(&core->self->key, key) : 0;
-    list_init(&peer->news);
     list_init(&peer->placed);
     list_init(&peer->past);
     list_init(&peer->spare);
@@ -55,17 +59,18 @@ static struct core_peer *peer_new(struct core *core, const struct wire_key *key)
     list_init(&peer->active);
     list_init(&peer->xjobs);
     table_insert(&core->peers, &peer->by_key, &peer->key);
+    card->peer = peer;
     return peer;
 }
 
 void core_peer_new_self(struct core *core)
 {
     const struct core_config *config = &core->config;
-    struct core_peer *self = peer_new(core, &config->key);
+    struct core_peer *self = core_peer_get(core, &config->key);
     ensure(self != NULL);
     self->is_self = true;
     self->state = CORE_PEER_UP;
-    self->was_up = true;
+    self->card->was_up = true;
     self->is_inventoried = true;
     self->epoch = config->epoch;
     self->incarnation = config->incarnation;
@@ -88,6 +93,12 @@ static void peer_free(struct core_grave *grave)
     mem_free(CONTAINER_OF(grave, struct core_peer, grave));
 }
 
+static void peer_free_with_card(struct core_grave *grave)
+{
+    core_card_free(CONTAINER_OF(grave, struct core_peer, grave)->card);
+    peer_free(grave);
+}
+
 static void peer_stop_timers(struct core *core, struct core_peer *peer)
 {
     core_timer_stop(core, &peer->dial_timer);
@@ -97,35 +108,76 @@ static void peer_stop_timers(struct core *core, struct core_peer *peer)
     core_timer_stop(core, &peer->rest_timer);
 }
 
-void core_peer_maybe_forget(struct core *core, struct core_peer *peer)
+static bool is_needed(const struct core *core, const struct core_peer *peer)
 {
-    bool is_used =
-        peer->is_self || peer->link != NULL || peer->n_addresses > 0 ||
-        !list_is_empty(&peer->dials) || !list_is_empty(&peer->placed) ||
-        !list_is_empty(&peer->past) || !list_is_empty(&peer->fetches) ||
-        !list_is_empty(&peer->held) || !list_is_empty(&peer->xjobs) || core_peer_is_here(peer) ||
-        peer->state == CORE_PEER_CONFLICT || peer->state == CORE_PEER_KNOWN ||
-        (core->is_sparse && peer->version > 0 && core->now_ns - peer->told_ns < CORE_TOLD_NS);
-    if (is_used) {
-        return;
+    if (peer->is_self || peer->link != NULL || !list_is_empty(&peer->dials) ||
+        !list_is_empty(&peer->placed) || !list_is_empty(&peer->past) ||
+        !list_is_empty(&peer->fetches) || !list_is_empty(&peer->held) ||
+        !list_is_empty(&peer->xjobs) || core_peer_is_here(peer) ||
+        peer->state == CORE_PEER_CONFLICT) {
+        return true;
     }
     table_for_each (entry, &core->links) {
         if (LIST_ENTRY(entry, struct core_link, by_id)->peer == peer) {
-            return; /* an old session is still being closed */
+            return true; /* an old session is still being closed */
         }
     }
     list_for_each (node, &core->contacts) {
         if (LIST_ENTRY(node, struct core_contact, node)->peer == peer) {
-            return;
+            return true;
         }
     }
+    return false;
+}
+
+static void peer_end(struct core *core, struct core_peer *peer,
+                     void (*free)(struct core_grave *grave))
+{
     peer_stop_timers(core, peer);
     core_place_forget_peer(core, peer);
-    list_remove(&peer->news);
     core_origin_drop(core, peer);
     table_remove(&core->peers, &peer->by_key);
-    core_bury(core, &peer->grave, peer_free);
-    core->are_peers_changed = true;
+    core_bury(core, &peer->grave, free);
+}
+
+void core_card_maybe_forget(struct core *core, struct core_card *card)
+{
+    struct core_peer *peer = card->peer;
+    if (core_card_is_needed(core, card) || (peer != NULL && is_needed(core, peer))) {
+        return;
+    }
+    core_card_remove(core, card);
+    if (peer != NULL) {
+        peer_end(core, peer, peer_free_with_card);
+    } else {
+        core_card_free(card);
+    }
+}
+
+void core_peer_maybe_forget(struct core *core, struct core_peer *peer)
+{
+    core_card_maybe_forget(core, peer->card);
+}
+
+/* What we would not know any more without it: why it is refused, what a job met there, what it did
+ * for us. */
+static bool has_history(const struct core_peer *peer)
+{
+    return peer->state == CORE_PEER_REFUSED || !list_is_empty(&peer->sites) ||
+           peer->stats.n_tasks > 0 || peer->stats.n_lost > 0;
+}
+
+void core_peer_maybe_part(struct core *core, struct core_peer *peer)
+{
+    if (!core->is_sparse || peer->is_sought || peer->may_be_off_link || has_history(peer) ||
+        heap_has(&peer->dial_timer.entry) || is_needed(core, peer)) {
+        return;
+    }
+    struct core_card *card = peer->card;
+    card->peer = NULL;
+    card->state = peer->state;
+    core_card_set_facts(card, slice_str(peer->name), slice_str(peer->arch), peer->cores);
+    peer_end(core, peer, peer_free);
 }
 
 void core_peer_free_all(struct core *core)
@@ -147,8 +199,10 @@ void core_peer_free_all(struct core *core)
         peer_stop_timers(core, peer);
         core_origin_drop(core, peer);
         table_remove(&core->peers, &peer->by_key);
+        peer->card->peer = NULL;
         mem_free(peer);
     }
+    core_card_free_all(core);
     core->self = NULL;
 }
 
@@ -158,13 +212,15 @@ struct core_peer *core_peer_find(const struct core *core, const struct wire_key 
     return entry != NULL ? LIST_ENTRY(entry, struct core_peer, by_key) : NULL;
 }
 
+struct core_peer *core_peer_of(struct core *core, struct core_card *card)
+{
+    return card->peer != NULL ? card->peer : peer_new(core, card);
+}
+
 struct core_peer *core_peer_get(struct core *core, const struct wire_key *key)
 {
-    struct core_peer *peer = core_peer_find(core, key);
-    if (peer == NULL && core->peers.n < CORE_PEERS_MAX) {
-        peer = peer_new(core, key);
-    }
-    return peer;
+    struct core_card *card = core_card_get(core, key);
+    return card != NULL ? core_peer_of(core, card) : NULL;
 }
 
 const char *core_peer_label(const struct core_peer *peer)
@@ -274,32 +330,6 @@ bool core_peer_is_any_coming(const struct core *core)
         }
     }
     return false;
-}
-
-enum wire_peer_state core_peer_wire_state(const struct core_peer *peer)
-{
-    switch ((enum core_peer_state)peer->state) {
-    case CORE_PEER_UP:
-    case CORE_PEER_KNOWN:
-        return WIRE_PEER_UP;
-    case CORE_PEER_SUSPECT:
-    case CORE_PEER_LOST:
-        return WIRE_PEER_SUSPECT;
-    case CORE_PEER_REFUSED:
-        return WIRE_PEER_REFUSED;
-    case CORE_PEER_CONFLICT:
-        return WIRE_PEER_CONFLICT;
-    case CORE_PEER_NEW:
-    case CORE_PEER_DOWN:
-    case CORE_N_PEER_STATES:
-        break;
-    }
-    return WIRE_PEER_DOWN;
-}
-
-bool core_peer_is_meant(const struct core_peer *peer, const char *text)
-{
-    return strcmp(peer->name, text) == 0 || wire_id_matches(&peer->key, text);
 }
 
 /* --- events ------------------------------------------------------------------------------------

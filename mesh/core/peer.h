@@ -1,8 +1,9 @@
 /* Other peers: who they are, where they can be dialled, which session stands, whether they live.
  *
- * peer.c keeps the records and their state, dial.c addresses and dials, link.c sessions, beat.c
- * heartbeats and silence, gossip.c what peers tell of others. None of them knows jobs: they call
- * core_owner_* (job.h) and core_exec_* (exec.h) where those must act. */
+ * card.c keeps a small card of everybody, peer.c the dealings with some of them and their
+ * state, dial.c dials, link.c sessions, beat.c heartbeats and silence, gossip.c what peers tell of
+ * others. None of them knows jobs: they call core_owner_* (job.h) and core_exec_* (exec.h) where
+ * those must act. */
 #ifndef MESH_CORE_PEER_H
 #define MESH_CORE_PEER_H
 
@@ -15,11 +16,16 @@ void core_peer_on_event(struct core *core, const struct core_event *event);
 void core_peer_deliver(struct core *core, struct core_peer *peer,
                        const struct wire_message *message);
 
+/* NULL when there are no dealings with it, whether it is known or not. */
 struct core_peer *core_peer_find(const struct core *core, const struct wire_key *key);
-/* NULL when there are too many. */
+/* Dealings begin, if there are none; so does the card. NULL when there are too many. */
 struct core_peer *core_peer_get(struct core *core, const struct wire_key *key);
-/* Frees a record that nothing needs any more. */
+/* The same for whom we know. NULL when memory is short. */
+struct core_peer *core_peer_of(struct core *core, struct core_card *card);
+/* Frees card and peer when nothing needs either any more. */
 void core_peer_maybe_forget(struct core *core, struct core_peer *peer);
+/* In a large mesh: dealings that are over are freed; the card stays. */
+void core_peer_maybe_part(struct core *core, struct core_peer *peer);
 /* Its name, or its id while it has none. */
 const char *core_peer_label(const struct core_peer *peer);
 /* True when the table has the change; acts on what leaving or reaching a state means. */
@@ -31,20 +37,58 @@ uint32_t core_peer_n_up(const struct core *core);
 bool core_peer_is_any_up(const struct core *core);
 /* Whether somebody could still turn up within the time of a handshake. */
 bool core_peer_is_any_coming(const struct core *core);
-enum wire_peer_state core_peer_wire_state(const struct core_peer *peer);
+
+/* card.c */
+struct core_card *core_card_find(const struct core *core, const struct wire_key *key);
+/* NULL when there are too many, or memory is short. */
+struct core_card *core_card_get(struct core *core, const struct wire_key *key);
+/* Whether somebody may still turn up by it, or others should hear of it. */
+bool core_card_is_needed(const struct core *core, const struct core_card *card);
+/* The same as core_peer_maybe_forget(). */
+void core_card_maybe_forget(struct core *core, struct core_card *card);
+/* Out of all tables; then it can be freed. */
+void core_card_remove(struct core *core, struct core_card *card);
+void core_card_free(struct core_card *card);
+void core_card_free_all(struct core *core);
+/* Those of its peer, if it has one. */
+unsigned core_card_state(const struct core_card *card);
+const char *core_card_name(const struct core_card *card);
+const char *core_card_arch(const struct core_card *card);
+uint32_t core_card_cores(const struct core_card *card);
+void core_card_set_facts(struct core_card *card, struct slice name, struct slice arch,
+                         uint32_t cores);
+/* As core_peer_move(), with a peer or without. */
+bool core_card_move(struct core *core, struct core_card *card, enum core_peer_cause cause);
+enum wire_peer_state core_card_wire_state(const struct core_card *card);
 /* Whether `text` (of --on) means this peer: its name, or a prefix of its id. */
-bool core_peer_is_meant(const struct core_peer *peer, const char *text);
+bool core_card_is_meant(const struct core_card *card, const char *text);
+/* The only place where these two change: core.sums follows. */
+void core_card_set_news(struct core *core, struct core_card *card, uint64_t version, bool is_gone);
+/* Which of core.sums it is in, and what it adds. Pure. */
+unsigned core_card_part(const struct core_card *card);
+uint64_t core_card_term(const struct core_card *card);
+/* The i-th, or NULL. */
+const char *core_card_address(const struct core_card *card, uint32_t i);
+void core_card_add_address(struct core_card *card, struct slice text, unsigned source);
+/* The address of a session: no other is the proved one any more. */
+void core_card_prove_address(struct core_card *card, struct slice text);
+/* Empty when there is none. */
+const char *core_card_proved_address(const struct core_card *card);
+bool core_card_has_address(const struct core_card *card, struct slice text);
+bool core_card_has_source(const struct core_card *card, unsigned source);
+void core_card_drop_source(struct core_card *card, unsigned source);
+void core_card_drop_address(struct core_card *card, const char *text);
+void core_card_drop_addresses(struct core_card *card);
 
 /* dial.c */
 void core_dial_on_found(struct core *core, const struct core_event *event);
 void core_dial_on_lost(struct core *core, const struct wire_key *key);
 void core_dial_on_failed(struct core *core, const struct core_event *event);
-void core_dial_add_address(struct core_peer *peer, struct slice address, unsigned source);
 /* Begins a round of dials now, or in `in_ns`; nothing when a session stands. */
 void core_dial_start(struct core *core, struct core_peer *peer, uint64_t in_ns);
 void core_dial_stop(struct core *core, struct core_peer *peer);
 /* Begins a round when its turn comes: so many peers a second that were only heard of. */
-void core_dial_heard_of(struct core *core, struct core_peer *peer);
+void core_dial_heard_of(struct core *core, struct core_card *card);
 /* A dial became a link: forgets it. */
 void core_dial_done(struct core *core, uint64_t dial, struct core_peer *peer);
 void core_dial_init(struct core_peer *peer);
@@ -94,7 +138,7 @@ void core_sparse_changed(struct core *core);
 /* The same, now. */
 void core_sparse_run(struct core *core);
 /* Whether it is to be dialled. */
-bool core_sparse_wants(const struct core *core, const struct core_peer *peer);
+bool core_sparse_wants(const struct core *core, const struct core_card *card);
 /* Whether its session is needed. */
 bool core_sparse_keeps(const struct core *core, const struct core_peer *peer);
 /* To be called each beat. True: nobody has needed the session for long, and it is closed. */

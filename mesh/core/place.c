@@ -9,26 +9,26 @@
 /* --- sites: a job at a peer --------------------------------------------------------------------
  */
 
-static bool is_any_meant(const struct core_peer *peer, char *const *texts, uint32_t n)
+static bool is_any_meant(const struct core_card *card, char *const *texts, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (core_peer_is_meant(peer, texts[i])) {
+        if (core_card_is_meant(card, texts[i])) {
             return true;
         }
     }
     return false;
 }
 
-static bool is_fit(const struct core_job *job, const struct core_peer *peer)
+static bool is_fit(const struct core_job *job, const struct core_card *card)
 {
-    return (job->spec.arch.n == 0 || slice_eq_str(job->spec.arch, peer->arch)) &&
-           (job->n_on == 0 || is_any_meant(peer, job->on, job->n_on)) &&
-           !is_any_meant(peer, job->except, job->n_except);
+    return (job->spec.arch.n == 0 || slice_eq_str(job->spec.arch, core_card_arch(card))) &&
+           (job->n_on == 0 || is_any_meant(card, job->on, job->n_on)) &&
+           !is_any_meant(card, job->except, job->n_except);
 }
 
 static void judge_fit(const struct core_job *job, struct core_site *site)
 {
-    site->fits = is_fit(job, site->peer);
+    site->fits = is_fit(job, site->peer->card);
 }
 
 struct core_site *core_site_get(struct core *core, struct core_job *job, struct core_peer *peer)
@@ -141,18 +141,18 @@ bool core_site_is_open(const struct core_site *site)
  */
 
 /* Makes no site: there may be many peers. */
-static bool could_take(const struct core_job *job, const struct core_peer *peer)
+static bool could_take(const struct core_job *job, const struct core_card *card)
 {
-    struct table_entry *entry = table_find(&job->by_peer, &peer->key);
+    struct table_entry *entry = table_find(&job->by_peer, &card->key);
     return entry != NULL ? core_site_is_open(LIST_ENTRY(entry, struct core_site, by_peer))
-                         : job->spec.cores <= peer->cores && is_fit(job, peer);
+                         : job->spec.cores <= core_card_cores(card) && is_fit(job, card);
 }
 
-bool core_place_could_take(const struct core *core, const struct core_peer *peer)
+bool core_place_could_take(const struct core *core, const struct core_card *card)
 {
     unsigned n = 0;
     list_for_each (node, &core->ready) {
-        if (could_take(LIST_ENTRY(node, struct core_job, ready), peer)) {
+        if (could_take(LIST_ENTRY(node, struct core_job, ready), card)) {
             return true;
         }
         if (++n == CORE_SEEK_JOBS_MAX) {
@@ -284,20 +284,27 @@ static struct core_job *choose_job(const struct core *core)
  */
 
 struct prospect {
-    uint32_t n_can;         /* peers that could run the job */
-    uint32_t n_out;         /* that would fit, and refused it */
-    struct core_site *site; /* the first of those */
+    bool can_any;           /* a peer could run the job */
+    struct core_site *site; /* the first that would fit, and refused it; or NULL */
 };
+
+/* Of those without a session. */
+static bool can_any_known(const struct core *core, const struct core_job *job)
+{
+    table_for_each (entry, &core->cards) {
+        const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (core_card_state(card) == CORE_PEER_KNOWN && could_take(job, card)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static struct prospect prospect_of(struct core *core, struct core_job *job)
 {
     struct prospect prospect = {0};
     table_for_each (entry, &core->peers) {
         struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->state == CORE_PEER_KNOWN) {
-            prospect.n_can += could_take(job, peer);
-            continue;
-        }
         if (!peer->is_self && !core_peer_is_here(peer)) {
             continue;
         }
@@ -305,21 +312,21 @@ static struct prospect prospect_of(struct core *core, struct core_job *job)
         if (!site->fits || job->spec.cores > peer->cores) {
             continue;
         }
-        prospect.n_can += site->refusal == WIRE_REFUSAL_NONE;
-        prospect.n_out += site->refusal != WIRE_REFUSAL_NONE;
-        if (site->refusal != WIRE_REFUSAL_NONE && prospect.site == NULL) {
-            prospect.site = site;
+        if (site->refusal == WIRE_REFUSAL_NONE) {
+            return (struct prospect){.can_any = true};
         }
+        prospect.site = prospect.site != NULL ? prospect.site : site;
     }
+    prospect.can_any = can_any_known(core, job);
     return prospect;
 }
 
 static void check_job(struct core *core, struct core_job *job)
 {
     struct prospect prospect = prospect_of(core, job);
-    if (prospect.n_can > 0) {
+    if (prospect.can_any) {
         core_timer_stop(core, &job->stuck_timer);
-    } else if (prospect.n_out > 0) {
+    } else if (prospect.site != NULL) {
         if (!heap_has(&job->stuck_timer.entry)) {
             bool is_any_coming = core_peer_is_any_coming(core);
             core_timer_set(core, &job->stuck_timer,
@@ -335,7 +342,7 @@ void core_job_stuck_fire(struct core *core, struct core_timer *timer)
 {
     struct core_job *job = CONTAINER_OF(timer, struct core_job, stuck_timer);
     struct prospect prospect = prospect_of(core, job);
-    if (job->is_over || prospect.n_can > 0 || prospect.site == NULL) {
+    if (job->is_over || prospect.can_any || prospect.site == NULL) {
         return;
     }
     enum wire_refusal refusal = prospect.site->refusal;

@@ -45,11 +45,13 @@ uint64_t core_sparse_score(const struct wire_key *a, const struct wire_key *b)
 /* --- who is needed -----------------------------------------------------------------------------
  */
 
-bool core_sparse_wants(const struct core *core, const struct core_peer *peer)
+bool core_sparse_wants(const struct core *core, const struct core_card *card)
 {
-    return !core->is_sparse || peer->score >= core->score_min || peer->may_be_off_link ||
-           peer->is_sought || peer->state == CORE_PEER_LOST ||
-           !list_is_empty(&peer->held); /* results wait for it */
+    const struct core_peer *peer = card->peer;
+    return !core->is_sparse || card->score >= core->score_min ||
+           (peer != NULL &&
+            (peer->may_be_off_link || peer->is_sought || peer->state == CORE_PEER_LOST ||
+             !list_is_empty(&peer->held))); /* results wait for it */
 }
 
 static bool is_working(const struct core_peer *peer)
@@ -60,7 +62,7 @@ static bool is_working(const struct core_peer *peer)
 
 bool core_sparse_keeps(const struct core *core, const struct core_peer *peer)
 {
-    return core_sparse_wants(core, peer) || is_working(peer);
+    return core_sparse_wants(core, peer->card) || is_working(peer);
 }
 
 bool core_sparse_dismiss(struct core *core, struct core_peer *peer)
@@ -83,7 +85,7 @@ bool core_sparse_dismiss(struct core *core, struct core_peer *peer)
 
 void core_sparse_dismissed(struct core *core, struct core_peer *peer)
 {
-    peer->told_ns = core->now_ns;
+    peer->card->told_ns = core->now_ns;
     core_exec_owner_idle(core, peer);
     core_peer_move(core, peer, CORE_PEER_ON_DISMISS);
     core_sparse_changed(core);
@@ -93,11 +95,13 @@ void core_sparse_dismissed(struct core *core, struct core_peer *peer)
  */
 
 /* Up as far as we know; strangers until a round of dials failed. */
-static bool is_believed(const struct core_peer *peer)
+static bool is_believed(const struct core *core, const struct core_card *card)
 {
-    return !peer->is_self &&
-           (core_peer_is_here(peer) || peer->state == CORE_PEER_KNOWN ||
-            (peer->state == CORE_PEER_NEW && peer->n_addresses > 0 && peer->n_rounds == 0));
+    const struct core_peer *peer = card->peer;
+    unsigned state = core_card_state(card);
+    return peer != core->self &&
+           (state == CORE_PEER_KNOWN || (peer != NULL && core_peer_is_here(peer)) ||
+            (state == CORE_PEER_NEW && card->n_addresses > 0 && card->n_rounds == 0));
 }
 
 static bool is_idle_here(const struct core_peer *peer)
@@ -123,11 +127,11 @@ static bool count(struct core *core)
 {
     uint64_t top[CORE_CHOSEN] = {0};
     uint32_t n = 1;
-    table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (is_believed(peer)) {
+    table_for_each (entry, &core->cards) {
+        const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (is_believed(core, card)) {
             n++;
-            rank(top, core->config.chosen, peer->score);
+            rank(top, core->config.chosen, card->score);
         }
     }
     bool was_sparse = core->is_sparse;
@@ -141,15 +145,23 @@ static bool count(struct core *core)
 /* Begins the dials that are missing, ends those that are not. */
 static void adjust_dials(struct core *core)
 {
-    table_for_each (entry, &core->peers) {
-        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        bool is_wanted = core_sparse_wants(core, peer);
+    table_for_each (entry, &core->cards) {
+        struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        struct core_peer *peer = card->peer;
+        bool is_wanted = core_sparse_wants(core, card);
+        if (!is_wanted && peer == NULL) {
+            continue; /* as most are */
+        }
         /* In a small mesh those are wanted, too, that were given up while it was large. */
-        bool is_hoped = is_believed(peer) || (!core->is_sparse && peer->was_up);
-        if (is_wanted && is_hoped && is_idle_here(peer)) {
-            core_dial_heard_of(core, peer);
-        } else if (!is_wanted && peer->link == NULL) {
-            core_dial_stop(core, peer);
+        bool is_hoped =
+            is_wanted && (is_believed(core, card) || (!core->is_sparse && card->was_up));
+        if (is_hoped && (peer == NULL || is_idle_here(peer))) {
+            core_dial_heard_of(core, card);
+        } else if (peer != NULL && peer->link == NULL) {
+            if (!is_wanted) {
+                core_dial_stop(core, peer);
+            }
+            core_peer_maybe_part(core, peer);
         }
     }
 }
@@ -169,20 +181,26 @@ static uint64_t cores_coming(const struct core *core)
     return n;
 }
 
-/* The most cores first; among equals each submitter has an order of its own. */
-static struct core_peer *best_to_seek(struct core *core)
+static bool may_seek(const struct core_card *card)
 {
-    struct core_peer *best = NULL;
-    table_for_each (entry, &core->peers) {
-        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (peer->state != CORE_PEER_KNOWN || peer->is_sought || peer->n_addresses == 0 ||
-            !list_is_empty(&peer->dials)) {
-            continue;
-        }
-        bool is_more = best == NULL || peer->cores > best->cores ||
-                       (peer->cores == best->cores && peer->score > best->score);
-        if (is_more && core_place_could_take(core, peer)) {
-            best = peer;
+    const struct core_peer *peer = card->peer;
+    return core_card_state(card) == CORE_PEER_KNOWN && card->n_addresses > 0 &&
+           (peer == NULL || (!peer->is_sought && list_is_empty(&peer->dials)));
+}
+
+/* The most cores first; among equals each submitter has an order of its own. */
+static struct core_card *best_to_seek(struct core *core)
+{
+    struct core_card *best = NULL;
+    uint32_t best_cores = 0;
+    table_for_each (entry, &core->cards) {
+        struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        uint32_t cores = core_card_cores(card);
+        bool is_more = best == NULL || cores > best_cores ||
+                       (cores == best_cores && card->score > best->score);
+        if (is_more && may_seek(card) && core_place_could_take(core, card)) {
+            best = card;
+            best_cores = cores;
         }
     }
     return best;
@@ -193,13 +211,14 @@ static void seek(struct core *core)
     uint64_t wanted = core_place_cores_waiting(core);
     uint64_t coming = cores_coming(core);
     for (unsigned i = 0; i < CORE_SEEK_MAX && coming < wanted; i++) {
-        struct core_peer *peer = best_to_seek(core);
+        struct core_card *card = best_to_seek(core);
+        struct core_peer *peer = card != NULL ? core_peer_of(core, card) : NULL;
         if (peer == NULL) {
             return;
         }
         peer->is_sought = true;
         coming += peer->cores;
-        core_dial_heard_of(core, peer);
+        core_dial_heard_of(core, card);
     }
 }
 
@@ -227,10 +246,19 @@ static void sparse_fire(struct core *core, struct core_timer *timer)
     core_sparse_run(core);
 }
 
+/* Each looks at everybody, and who joins a large mesh hears of somebody all the time. */
+static uint64_t pause_ns(const struct core *core)
+{
+    bool is_urgent = !core->is_sparse || !list_is_empty(&core->ready);
+    return is_urgent ? CORE_REVIEW_NS : CORE_REVIEW_NS + core->cards.n * CORE_REVIEW_1_NS;
+}
+
 void core_sparse_changed(struct core *core)
 {
-    if (!heap_has(&core->sparse_timer.entry) && !core->is_stopping) {
-        core_timer_set(core, &core->sparse_timer, core->now_ns + CORE_REVIEW_NS);
+    uint64_t at_ns = core->now_ns + pause_ns(core);
+    bool is_set = heap_has(&core->sparse_timer.entry) && core->sparse_timer.entry.at_ns <= at_ns;
+    if (!is_set && !core->is_stopping) {
+        core_timer_set(core, &core->sparse_timer, at_ns);
     }
 }
 

@@ -9,9 +9,24 @@ static struct slice text(struct core *core, const char *s)
 }
 
 /* A stranger that was never reached is nobody's business, unless there is something to say. */
-static bool is_shown(const struct core_peer *peer)
+static bool is_shown(const struct core_card *card)
 {
-    return peer->state != CORE_PEER_NEW || peer->detail[0] != '\0';
+    return core_card_state(card) != CORE_PEER_NEW ||
+           (card->peer != NULL && card->peer->detail[0] != '\0');
+}
+
+/* Whom we only heard of. */
+static void fill_known(struct core *core, const struct core_card *card, struct wire_peer_row *row)
+{
+    *row = (struct wire_peer_row){
+        .key = card->key,
+        .name = text(core, core_card_name(card)),
+        .arch = text(core, core_card_arch(card)),
+        .address = text(core, core_card_proved_address(card)),
+        .cores = card->cores,
+        .free = card->cores,
+        .state = core_card_wire_state(card),
+    };
 }
 
 static void fill_peer(struct core *core, const struct core_peer *peer, struct wire_peer_row *row)
@@ -28,25 +43,31 @@ static void fill_peer(struct core *core, const struct core_peer *peer, struct wi
         .address = text(core, peer->address),
         .cores = cores,
         .free = peer->is_self ? cores - used : peer->free,
-        .state = is_conflict ? WIRE_PEER_CONFLICT : core_peer_wire_state(peer),
+        .state = is_conflict ? WIRE_PEER_CONFLICT : core_card_wire_state(peer->card),
         .is_local = peer->is_self,
         .has_rtt = peer->has_rtt && core_peer_is_here(peer) && !peer->is_self,
         .rtt_us = peer->rtt_ns / 1000,
         .detail = text(core, peer->detail),
     };
-    if (row->state == WIRE_PEER_DOWN) {
-        row->free = 0;
-    }
 }
 
 void core_stats_send_peers(struct core *core, struct core_client *client)
 {
-    struct wire_peer_row *rows = core_batch_alloc(core, core->peers.n, sizeof(*rows));
+    struct wire_peer_row *rows = core_batch_alloc(core, core->cards.n, sizeof(*rows));
     uint32_t n = 0;
-    table_for_each (entry, &core->peers) { /* ourselves are the oldest entry */
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (is_shown(peer)) {
-            fill_peer(core, peer, &rows[n++]);
+    table_for_each (entry, &core->cards) { /* ourselves are the oldest entry */
+        const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (!is_shown(card)) {
+            continue;
+        }
+        struct wire_peer_row *row = &rows[n++];
+        if (card->peer != NULL) {
+            fill_peer(core, card->peer, row);
+        } else {
+            fill_known(core, card, row);
+        }
+        if (row->state == WIRE_PEER_DOWN) {
+            row->free = 0;
         }
     }
     struct wire_message message = {.type = WIRE_MESSAGE_PEERS_LIST};
@@ -56,21 +77,24 @@ void core_stats_send_peers(struct core *core, struct core_client *client)
 
 void core_stats_send_stats(struct core *core, struct core_client *client)
 {
-    struct wire_stats_row *rows = core_batch_alloc(core, core->peers.n, sizeof(*rows));
+    struct wire_stats_row *rows = core_batch_alloc(core, core->cards.n, sizeof(*rows));
+    static const struct core_stats nothing;
     uint32_t n = 0;
     uint32_t n_placed = 0;
     uint32_t cores = 0;
-    table_for_each (entry, &core->peers) {
-        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        bool is_up = peer->state == CORE_PEER_UP || peer->state == CORE_PEER_SUSPECT ||
-                     peer->state == CORE_PEER_KNOWN;
-        cores += is_up ? peer->cores : 0;
-        n_placed += peer->n_placed;
-        const struct core_stats *stats = &peer->stats;
+    table_for_each (entry, &core->cards) {
+        const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        const struct core_peer *peer = card->peer;
+        unsigned state = core_card_state(card);
+        bool is_up =
+            state == CORE_PEER_UP || state == CORE_PEER_SUSPECT || state == CORE_PEER_KNOWN;
+        cores += is_up ? core_card_cores(card) : 0;
+        n_placed += peer != NULL ? peer->n_placed : 0;
+        const struct core_stats *stats = peer != NULL ? &peer->stats : &nothing;
         if (is_up || stats->n_tasks > 0 || stats->n_lost > 0) {
-            rows[n++] = (struct wire_stats_row){.key = peer->key,
-                                                .name = text(core, peer->name),
-                                                .is_local = peer->is_self,
+            rows[n++] = (struct wire_stats_row){.key = card->key,
+                                                .name = text(core, core_card_name(card)),
+                                                .is_local = peer == core->self,
                                                 .n_tasks = stats->n_tasks,
                                                 .n_failed = stats->n_failed,
                                                 .n_lost = stats->n_lost,

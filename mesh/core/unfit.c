@@ -45,7 +45,7 @@ static bool is_in_sight_as(const struct core *core, const char *text)
 {
     table_for_each (entry, &core->peers) {
         const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        if (is_in_sight(peer) && core_peer_is_meant(peer, text)) {
+        if (is_in_sight(peer) && core_card_is_meant(peer->card, text)) {
             return true;
         }
     }
@@ -55,7 +55,7 @@ static bool is_in_sight_as(const struct core *core, const char *text)
 static bool is_among(const struct core_peer *peer, char *const *texts, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (core_peer_is_meant(peer, texts[i])) {
+        if (core_card_is_meant(peer->card, texts[i])) {
             return true;
         }
     }

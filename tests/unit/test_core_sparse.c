@@ -31,8 +31,9 @@ static bool has_session(struct world *world, unsigned i, unsigned of)
 
 static bool is_shown_up(struct world *world, unsigned i, unsigned of)
 {
-    const struct core_peer *peer = peer_at(world, i, of);
-    return peer != NULL && core_peer_wire_state(peer) == WIRE_PEER_UP;
+    const struct core_card *card =
+        core_card_find(world_core(world, i), &world_config(world, of)->key);
+    return card != NULL && core_card_wire_state(card) == WIRE_PEER_UP;
 }
 
 static uint32_t n_shown_up(struct world *world, unsigned i)
@@ -170,6 +171,66 @@ START_TEST(above_that_each_has_some_and_shows_all)
         ck_assert_uint_eq(client->rows[k].state, WIRE_PEER_UP);
         ck_assert_uint_eq(client->rows[k].cores, 2);
     }
+    world_free(world);
+}
+END_TEST
+
+/* Dealings cost kilobytes; those whom others only speak of must not. */
+START_TEST(whom_nobody_deals_with_leaves_only_its_card)
+{
+    struct world *world = mesh_of(21, N_LARGE);
+    world_run_for(world, 90 * CORE_S);
+    for (unsigned i = 0; i < N_LARGE; i++) {
+        const struct core *core = world_core(world, i);
+        ck_assert_uint_eq(core->cards.n, N_LARGE);
+        ck_assert_uint_eq(core->peers.n, core_counts(core).n_links + 1);
+        table_for_each (entry, &core->cards) {
+            const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+            ck_assert_str_ne(core_card_name(card), "");
+            ck_assert_uint_eq(core_card_cores(card), 2);
+            ck_assert(card->peer != NULL || card->state == CORE_PEER_KNOWN);
+        }
+    }
+    world_free(world);
+}
+END_TEST
+
+START_TEST(of_addresses_that_were_proved_the_last_is_told)
+{
+    struct world *world = mesh_of(22, 2);
+    struct core *core = world_core(world, 0);
+    struct wire_key key = {.b = {7}};
+    struct core_card *card = core_card_get(core, &key);
+    core_card_add_address(card, slice_str("10.0.0.1:1"), CORE_SOURCE_GOSSIP);
+    core_card_prove_address(card, slice_str("10.0.0.2:1"));
+    core_card_prove_address(card, slice_str("10.0.0.1:1"));
+    ck_assert_str_eq(core_card_proved_address(card), "10.0.0.1:1");
+    ck_assert_uint_eq(card->n_addresses, 2);
+    core_card_drop_source(card, CORE_SOURCE_PROVED);
+    ck_assert_str_eq(core_card_proved_address(card), "");
+    ck_assert_uint_eq(card->n_addresses, 2); /* others named them, or may */
+    core_card_drop_source(card, CORE_SOURCE_GOSSIP);
+    ck_assert_uint_eq(card->n_addresses, 0);
+    core_check(core);
+    world_free(world);
+}
+END_TEST
+
+START_TEST(what_is_only_hearsay_and_old_is_forgotten)
+{
+    struct world *world = mesh_of(23, N_LARGE);
+    world_run_for(world, 60 * CORE_S);
+    struct core *core = world_core(world, 0);
+    struct wire_key key = {.b = {7}};
+    struct core_card *card = core_card_get(core, &key);
+    core_card_add_address(card, slice_str("10.9.9.9:1"), CORE_SOURCE_GOSSIP);
+    ck_assert(core_card_is_needed(core, card));
+    card->told_ns -= CORE_TOLD_NS < card->told_ns ? CORE_TOLD_NS : card->told_ns;
+    core->now_ns += CORE_TOLD_NS;
+    ck_assert(!core_card_is_needed(core, card));
+    core_card_add_address(card, slice_str("10.9.9.9:2"), CORE_SOURCE_MDNS);
+    ck_assert(core_card_is_needed(core, card));
+    core->now_ns -= CORE_TOLD_NS;
     world_free(world);
 }
 END_TEST
@@ -488,6 +549,9 @@ int main(void)
     tcase_add_test(tcase, scores_are_symmetric_and_spread_evenly);
     tcase_add_test(tcase, up_to_64_peers_each_has_a_session_with_each);
     tcase_add_test(tcase, above_that_each_has_some_and_shows_all);
+    tcase_add_test(tcase, whom_nobody_deals_with_leaves_only_its_card);
+    tcase_add_test(tcase, of_addresses_that_were_proved_the_last_is_told);
+    tcase_add_test(tcase, what_is_only_hearsay_and_old_is_forgotten);
     tcase_add_test(tcase, a_mesh_of_one_contact_becomes_whole);
     tcase_add_test(tcase, a_mesh_near_the_limit_does_not_flap);
     tcase_add_test(tcase, a_peer_that_ends_is_down_everywhere_within_two_seconds);
