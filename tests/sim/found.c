@@ -116,6 +116,9 @@ void found_all(struct sim *sim)
 
 void found_remember(struct sim *sim, struct sim_node *node, const struct core_effect *effect)
 {
+    if (sim->options.is_plain) {
+        return; /* nobody starts again, and thousands would remember thousands */
+    }
     const struct sim_node *of = sim_owner_of(sim, &effect->remember.key);
     char text[64];
     unsigned a, b, c;

@@ -445,7 +445,8 @@ static void end_flush(struct sim *sim, struct sim_conn *conn, struct sim_end *en
     if (sim->transport == SIM_TRANSPORT_BARE) {
         if (end->out.n > 0) {
             send_segment(sim, conn, end, buf_slice(&end->out), false);
-            buf_clear(&end->out);
+            buf_done(&end->out); /* a thousand cores have too many to keep what one burst took */
+            buf_init(&end->out, WIRE_QUEUE_BYTES_MAX);
         }
         return;
     }
