@@ -139,9 +139,10 @@ bool core_held_has_cores(const struct core_held *held)
 static void leave_queue(struct core *core, struct core_held *held)
 {
     struct core_peer *owner = held->owner;
+    bool is_next = list_first(&owner->queue) == &held->in_queue;
     list_remove(&held->in_queue);
-    if (list_is_empty(&owner->queue) && core->reserved == owner) {
-        core->reserved = NULL;
+    if (is_next && core->reserved == owner) {
+        core->reserved = NULL; /* it was for this one, not for what comes after it */
     }
 }
 

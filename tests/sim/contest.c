@@ -4,7 +4,7 @@
 #include "tests/sim/sim_internal.h"
 #include "wire/base/mem.h"
 
-#define CONTEST_PERCENT    30u             /* of the seeds */
+#define CONTEST_PERCENT    15u             /* of the seeds */
 #define CONTEST_TASKS      400u            /* at most, in all */
 #define CONTEST_PER_CORE   24u             /* at least */
 #define CONTEST_NS         (1200 * SIM_MS) /* at least, that a core is busy for */

@@ -382,6 +382,33 @@ START_TEST(cores_that_come_free_are_left_for_a_wide_task_whose_turn_it_is)
 }
 END_TEST
 
+START_TEST(a_turn_kept_for_a_wide_task_is_not_for_what_comes_after_it)
+{
+    struct host host;
+    host_init(&host, 4, 2);
+    name_job(&host, BOB, 9, (struct wire_job_spec){.cores = 4});
+    for (unsigned i = 0; i < 2; i++) {
+        place(&host, ADA, ADA);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        place(&host, BOB, BOB);
+    }
+    struct wire_attempt_id wide = place(&host, BOB, 9);
+    place(&host, BOB, BOB);
+    for (unsigned i = 0; i < 2; i++) {
+        place(&host, ADA, ADA);
+    }
+    ck_assert_uint_eq(end_one(&host, BOB), NOBODY); /* its turn, but 4 do not fit */
+    ck_assert_uint_eq(end_one(&host, ADA), NOBODY);
+    ck_assert_uint_eq(end_one(&host, ADA), NOBODY);
+    unsigned n_before = host.n_runs;
+    say(&host, BOB, &(struct wire_message){.type = WIRE_MESSAGE_CANCEL, .cancel = {.id = wide}});
+    ck_assert_uint_gt(host.n_runs, n_before);
+    ck_assert_uint_eq(host.runs[n_before].owner, ADA); /* who has none, not who has one */
+    host_done(&host);
+}
+END_TEST
+
 START_TEST(an_owners_tasks_of_higher_priority_go_first_and_else_in_order)
 {
     struct host host;
@@ -587,6 +614,7 @@ int main(void)
     tcase_add_test(tcase, own_tasks_go_first_up_to_half_of_the_cores_and_take_turns_beyond);
     tcase_add_loop_test(tcase, cores_that_come_free_are_left_for_a_wide_task_whose_turn_it_is, 0,
                         2);
+    tcase_add_test(tcase, a_turn_kept_for_a_wide_task_is_not_for_what_comes_after_it);
     tcase_add_test(tcase, an_owners_tasks_of_higher_priority_go_first_and_else_in_order);
     tcase_add_test(tcase, a_task_beyond_the_credit_is_refused);
     suite_add_tcase(suite, tcase);
