@@ -47,8 +47,9 @@
 
 #define UNACKED_MAX     500u /* results not acknowledged: the client may be what holds back */
 #define PREFETCH_NS     (5 * SIM_MS)
-#define PREFETCH_RUN_NS SIM_S       /* of longer ones none is prefetched */
-#define FRESH_NS        (SIM_S / 2) /* of a window: what its own user wants has been reckoned by then */
+#define PREFETCH_RUN_NS SIM_S /* of longer ones none is prefetched */
+/* Of a window: what its own user wants has been reckoned by then. */
+#define FRESH_NS (SIM_S / 2)
 
 struct fair_task { /* an attempt that waits at an executor */
     struct list node;
