@@ -62,9 +62,11 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
     uint32_t n_ended = 0;
     uint32_t n_queued = 0;
     uint32_t cores_used = 0;
+    uint64_t mem_open = 0;
     list_for_each (node, &peer->held) {
         const struct core_held *held = LIST_ENTRY(node, struct core_held, of_owner);
         n_open += held->is_open;
+        mem_open += held->is_open && core->config.mem_bytes > 0 ? held->xjob->spec.mem_bytes : 0;
         n_ended += held->state == CORE_HELD_ENDED;
         n_queued += held->state == CORE_HELD_WANTING || held->state == CORE_HELD_QUEUED;
         bool is_running = held->state == CORE_HELD_STARTING || held->state == CORE_HELD_RUNNING ||
@@ -74,6 +76,7 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
         ensure(list_is_linked(&held->in_queue) == (held->state == CORE_HELD_QUEUED)); /* 11 */
     }
     ensure(n_open == peer->n_open);         /* 9 */
+    ensure(mem_open == peer->mem_open);     /* 9 */
     ensure(n_ended == peer->n_ended);       /* 9 */
     ensure(n_queued == peer->n_queued);     /* 9 */
     ensure(cores_used == peer->cores_used); /* 9 */

@@ -186,6 +186,8 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     uint32_t share;     /* of our cores, when last reckoned */
     struct list active; /* in core.active, when it wants something or has something open here */
     uint32_t n_open, n_queued, n_ended, cores_used, cores_open, n_xjobs;
+    uint64_t mem_open; /* that the open ones need together, where our memory is known */
+    uint64_t mem_each; /* that one of them needed, when the last came; 0: not said */
     uint64_t wall_ns;   /* mean run time of its tasks here, 0: not known */
     uint64_t served;    /* when it was last given a core, in starts */
     uint64_t renew_ns;  /* when its leases were last renewed */

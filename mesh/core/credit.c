@@ -184,6 +184,11 @@ static struct wire_credit reckon(const struct core *core, const struct core_peer
     uint64_t each = n_tasks > 0 && n_cores > n_tasks ? n_cores / n_tasks : 1;
     uint32_t share = owner->share > 0 ? owner->share : 1;
     uint32_t slots = share / each > 0 ? (uint32_t)(share / each) : 1;
+    uint64_t n_in_memory = owner->mem_each > 0 ? core->config.mem_bytes / owner->mem_each : slots;
+    if (n_in_memory < slots) {
+        slots = n_in_memory > 0 ? (uint32_t)n_in_memory : 1;
+        share = slots * each < share ? (uint32_t)(slots * each) : share;
+    }
     uint64_t n = slots + core_credit_prefetch(slots, owner->wall_ns, owner->rtt_ns);
     return (struct wire_credit){.n_tasks = n < WIRE_CREDIT_MAX ? (uint32_t)n : WIRE_CREDIT_MAX,
                                 .cores = share};

@@ -77,6 +77,18 @@ static struct core_held *held_alloc(const struct core_xjob *xjob, const struct w
     return held;
 }
 
+/* Memory may allow for fewer at once than cores do: the credit follows. */
+static void note_memory(struct core *core, struct core_peer *owner,
+                        const struct wire_job_spec *spec)
+{
+    if (core->config.mem_bytes == 0) {
+        return;
+    }
+    owner->mem_open += spec->mem_bytes; /* each was compared with ours, which is no large number */
+    core->is_credit_due |= spec->mem_bytes > 0;
+    owner->mem_each = owner->mem_open / owner->n_open;
+}
+
 struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
                                 const struct wire_task *task)
 {
@@ -106,6 +118,7 @@ struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
         core_beat_hurry(core, owner);
         core_credit_active(core, owner);
     }
+    note_memory(core, owner, &xjob->spec);
     if (task->has_input) {
         core_need_want(core, &held->input_need, owner, &task->input, task->input_bytes);
     }
@@ -155,6 +168,9 @@ static void close_account(struct core *core, struct core_held *held)
     held->is_open = false;
     owner->n_open--;
     owner->cores_open -= held->xjob->spec.cores;
+    if (core->config.mem_bytes > 0) {
+        owner->mem_open -= held->xjob->spec.mem_bytes;
+    }
     if (owner->n_open == 0) {
         core_credit_active(core, owner);
         core->is_credit_due = true;

@@ -19,17 +19,18 @@
  *   own user      rate = half of the cores, rounded up; edge = longest
  *   others, of c cores (without that half, when the own user wants the executor, too) and n of them
  *   at most:
- *     c >= n      rate = c / n, rounded down: credit gives so many to each; edge = longest
- *     c <  n      rate = c * l / (l + (n - 1) * m); edge = n * longest
+ *     c >= n      rate = c / n, rounded down: credit gives so many to each; edge = 2 * longest
+ *     c <  n      rate = c * l / (l + (n - 1) * m); edge = (n + 1) * longest
  *
  * Where there are fewer cores than submitters it is turns that are shared, not time: a round has
  * one run of each, of mean length l for this one and m for the others. The edge is the wait for the
  * first core when the window opens: nothing that runs is stopped for it (n turns where cores are
- * shared by turns). A round trip passes before the first task is there. A tenth is for the times
- * at which a core waits for the next task or another's takes its place: prefetch covers two round
- * trips or 5 ms at the mean run time. Of tasks that last over a second none is prefetched: a core
- * that such a one leaves may be gone to another's when the next arrives, a round trip later, and
- * each run may have to wait for one of another's: half of the due.
+ * shared by turns). Others wait once more: only their first run tells how long their tasks take,
+ * and until then none is prefetched. A round trip passes before the first task is there. A tenth is
+ * for the times at which a core waits for the next task or another's takes its place: prefetch
+ * covers two round trips or 5 ms at the mean run time. Of tasks that last over a second none is
+ * prefetched: a core that such a one leaves may be gone to another's when the next arrives, a round
+ * trip later, and each run may have to wait for one of another's: half of the due.
  *
  * While a task of several cores or with memory to reserve wants the same executor no share is
  * promised: it is a whole turn whatever it takes, and cores idle for it. README.md says what else
@@ -337,11 +338,11 @@ static struct due due_of(const struct fair_window *window, const struct sim_node
         n -= 1;
     }
     if (cores >= n) {
-        return (struct due){.rate = cores / n * 1000000, .n_edges = 1};
+        return (struct due){.rate = cores / n * 1000000, .n_edges = 2};
     }
     uint64_t each = mean_ns(own) / 1000 + 1;
     uint64_t round = each + (n - 1) * (mean_ns(others) / 1000 + 1);
-    return (struct due){.rate = cores * 1000000 * each / round, .n_edges = n};
+    return (struct due){.rate = cores * 1000000 * each / round, .n_edges = n + 1};
 }
 
 static uint64_t rtt_max(const struct sim_node *a, const struct sim_node *b)

@@ -7,8 +7,9 @@
 #include "mesh/core/limits.h"
 #include "tests/lib/runner.h"
 
-#define RUNS_MAX 64
-#define CLIENT   7u
+#define HOST_MEM_BYTES (UINT64_C(8) << 30)
+#define RUNS_MAX       64
+#define CLIENT         7u
 
 enum { SELF, ADA, BOB, CYD, N_OWNERS, NOBODY = N_OWNERS };
 
@@ -242,6 +243,7 @@ static void host_init(struct host *host, uint32_t cores, unsigned n_owners)
         .cores_effective = cores,
         .dead_after_ns = 3 * CORE_S,
         .has_sandbox = true,
+        .mem_bytes = HOST_MEM_BYTES,
     };
     host->core = core_new(&config);
     core_effects_init(&host->effects);
@@ -451,6 +453,21 @@ START_TEST(a_task_beyond_the_credit_is_refused)
 }
 END_TEST
 
+START_TEST(the_credit_is_for_as_many_tasks_as_fit_into_memory)
+{
+    struct host host;
+    host_init(&host, 8, 1);
+    name_job(&host, ADA, 9, (struct wire_job_spec){.cores = 1, .mem_bytes = HOST_MEM_BYTES / 2});
+    for (unsigned i = 0; i < 8; i++) {
+        try_to_place(&host, ADA, 9);
+    }
+    pass(&host, 10 * CORE_MS);
+    ck_assert_uint_eq(n_running(&host, ADA), 2);
+    ck_assert_uint_eq(host.credit[ADA].cores, 2);
+    host_done(&host);
+}
+END_TEST
+
 /* --- what becomes free -------------------------------------------------------------------------
  */
 
@@ -617,6 +634,7 @@ int main(void)
     tcase_add_test(tcase, a_turn_kept_for_a_wide_task_is_not_for_what_comes_after_it);
     tcase_add_test(tcase, an_owners_tasks_of_higher_priority_go_first_and_else_in_order);
     tcase_add_test(tcase, a_task_beyond_the_credit_is_refused);
+    tcase_add_test(tcase, the_credit_is_for_as_many_tasks_as_fit_into_memory);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("free");
     tcase_add_test(tcase, cores_of_what_could_not_start_are_free_at_once);
