@@ -202,9 +202,9 @@ void core_card_set_facts(struct core_card *card, struct slice name, struct slice
 
 uint64_t core_card_term(const struct core_card *card)
 {
-    return card->version == 0 ? 0
-                              : core_sparse_mix(core_sparse_key_hash(&card->key) ^
-                                                card->version << 1 ^ (card->is_gone ? 1 : 0));
+    return card->version == 0
+               ? 0
+               : core_sparse_mix(card->key_hash ^ card->version << 1 ^ (card->is_gone ? 1 : 0));
 }
 
 unsigned core_card_part(const struct core_card *card)
@@ -289,6 +289,7 @@ struct core_card *core_card_get(struct core *core, const struct wire_key *key)
         return NULL;
     }
     card->key = *key;
+    card->key_hash = core_sparse_key_hash(key);
     card->state = CORE_PEER_NEW;
     card->told_ns = core->now_ns;
     card->score = core->self != NULL ? core_sparse_score(&core->self->key, key) : 0;

@@ -114,8 +114,9 @@ struct core_card {
     struct table_entry by_key;
     /* What a walk over all of them looks at stands together. */
     struct core_peer *peer; /* or NULL: no dealings */
-    uint64_t score;         /* how close to us; the same seen from there */
-    unsigned state;         /* enum core_peer_state: NEW, KNOWN or DOWN; while it has no peer */
+    uint64_t key_hash;
+    uint64_t score; /* how close to us; the same seen from there */
+    unsigned state; /* enum core_peer_state: NEW, KNOWN or DOWN; while it has no peer */
     uint8_t n_addresses;
     bool is_gone;      /* by hearsay */
     bool is_announced; /* others were told of it as it is */
@@ -130,7 +131,7 @@ struct core_card {
     uint32_t cores;                 /* while it has no peer, */
     char *texts; /* as these: its name and, behind the NUL, its arch; NULL: both are empty */
 };
-static_assert(sizeof(struct core_card) <= 168, "a large mesh has thousands of them");
+static_assert(sizeof(struct core_card) <= 176, "a large mesh has thousands of them");
 
 struct core_peer { /* dealings with somebody: dials, a session, tasks there or from there */
     struct table_entry by_key;
@@ -186,8 +187,8 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     uint32_t share;     /* of our cores, when last reckoned */
     struct list active; /* in core.active, when it wants something or has something open here */
     uint32_t n_open, n_queued, n_ended, cores_used, cores_open, n_xjobs;
-    uint64_t mem_open; /* that the open ones need together, where our memory is known */
-    uint64_t mem_each; /* that one of them needed, when the last came; 0: not said */
+    uint64_t mem_open;  /* that the open ones need together, where our memory is known */
+    uint64_t mem_each;  /* that one of them needed, when the last came; 0: not said */
     uint64_t wall_ns;   /* mean run time of its tasks here, 0: not known */
     uint64_t served;    /* when it was last given a core, in starts */
     uint64_t renew_ns;  /* when its leases were last renewed */
