@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,6 +120,13 @@ static void play(const struct command *command, uint64_t seed, struct sim_report
     buf_done(&trace);
 }
 
+/* Of one seed: processor time, for others may be busy as well. */
+static void limit_cpu(void)
+{
+    const struct itimerval limit = {.it_value.tv_sec = SEED_SECONDS};
+    setitimer(ITIMER_PROF, &limit, NULL);
+}
+
 static _Noreturn void work(const struct command *command, struct worker *worker)
 {
     IGNORE(freopen("/dev/null", "w", stderr)); /* it is played again for what it has to say */
@@ -129,7 +137,7 @@ static _Noreturn void work(const struct command *command, struct worker *worker)
             _exit(0);
         }
         worker->seed = seed;
-        alarm(SEED_SECONDS);
+        limit_cpu();
         struct sim_report report;
         play(command, seed, &report);
         sim_report_add(&worker->report, &report);
