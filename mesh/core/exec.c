@@ -252,9 +252,12 @@ void core_exec_owner_gone(struct core *core, struct core_peer *peer)
     core->is_start_due = true;
     list_for_each (node, &peer->xjobs) {
         struct core_xjob *xjob = LIST_ENTRY(node, struct core_xjob, of_owner);
-        if (!heap_has(&xjob->lease_timer.entry) && !xjob->is_over) {
-            core_timer_set(core, &xjob->lease_timer,
-                           peer->heard_ns + xjob->spec.lease_ms * CORE_MS);
+        /* One that is over, too, while results of it are not acknowledged. One of which nothing is
+         * held has only files and cells to lose, whatever its lease. */
+        uint64_t ms = xjob->spec.lease_ms;
+        ms = xjob->n_held == 0 && ms > CORE_LEASE_DEFAULT_MS ? CORE_LEASE_DEFAULT_MS : ms;
+        if (!heap_has(&xjob->lease_timer.entry)) {
+            core_timer_set(core, &xjob->lease_timer, peer->heard_ns + ms * CORE_MS);
         }
     }
 }

@@ -114,6 +114,14 @@ static void pass(struct host *host, uint64_t ns)
     }
 }
 
+/* Else its loop would seem to be late. */
+static void pass_slowly(struct host *host, uint64_t ns)
+{
+    for (uint64_t at = 0; at < ns; at += CORE_S / 10) {
+        pass(host, CORE_S / 10);
+    }
+}
+
 /* --- what owners do ----------------------------------------------------------------------------
  */
 
@@ -142,7 +150,7 @@ static void link_up(struct host *host, unsigned owner)
 
 static void name_job(struct host *host, unsigned owner, uint64_t job, struct wire_job_spec spec)
 {
-    spec.lease_ms = 10000;
+    spec.lease_ms = spec.is_durable ? 3600000 : 10000;
     say(host, owner,
         &(struct wire_message){.type = WIRE_MESSAGE_JOB, .job = {.job = job, .spec = spec}});
 }
@@ -536,6 +544,12 @@ START_TEST(what_waits_goes_back_when_no_cores_are_offered_any_more)
 }
 END_TEST
 
+static void go_away(struct host *host, unsigned owner)
+{
+    step(host, (struct core_event){.type = CORE_EVENT_LINK_DOWN,
+                                   .link_down = {.link = 10 + owner, .end = CORE_LINK_END_SILENT}});
+}
+
 START_TEST(what_waits_for_an_owner_that_is_away_goes_back_as_well)
 {
     struct host host;
@@ -543,12 +557,44 @@ START_TEST(what_waits_for_an_owner_that_is_away_goes_back_as_well)
     for (unsigned i = 0; i < 4; i++) {
         place(&host, ADA, ADA);
     }
-    step(&host, (struct core_event){.type = CORE_EVENT_LINK_DOWN,
-                                    .link_down = {.link = 10 + ADA, .end = CORE_LINK_END_SILENT}});
+    go_away(&host, ADA);
     set_cores(&host, 0);
     pass(&host, 10 * CORE_MS);
     ck_assert_uint_eq(core_counts(host.core).n_held_queued, 0);
     ck_assert_uint_eq(core_counts(host.core).n_held_running, 1);
+    host_done(&host);
+}
+END_TEST
+
+START_TEST(results_of_a_job_that_is_over_are_not_kept_past_its_lease)
+{
+    struct host host;
+    host_init(&host, 1, 1);
+    place(&host, ADA, ADA);
+    struct run run = take_run(&host, ADA);
+    end_run(&host, &run, (struct wire_result){.end = WIRE_END_EXITED});
+    say(&host, ADA, &(struct wire_message){.type = WIRE_MESSAGE_JOB_END, .job_end = {.job = ADA}});
+    ck_assert_uint_eq(core_counts(host.core).n_held_ended, 1);
+    go_away(&host, ADA);
+    pass_slowly(&host, 11 * CORE_S);
+    ck_assert_uint_eq(core_counts(host.core).n_held_ended, 0);
+    host_done(&host);
+}
+END_TEST
+
+START_TEST(files_of_a_job_that_has_nothing_here_are_let_go_soon_after_its_owner)
+{
+    struct host host;
+    host_init(&host, 1, 1);
+    struct wire_file file = {.path = slice_str("data"), .hash = {{5}}, .bytes = 10};
+    name_job(&host, ADA, 9,
+             (struct wire_job_spec){.cores = 1, .files = {&file, 1}, .is_durable = true});
+    step(&host, (struct core_event){.type = CORE_EVENT_BLOB_STORED,
+                                    .blob_stored = {.hash = file.hash}});
+    ck_assert_uint_eq(core_counts(host.core).n_blob_refs, 1);
+    go_away(&host, ADA);
+    pass_slowly(&host, 11 * CORE_S); /* a lease of an hour is for results */
+    ck_assert_uint_eq(core_counts(host.core).n_blob_refs, 0);
     host_done(&host);
 }
 END_TEST
@@ -642,6 +688,8 @@ int main(void)
     tcase_add_test(tcase, what_waits_goes_back_when_no_cores_are_offered_any_more);
     tcase_add_test(tcase, what_waits_for_an_owner_that_is_away_goes_back_as_well);
     tcase_add_test(tcase, leases_are_renewed_by_what_is_heard_and_not_by_what_is_said);
+    tcase_add_test(tcase, results_of_a_job_that_is_over_are_not_kept_past_its_lease);
+    tcase_add_test(tcase, files_of_a_job_that_has_nothing_here_are_let_go_soon_after_its_owner);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("blobs");
     tcase_add_test(tcase, output_is_for_the_owner_of_its_task_until_it_has_the_result);
