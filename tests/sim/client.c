@@ -9,18 +9,26 @@
 /* --- what a job is made of ---------------------------------------------------------------------
  */
 
+/* A name or a prefix of an id: "p6" is also each peer whose id begins with it. */
+static bool is_any_meant(struct wire_slices texts, const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < texts.n; i++) {
+        char text[WIRE_NAME_BYTES_MAX + 1];
+        snprintf(text, sizeof(text), "%.*s", (int)texts.items[i].n, (const char *)texts.items[i].p);
+        if (strcmp(text, node->name) == 0 || wire_id_matches(&node->key, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool client_is_eligible(const struct sim_job *job, const struct sim_node *node)
 {
     const struct wire_submit *submit = &job->submit.submit;
     const struct core_config *config = &node->config;
     bool is_own = node == job->owner;
-    bool is_meant = submit->on.n == 0;
-    for (uint32_t i = 0; i < submit->on.n; i++) {
-        is_meant |= slice_eq_str(submit->on.items[i], node->name);
-    }
-    for (uint32_t i = 0; i < submit->except.n; i++) {
-        is_meant &= !slice_eq_str(submit->except.items[i], node->name);
-    }
+    bool is_meant = submit->on.n == 0 || is_any_meant(submit->on, node);
+    is_meant &= !is_any_meant(submit->except, node);
     return is_meant && config->cores_effective >= submit->spec.cores &&
            (submit->spec.arch.n == 0 || slice_eq_str(submit->spec.arch, config->arch)) &&
            (config->mem_bytes == 0 || submit->spec.mem_bytes <= config->mem_bytes) &&
@@ -465,7 +473,7 @@ static struct sim_job *job_new(struct sim *sim, struct sim_node *node)
     job->client = sim->next_client++;
     job->at_ns = sim->now_ns;
     arena_init(&job->arena, SIZE_MAX);
-    job->has_refused = arena_alloc(&job->arena, sim->nodes_max, sizeof(bool));
+    job->refusals = arena_alloc(&job->arena, sim->nodes_max, sizeof(*job->refusals));
     job->submit.type = WIRE_MESSAGE_SUBMIT;
     return job;
 }
