@@ -281,9 +281,10 @@ struct core_site { /* a job at a peer */
     uint64_t job_link;         /* the link that carried JOB; 0: not sent */
     bool fits;                 /* arch, --on, --except */
     enum wire_refusal refusal; /* why it is out for this job */
-    uint32_t n_rests;          /* start failures in a row that may pass */
+    uint32_t n_rests;          /* start failures in a row that may pass, each after a rest */
     uint32_t n_placed;         /* attempts of the job that are placed there */
     bool has_begun;            /* one, ever: the files are there */
+    uint64_t rested_ns;        /* when the last of n_rests came */
     uint64_t wall_ns;          /* mean run time of the job's tasks there; 0: not known */
     /* blackhole.c */
     uint32_t n_ok, n_bad; /* ends of its tasks there */

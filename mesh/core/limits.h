@@ -34,6 +34,7 @@
 #define CORE_GRACE_NS        (750 * CORE_MS) /* for that long: one busy beat, and then some */
 #define CORE_GOSSIP_PER_S    20u             /* dials to peers only heard of */
 #define CORE_REST_NS         (5 * CORE_S)    /* of a peer that could not start a task */
+#define CORE_RESTS_MAX       3u              /* in a row: it is out for the job */
 
 /* --- large meshes (sparse.c, gossip.c) ---------------------------------------------------------
  */

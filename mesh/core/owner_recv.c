@@ -214,8 +214,26 @@ static void site_out(struct core *core, struct core_site *site, const struct wir
              wire_job_text(site->job->id, job), wire_refusal_text(refuse->refusal));
 }
 
-static void blame(struct core *core, struct core_site *site, const struct wire_refuse *refuse)
+/* Out at the third rest in a row. What was placed before the last one says nothing new: as many
+ * starts as there are cores may fail at one moment. */
+static void rest_or_out(struct core *core, const struct core_attempt *attempt,
+                        const struct wire_refuse *refuse)
 {
+    struct core_site *site = attempt->site;
+    rest_peer(core, site->peer, CORE_REST_NS);
+    if (site->n_rests > 0 && attempt->at_ns <= site->rested_ns) {
+        return;
+    }
+    site->rested_ns = core->now_ns;
+    if (++site->n_rests >= CORE_RESTS_MAX) {
+        site_out(core, site, refuse);
+    }
+}
+
+static void blame(struct core *core, const struct core_attempt *attempt,
+                  const struct wire_refuse *refuse)
+{
+    struct core_site *site = attempt->site;
     switch ((enum wire_refusal)refuse->refusal) {
     case WIRE_REFUSAL_NONE:
     case WIRE_REFUSAL_RECALLED:
@@ -232,10 +250,7 @@ static void blame(struct core *core, struct core_site *site, const struct wire_r
     case WIRE_REFUSAL_NO_CELL:
     case WIRE_REFUSAL_NO_MEMORY:
     case WIRE_REFUSAL_NO_DISK:
-        rest_peer(core, site->peer, CORE_REST_NS);
-        if (++site->n_rests >= 3) {
-            site_out(core, site, refuse);
-        }
+        rest_or_out(core, attempt, refuse);
         return;
     case WIRE_REFUSAL_NOT_FOUND:
     case WIRE_REFUSAL_NOT_EXECUTABLE:
@@ -258,7 +273,7 @@ static void on_refuse(struct core *core, struct core_peer *peer, const struct wi
         return;
     }
     if (!found.attempt->is_cancelled) {
-        blame(core, found.attempt->site, refuse);
+        blame(core, found.attempt, refuse);
     }
     settle(core, found.attempt, false);
 }

@@ -14,7 +14,7 @@ struct world *world_new(uint64_t seed)
                                         "otto", "pam",  "quin", "rita"};
     struct world *world = mem_alloc_or_die(1, sizeof(*world));
     world->seed = seed;
-    world->now_ns = 1000 * CORE_S;
+    world->now_ns = WORLD_BEGIN_NS;
     world->latency_ns = CORE_MS / 5;
     world->run_ns = 10 * CORE_MS;
     world->hash = UINT64_C(0xcbf29ce484222325);

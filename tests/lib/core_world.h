@@ -12,6 +12,7 @@
  *   {"stream", N}         streams N chunks of 1,000 bytes, 1 ms apart, within the window
  *   {"missing"}           is refused: command not found
  *   {"missing", MS}       the same, task n only n * MS later
+ *   {"nocell", MS}        is refused while the world is younger than that: no cell
  *   {"poison"}            its cell dies
  *   {"full"}              its output does not fit on the executor's disk
  *   {"every", N}          exits with 0 for each Nth task, else with 1

@@ -83,9 +83,16 @@ static void run_end(struct world *world, unsigned i, struct run *run,
     mem_free(run);
 }
 
+static bool is_to_be_refused(const struct world *world, const struct run *run)
+{
+    uint64_t age_ns = world->now_ns - WORLD_BEGIN_NS;
+    return strcmp(run->word, "missing") == 0 ||
+           (strcmp(run->word, "nocell") == 0 && age_ns < strtoull(run->value, NULL, 10) * CORE_MS);
+}
+
 void world_run_started(struct world *world, unsigned i, struct run *run)
 {
-    if (strcmp(run->word, "missing") == 0 || strcmp(run->word, "nocell") == 0) {
+    if (is_to_be_refused(world, run)) {
         struct core_event event = {.type = CORE_EVENT_ATTEMPT_REFUSED};
         event.attempt_refused.owner = run->owner;
         event.attempt_refused.id = run->id;

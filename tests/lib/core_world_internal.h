@@ -7,6 +7,8 @@
 #include "wire/base/heap.h"
 #include "wire/base/list.h"
 
+#define WORLD_BEGIN_NS (1000 * CORE_S)
+
 #define LINKS_MAX    20000
 #define STREAM_CHUNK 1000u
 #define LONE_LINK    1000u /* a lone link's number is this or a little more */

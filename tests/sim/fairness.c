@@ -151,7 +151,7 @@ static bool does_wait_for(const struct sim *sim, const struct sim_job *job,
                           const struct sim_node *host)
 {
     return is_tracked(sim, job) && client_is_eligible(job, host) &&
-           !job->has_refused[host->index] && n_waiting(sim, job) > 0;
+           !job->refusals[host->index].may_be_out && n_waiting(sim, job) > 0;
 }
 
 /* --- what is where -----------------------------------------------------------------------------

@@ -16,7 +16,9 @@
 #include "wire/base/mem.h"
 
 #define RENEW_SLACK_NS (1500 * SIM_MS)
-#define HUNGRY_NS      (8 * SIM_S)  /* a rest after a refusal is 5 s */
+#define HUNGRY_NS      (8 * SIM_S) /* a rest after a refusal is 5 s */
+#define REST_NS_MIN    (SIM_S / 2)
+#define RESTS_MAX      3u
 #define JOB_BASE_NS    (60 * SIM_S) /* leases, redials, rests: whatever there is to wait for */
 #define JOB_FACTOR     6u           /* of the ideal makespan */
 
@@ -92,6 +94,19 @@ void oracle_sent(struct sim *sim, struct sim_node *node, struct sim_end *end,
     }
 }
 
+/* What may pass rests the host, and puts it out at the third time in a row; all that it refuses at
+ * one moment is one time. Rests of 1 s may cut one of 5 s short, and its owner's clock be fast. */
+void oracle_refused(const struct sim *sim, struct sim_job *job, const struct sim_node *host,
+                    enum wire_refusal refusal)
+{
+    struct sim_refusals *refusals = &job->refusals[host->index];
+    bool may_pass = refusal == WIRE_REFUSAL_NO_CELL || refusal == WIRE_REFUSAL_NO_MEMORY ||
+                    refusal == WIRE_REFUSAL_NO_DISK;
+    refusals->n_rests += refusals->n_rests == 0 || sim->now_ns - refusals->at_ns > REST_NS_MIN;
+    refusals->at_ns = sim->now_ns;
+    refusals->may_be_out |= !may_pass || refusals->n_rests >= RESTS_MAX;
+}
+
 void oracle_heard(struct sim *sim, struct sim_node *node, struct sim_end *end,
                   struct sim_node *from, const struct wire_message *message)
 {
@@ -115,7 +130,7 @@ void oracle_heard(struct sim *sim, struct sim_node *node, struct sim_end *end,
         struct sim_job *job = client_job(sim, &node->key, message->refuse.id.job);
         if (job != NULL && message->refuse.refusal >= WIRE_REFUSAL_NOT_FOUND) {
             job->n_refusals++;
-            job->has_refused[from->index] = true; /* it may be out for this job */
+            oracle_refused(sim, job, from, (enum wire_refusal)message->refuse.refusal);
         }
         return;
     }
@@ -394,7 +409,8 @@ static const struct sim_node *idle_one(const struct sim *sim, const struct sim_j
         bool has_mem =
             node->config.mem_bytes == 0 || mem + spec->mem_bytes <= node->config.mem_bytes;
         if (sim_node_runs(node) && client_is_eligible(job, node) && has_mem &&
-            !job->has_refused[i] && !node->was_cloned && used + spec->cores <= node->config.cores) {
+            !job->refusals[i].may_be_out && !node->was_cloned &&
+            used + spec->cores <= node->config.cores) {
             return node;
         }
     }

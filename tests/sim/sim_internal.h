@@ -227,6 +227,12 @@ struct sim_task {
     uint64_t streamed;
 };
 
+struct sim_refusals { /* of tasks of a job by one host */
+    uint32_t n_rests; /* times that it was rested for one that may pass */
+    uint64_t at_ns;   /* of the last of those refusals */
+    bool may_be_out;  /* for this job */
+};
+
 struct sim_job {
     struct list node; /* in sim.jobs */
     struct sim_node *owner;
@@ -245,7 +251,7 @@ struct sim_job {
     uint64_t at_ns, done_ns, work_ns; /* core time of all its tasks at normal speed */
     uint64_t longest_ns;
     uint32_t n_running, n_refusals; /* tasks anywhere, now; times a host would not start one */
-    bool *has_refused;              /* nodes_max: a task of it, by index */
+    struct sim_refusals *refusals;  /* nodes_max, by index */
     uint64_t hungry_ns;             /* since when cores idle that it could have; 0: none do */
     /* for fairness.c */
     bool is_simple; /* sleeps only, no files, no memory, no -j: nothing holds it back */
@@ -458,6 +464,9 @@ void oracle_heard(struct sim *sim, struct sim_node *node, struct sim_end *end,
                   struct sim_node *from, const struct wire_message *message);
 void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
                   struct sim_task **ret_task);
+/* The host does not start a task of the job, and its owner knows. */
+void oracle_refused(const struct sim *sim, struct sim_job *job, const struct sim_node *host,
+                    enum wire_refusal refusal);
 void oracle_lease(struct sim *sim, const struct sim_run *run);
 /* An attempt on its owner's own host has ended: no message says so. */
 void oracle_own_result(struct sim *sim, const struct sim_run *run);

@@ -117,6 +117,9 @@ static void refused(struct sim *sim, struct sim_run *run, enum wire_refusal refu
     run->refusal = refusal;
     run->is_cell_usable = refusal != WIRE_REFUSAL_NO_CELL;
     run->task->job->n_refusals++;
+    if (run->is_own) {
+        oracle_refused(sim, run->task->job, run->host, refusal);
+    }
     later(sim, run, SIM_DAEMON, 0, tell_ended_fire);
 }
 

@@ -312,6 +312,42 @@ START_TEST(refusals_that_come_one_by_one_leave_no_task_behind)
 }
 END_TEST
 
+static struct world *one_of_8_cores(uint64_t seed)
+{
+    struct world *world = world_new(seed);
+    world_config(world, 0)->cores = 8;
+    world_config(world, 0)->cores_effective = 8;
+    world_start(world, 0, true);
+    return world;
+}
+
+START_TEST(starts_that_fail_at_one_moment_rest_a_peer_once)
+{
+    struct world *world = one_of_8_cores(15);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 20, "nocell", "100");
+    ck_assert(!world_run_job(world, 0, CORE_REST_NS));
+    ck_assert_uint_eq(world_n_started(world, 0), 8);
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 20);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_peer_that_makes_no_cells_is_out_at_the_third_rest)
+{
+    struct world *world = one_of_8_cores(15);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 20, "nocell", "3600000");
+    ck_assert(!world_run_job(world, 0, 2 * CORE_REST_NS));
+    ck_assert(world_run_job(world, 0, CORE_S));
+    ck_assert_uint_eq(world_n_started(world, 0), (CORE_RESTS_MAX * 8));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_NOT_STARTED], 20);
+    ck_assert_uint_eq(world_client(world, 0)->last.refusal, WIRE_REFUSAL_NO_CELL);
+    end(world);
+}
+END_TEST
+
 START_TEST(jobs_that_take_turns_keep_their_cells)
 {
     struct world *world = world_new(15);
@@ -602,6 +638,8 @@ int main(void)
     tcase_add_test(tcase, a_task_that_may_run_once_is_reported_lost_with_its_peer);
     tcase_add_test(tcase, a_missing_command_is_reported_when_no_peer_has_it);
     tcase_add_test(tcase, refusals_that_come_one_by_one_leave_no_task_behind);
+    tcase_add_test(tcase, starts_that_fail_at_one_moment_rest_a_peer_once);
+    tcase_add_test(tcase, a_peer_that_makes_no_cells_is_out_at_the_third_rest);
     tcase_add_test(tcase, jobs_that_take_turns_keep_their_cells);
     tcase_add_test(tcase, a_poisonous_task_dies_after_three_cells);
     tcase_add_loop_test(tcase, output_that_fits_on_no_disk_fails_the_task_after_three, 0, 2);
