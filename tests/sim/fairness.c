@@ -508,7 +508,11 @@ void fair_watch(struct sim *sim)
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         struct sim_node *host = sim->nodes[i];
         struct wants wants = wants_of(sim, host);
-        for (unsigned j = 0; j < sim->n_nodes && wants.n_sharers > 0; j++) {
+        for (unsigned j = 0; j < sim->n_nodes; j++) {
+            if (wants.n_sharers == 0) {
+                pair_of(sim, host, sim->nodes[j])->window.from_ns = 0;
+                continue;
+            }
             window_watch(sim, host, sim->nodes[j], wants);
             check_wait(sim, host, sim->nodes[j], wants);
         }

@@ -470,8 +470,9 @@ static bool is_any_held_long(const struct sim *sim)
 {
     list_for_each (at, &sim->jobs) {
         const struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        bool has_other_key = !wire_key_eq(&job->owner_key, &job->owner->key);
         if (job->is_detached && job->submit.submit.spec.lease_ms == 0 &&
-            (job->is_dead || job->is_cancelled)) {
+            (job->is_dead || job->is_cancelled || has_other_key)) {
             return true;
         }
     }
