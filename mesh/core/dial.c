@@ -321,16 +321,18 @@ static void peer_dial_failed(struct core *core, struct core_peer *peer,
     if (is_for_good(reason)) {
         core_text_set(peer->detail, sizeof(peer->detail), slice_str(wire_reason_text(reason)));
         peer->card->failed_ns = core->now_ns;
-        peer->is_sought = false;
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
         if (reason == WIRE_REASON_CLONED) { /* that passes, when it is mended */
             core_timer_set(core, &peer->lost_timer, core->now_ns + CORE_ACCUSED_NS / 8);
         }
         /* Said before any proof, so it may be somebody else's word at a former address: the other
-         * addresses are tried as well. */
+         * addresses are tried as well, and who is sought is so until all of them were. */
         if (peer->i_address < peer->card->n_addresses || !list_is_empty(&peer->dials)) {
             dial_next(core, peer);
-        } else if (reason != WIRE_REASON_CLONED) {
+            return;
+        }
+        peer->is_sought = false;
+        if (reason != WIRE_REASON_CLONED) {
             core_dial_start(core, peer, CORE_REDIAL_MAX_NS / 5);
         }
         return;

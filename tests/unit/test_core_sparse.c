@@ -1,4 +1,5 @@
 /* Meshes of more than 64 peers: who holds sessions with whom, and how the rest is known. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "mesh/core/exec.h"
@@ -391,6 +392,41 @@ START_TEST(only_peers_that_can_run_it_are_sought)
 }
 END_TEST
 
+/* Somebody else has moved in at the first of its addresses, and refuses for reasons of its own. */
+START_TEST(who_is_sought_is_tried_where_it_moved_to)
+{
+    struct world *world = mesh_of(24, N_LARGE);
+    world_run_for(world, 60 * CORE_S);
+    unsigned other = 0;
+    for (unsigned i = 1; i < N_LARGE && other == 0; i++) {
+        other = has_session(world, 0, i) ? 0 : i;
+    }
+    ck_assert_uint_ne(other, 0);
+    struct core *core = world_core(world, 0);
+    struct core_card *card = core_card_find(core, &world_config(world, other)->key);
+    core_card_drop_addresses(card);
+    core_card_add_address(card, slice_str("10.9.9.9:1"), CORE_SOURCE_GOSSIP);
+    core_card_add_address(card, slice_str(world_config(world, other)->address), CORE_SOURCE_GOSSIP);
+    struct core_event event = {.type = CORE_EVENT_DIAL_FAILED};
+    event.dial_failed.dial = core->next_dial;
+    event.dial_failed.error = -EPROTO;
+    event.dial_failed.reason = WIRE_REASON_VERSION;
+    struct slice name = slice_str(world_config(world, other)->name);
+    struct wire_message job = world_job();
+    job.submit.on = (struct wire_slices){&name, 1};
+    world_submit(world, 0, &job, 1, "sleep", "10");
+    for (unsigned i = 0; i < 1000 && core->next_dial == event.dial_failed.dial; i++) {
+        world_run_for(world, CORE_MS);
+    }
+    world_event(world, 0, &event);
+    ck_assert_uint_eq(core_card_state(card), CORE_PEER_REFUSED);
+    ck_assert(world_run_job(world, 0, 2 * CORE_S));
+    ck_assert_uint_eq(world_n_started(world, other), 1);
+    ck_assert(is_shown_up(world, 0, other));
+    world_free(world);
+}
+END_TEST
+
 START_TEST(one_submitter_can_use_every_core)
 {
     struct world *world = mesh_of(9, N_LARGE);
@@ -558,6 +594,7 @@ int main(void)
     tcase_add_test(tcase, a_silent_peer_is_down_everywhere_within_ten_seconds);
     tcase_add_test(tcase, a_task_finds_a_peer_without_a_session);
     tcase_add_test(tcase, only_peers_that_can_run_it_are_sought);
+    tcase_add_test(tcase, who_is_sought_is_tried_where_it_moved_to);
     tcase_add_test(tcase, one_submitter_can_use_every_core);
     tcase_add_test(tcase, an_idle_peer_sends_no_more_in_a_larger_mesh);
     tcase_add_test(tcase, an_origin_is_an_address_or_a_prefix_of_64_bits);
