@@ -417,7 +417,7 @@ static void window_watch(struct sim *sim, struct sim_node *host, struct sim_node
 {
     struct fair_pair *pair = pair_of(sim, host, owner);
     struct fair_window *window = &pair->window;
-    if (!is_calm_since(sim, sim->now_ns) || !presses(sim, owner, host)) {
+    if (wants.n_sharers == 0 || !is_calm_since(sim, sim->now_ns) || !presses(sim, owner, host)) {
         window->from_ns = 0; /* it is not known since when */
         return;
     }
@@ -509,12 +509,10 @@ void fair_watch(struct sim *sim)
         struct sim_node *host = sim->nodes[i];
         struct wants wants = wants_of(sim, host);
         for (unsigned j = 0; j < sim->n_nodes; j++) {
-            if (wants.n_sharers == 0) {
-                pair_of(sim, host, sim->nodes[j])->window.from_ns = 0;
-                continue;
+            window_watch(sim, host, sim->nodes[j], wants); /* closed, where nobody wants any */
+            if (wants.n_sharers > 0) {
+                check_wait(sim, host, sim->nodes[j], wants);
             }
-            window_watch(sim, host, sim->nodes[j], wants);
-            check_wait(sim, host, sim->nodes[j], wants);
         }
     }
 }
