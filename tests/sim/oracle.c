@@ -16,7 +16,8 @@
 #include "wire/base/mem.h"
 
 #define RENEW_SLACK_NS (1500 * SIM_MS)
-#define HUNGRY_NS      (8 * SIM_S) /* a rest after a refusal is 5 s */
+#define HUNGRY_NS      (8 * SIM_S)  /* a rest after a refusal is 5 s */
+#define DISK_RETRY_NS  (31 * SIM_S) /* and the time to write */
 #define REST_NS_MIN    (SIM_S / 2)
 #define RESTS_MAX      3u
 #define JOB_BASE_NS    (60 * SIM_S) /* leases, redials, rests: whatever there is to wait for */
@@ -417,13 +418,22 @@ static const struct sim_node *idle_one(const struct sim *sim, const struct sim_j
     return NULL;
 }
 
+/* A disk that failed is tried again within 30 s. Until then its owner's detached jobs place
+ * nothing, and what has ended has no result. */
+static bool may_wait_for_disk(const struct sim *sim, const struct sim_job *job)
+{
+    return job->is_detached && job->owner->had_disk_fault &&
+           sim->now_ns - sim->healed_ns <= DISK_RETRY_NS;
+}
+
 /* Wide tasks reserve cores, failing programs rest peers, a task whose cell died waits for another
  * peer, a cloned key is kept out, and -j holds back: then cores may idle. */
 static void watch_hunger(struct sim *sim, struct sim_job *job, bool is_any_wide)
 {
     bool is_waiting = job->n_added > job->n_done + job->n_running;
     bool is_held = job->submit.submit.jobs_max > 0 || job->n_done - job->n_acked > 500 ||
-                   job->has_failures || job->has_deaths || job->owner->was_cloned;
+                   job->has_failures || job->has_deaths || job->owner->was_cloned ||
+                   may_wait_for_disk(sim, job);
     const struct sim_node *idle = idle_one(sim, job);
     if (!is_waiting || is_held || is_any_wide || job->is_cancelled || idle == NULL) {
         job->hungry_ns = 0;
