@@ -152,9 +152,11 @@ static void adjust_dials(struct core *core)
         if (!is_wanted && peer == NULL) {
             continue; /* as most are */
         }
-        /* In a small mesh those are wanted, too, that were given up while it was large. */
-        bool is_hoped =
-            is_wanted && (is_believed(core, card) || (!core->is_sparse && card->was_up));
+        /* In a small mesh those are wanted, too, that were given up while it was large; who refused
+         * us is dialled again at its time. */
+        bool is_missed =
+            !core->is_sparse && card->was_up && core_card_state(card) != CORE_PEER_REFUSED;
+        bool is_hoped = is_wanted && (is_believed(core, card) || is_missed);
         if (is_hoped && (peer == NULL || is_idle_here(peer))) {
             core_dial_heard_of(core, card);
         } else if (peer != NULL && peer->link == NULL) {

@@ -345,6 +345,25 @@ START_TEST(who_is_accused_of_a_clone_does_not_accuse)
 }
 END_TEST
 
+START_TEST(who_is_accused_of_a_clone_looks_again_when_that_has_passed)
+{
+    struct world *world = world_new(7);
+    struct wire_key key = {{77}};
+    world_start(world, 0, false);
+    link_up(world, 1001, 5, key);
+    found_at(world, 0, &key, "10.9.9.9:1");
+    struct core_event event = {.type = CORE_EVENT_LINK_DOWN};
+    event.link_down.link = 1001;
+    event.link_down.reason = WIRE_REASON_CLONED;
+    world_event(world, 0, &event);
+    world_run_for(world, CORE_ACCUSED_NS - CORE_S);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_DIAL), 0);
+    world_run_for(world, 2 * CORE_S);
+    ck_assert_uint_ge(world_n_effects(world, 0, CORE_EFFECT_DIAL), 1);
+    world_free(world);
+}
+END_TEST
+
 START_TEST(an_address_taken_over_is_not_dialled_for_its_former_peer)
 {
     struct world *world = world_new(7);
@@ -594,6 +613,7 @@ int main(void)
     tcase_add_test(tcase, a_refusal_leaves_the_other_addresses_to_be_tried);
     tcase_add_test(tcase, a_late_session_of_an_earlier_life_is_no_clone);
     tcase_add_test(tcase, who_is_accused_of_a_clone_does_not_accuse);
+    tcase_add_test(tcase, who_is_accused_of_a_clone_looks_again_when_that_has_passed);
     tcase_add_test(tcase, an_address_taken_over_is_not_dialled_for_its_former_peer);
     tcase_add_test(tcase, round_trips_are_measured);
     tcase_add_test(tcase, a_daemon_that_stops_says_goodbye_and_ends);
