@@ -340,7 +340,7 @@ START_TEST(a_peer_that_makes_no_cells_is_out_at_the_third_rest)
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 20, "nocell", "3600000");
     ck_assert(!world_run_job(world, 0, 2 * CORE_REST_NS));
-    ck_assert(world_run_job(world, 0, CORE_S));
+    ck_assert(world_run_job(world, 0, 2 * CORE_REST_NS));
     ck_assert_uint_eq(world_n_started(world, 0), (CORE_RESTS_MAX * 8));
     ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_NOT_STARTED], 20);
     ck_assert_uint_eq(world_client(world, 0)->last.refusal, WIRE_REFUSAL_NO_CELL);
