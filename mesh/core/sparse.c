@@ -143,6 +143,14 @@ static bool count(struct core *core)
 }
 
 /* Begins the dials that are missing, ends those that are not. */
+/* Refused, to be looked for again when it is time for that. */
+static bool is_due_later(const struct core_peer *peer)
+{
+    return peer != NULL && peer->state == CORE_PEER_REFUSED &&
+           (heap_has(&peer->lost_timer.entry) || heap_has(&peer->dial_timer.entry) ||
+            !list_is_empty(&peer->dials));
+}
+
 static void adjust_dials(struct core *core)
 {
     table_for_each (entry, &core->cards) {
@@ -154,8 +162,7 @@ static void adjust_dials(struct core *core)
         }
         /* In a small mesh those are wanted, too, that were given up while it was large; who refused
          * us is dialled again at its time. */
-        bool is_missed =
-            !core->is_sparse && card->was_up && core_card_state(card) != CORE_PEER_REFUSED;
+        bool is_missed = !core->is_sparse && card->was_up && !is_due_later(card->peer);
         bool is_hoped = is_wanted && (is_believed(core, card) || is_missed);
         if (is_hoped && (peer == NULL || is_idle_here(peer))) {
             core_dial_heard_of(core, card);
