@@ -63,7 +63,7 @@ static uint32_t shyness(const struct sim *sim, unsigned kind)
     case SIM_FAULT_FREEZE:
         return 4;
     case SIM_FAULT_VERSION: /* in a large mesh those that merely heard of it meet it later */
-        return sim->dense_max > 0 ? 4 : 1;
+        return sim->dense_max > 0 ? 6 : 1;
     default:
         return 1;
     }

@@ -11,7 +11,7 @@ static struct sim_job *submit_to(struct sim *sim, struct dice *dice, const struc
                                  bool has_output)
 {
     struct sim_node *owner = strike_pick(sim, dice);
-    struct sim_wish wish = {.host = host, .millis_min = 1000, .has_output = has_output};
+    struct sim_wish wish = {.host = host, .millis_min = 600, .has_output = has_output};
     uint32_t n_tasks = (uint32_t)dice_between(dice, 1, 3 * (uint64_t)host->config.cores + 1);
     return owner == NULL || owner == host
                ? NULL
@@ -26,13 +26,13 @@ static void absence(struct sim *sim, struct sim_event *event)
     if (node->life != event->b || !strike_runs(node) || sim->is_healed) {
         return;
     }
-    uint64_t ns = sim->dead_after_ns + dice_log(&dice, 100, 4000) * SIM_MS;
+    uint64_t ns = sim->dead_after_ns + dice_between(&dice, 300, 4000) * SIM_MS;
     if (dice_chance(&dice, 50)) {
         strike_freeze_one(sim, node, ns);
     } else {
         strike_unplug(sim, node, ns);
     }
-    if (dice_chance(&dice, 40)) { /* when it is back it has few cores to spare for a while */
+    if (dice_chance(&dice, 60)) { /* when it is back it has few cores to spare for a while */
         uint32_t cores = (uint32_t)dice_roll(&dice, 2);
         strike_cores_one(sim, node, cores, ns + dice_between(&dice, 500, 5000) * SIM_MS);
     }
@@ -44,12 +44,12 @@ bool strike_only_host(struct sim *sim, struct dice *dice)
 {
     struct sim_node *node = strike_pick(sim, dice);
     bool is_slow = dice_chance(dice, 30); /* then output is on its way when it goes */
-    if (node == NULL || submit_to(sim, dice, node, is_slow || dice_chance(dice, 40)) == NULL) {
+    if (node == NULL || submit_to(sim, dice, node, is_slow || dice_chance(dice, 15)) == NULL) {
         return false;
     }
     uint64_t in_ns = dice_between(dice, 100, 1000) * SIM_MS;
     if (is_slow && node->bandwidth == 0) {
-        strike_slow_down(sim, dice, node, dice_log(dice, 64, 256) << 10);
+        strike_slow_down(sim, dice, node, dice_log(dice, 24, 96) << 10);
         in_ns = dice_between(dice, 700, 2500) * SIM_MS;
     }
     struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, in_ns, absence);
@@ -144,7 +144,7 @@ void strike_aim_at_start(struct sim *sim, const struct sim_run *run)
         uint64_t in_ns = dice_log(&sim->dice, 100, 20000) * 1000;
         struct sim_event *event = sim_event_new(sim, SIM_WORLD, NULL, in_ns, no_patience);
         event->a = run->task->job->client;
-        event->b = dice_chance(&sim->dice, 40) ? dice_next(&sim->dice) : 0;
+        event->b = dice_chance(&sim->dice, 70) ? dice_next(&sim->dice) : 0;
     }
 }
 

@@ -153,7 +153,7 @@ bool strike_stop(struct sim *sim, struct dice *dice)
 
 bool strike_freeze(struct sim *sim, struct dice *dice)
 {
-    return dice_chance(dice, 12) ? strike_only_host(sim, dice)
+    return dice_chance(dice, 20) ? strike_only_host(sim, dice)
                                  : freeze_one(sim, dice, strike_span_ns(dice));
 }
 
@@ -344,7 +344,7 @@ bool strike_cell_none(struct sim *sim, struct dice *dice)
         return false;
     }
     node->has_no_cells = true;
-    if (dice_chance(dice, 45)) {
+    if (dice_chance(dice, 60)) {
         strike_give_up(sim, dice, node);
     }
     strike_undo(sim, dice, node, cells_over);

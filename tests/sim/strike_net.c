@@ -120,7 +120,7 @@ void strike_unplug(struct sim *sim, const struct sim_node *node, uint64_t for_ns
 
 bool strike_cable(struct sim *sim, struct dice *dice)
 {
-    if (dice_chance(dice, 12)) {
+    if (dice_chance(dice, 20)) {
         return strike_only_host(sim, dice);
     }
     const struct sim_node *node = strike_pick(sim, dice);
