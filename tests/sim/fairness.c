@@ -14,7 +14,7 @@
  * Shares. In a window in which a submitter has always had tasks of one core waiting that any of
  * the executors asked for may run, the core time it has had at each of these is
  *
- *     used >= due - due / 10 - rate * (edge + rtt),    due = rate * length of the window
+ *     used >= due - due / 10 - rate * (edge + 4 * rtt),    due = rate * length of the window
  *
  *   own user      rate = half of the cores, rounded up; edge = longest
  *   others, of c cores (without that half, when the own user wants the executor, too) and n of them
@@ -26,15 +26,16 @@
  * one run of each, of mean length l for this one and m for the others. The edge is the wait for the
  * first core when the window opens: nothing that runs is stopped for it (n turns where cores are
  * shared by turns). Others wait once more: only their first run tells how long their tasks take,
- * and until then none is prefetched. A round trip passes before the first task is there. A tenth is
+ * and until then none is prefetched. A round trip passes before the first task is there, one until
+ * the credit for more is, and two with the first run and what is prefetched then. A tenth is
  * for the times at which a core waits for the next task or another's takes its place: prefetch
  * covers two round trips or 5 ms at the mean run time. Of tasks that last over a second none is
  * prefetched: a core that such a one leaves may be gone to another's when the next arrives, a round
- * trip later, and each run may have to wait for one of another's: half of the due.
+ * trip later, and each run may have to wait for one of another's: half of the due. So may one by
+ * turns: a turn is missed while the next task is on its way.
  *
  * While a task of several cores or with memory to reserve wants the same executor no share is
- * promised: it is a whole turn whatever it takes, and cores idle for it. README.md says what else
- * is not judged.
+ * promised: it is a whole turn whatever it takes, and cores idle for it. More in README.md.
  *
  * Jobs of one submitter. It sends no task while one of a higher priority waits that could go to the
  * same executor; and none of a job that has more cores out than another of the same priority that
@@ -364,8 +365,8 @@ static void judge(struct sim *sim, const struct sim_node *host, const struct sim
     struct due due = due_of(window, host, host == owner, own, less(all, own));
     uint64_t span_ns = sim->now_ns - window->from_ns;
     uint64_t due_ns = span_ns / 1000 * due.rate / 1000;
-    uint64_t edge_ns = due.n_edges * longest_ns(sim, host) + rtt_max(host, owner);
-    bool is_always_fed = host == owner || pair->longest_ns <= PREFETCH_RUN_NS;
+    uint64_t edge_ns = due.n_edges * longest_ns(sim, host) + 4 * rtt_max(host, owner);
+    bool is_always_fed = host == owner || (due.n_edges <= 2 && pair->longest_ns <= PREFETCH_RUN_NS);
     uint64_t allowed_ns = due_ns / (is_always_fed ? 10 : 2) + edge_ns / 1000 * due.rate / 1000 + 1;
     uint64_t short_ns = due_ns > own.used ? due_ns - own.used : 0;
     if (short_ns > allowed_ns) {

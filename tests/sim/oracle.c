@@ -340,7 +340,7 @@ void oracle_done(struct sim *sim, struct sim_job *job, const struct wire_done *d
 
 void oracle_job_done(struct sim *sim, struct sim_job *job, const struct wire_job_done *done)
 {
-    if (job->is_detached && job->is_cancelled) {
+    if (job->is_detached && (job->is_cancelled || job->owner->is_stopping)) {
         return; /* given up before it was kept: nothing of it is on disk */
     }
     for (uint32_t i = 1; i <= job->n_added; i++) {
