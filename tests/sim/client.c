@@ -403,7 +403,7 @@ static void on_error(struct sim *sim, struct sim_job *job, const struct wire_err
         sim_broken(sim, "a client of %s is refused: %.*s", job->owner->name,
                    SLICE_FMT(error->text));
     }
-    if (!job->is_accepted) {
+    if (!job->is_accepted || (job->is_detached && !job->is_kept)) {
         job->is_refused = true;
         leave_later(sim, job);
     }
