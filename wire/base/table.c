@@ -9,8 +9,16 @@
 /* Both halves of the product: each bit of either factor reaches each bit of the result. */
 static uint64_t fold(uint64_t a, uint64_t b)
 {
+#ifdef __SIZEOF_INT128__
     __uint128_t product = (__uint128_t)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else /* 32 bits: by halves */
+    uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX);
+    uint64_t middle = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+    uint64_t carried = (a & UINT32_MAX) * (b >> 32) + (middle & UINT32_MAX);
+    uint64_t high = (a >> 32) * (b >> 32) + (middle >> 32) + (carried >> 32);
+    return (carried << 32 | (low & UINT32_MAX)) ^ high;
+#endif
 }
 
 static uint64_t word_at(const unsigned char *p)
