@@ -426,21 +426,31 @@ static bool may_wait_for_disk(const struct sim *sim, const struct sim_job *job)
            sim->now_ns - sim->healed_ns <= DISK_RETRY_NS;
 }
 
-/* Wide tasks reserve cores, failing programs rest peers, a task whose cell died waits for another
- * peer, a cloned key is kept out, and -j holds back: then cores may idle. */
-static void watch_hunger(struct sim *sim, struct sim_job *job, bool is_any_wide)
+/* In a large mesh who could not be reached is believed to be up again a minute later. */
+static uint64_t hungry_max_ns(const struct sim *sim)
+{
+    return HUNGRY_NS + (sim->dense_max > 0 ? 60 * SIM_S : 0);
+}
+
+/* Wide tasks reserve cores, and so do others' that need memory; failing programs rest peers, a task
+ * whose cell died waits for another peer, a cloned key is kept out, and -j holds back: then cores
+ * may idle. */
+static void watch_hunger(struct sim *sim, struct sim_job *job, bool is_any_wide,
+                         bool do_others_need)
 {
     bool is_waiting = job->n_added > job->n_done + job->n_running;
     bool is_held = job->submit.submit.jobs_max > 0 || job->n_done - job->n_acked > 500 ||
                    job->has_failures || job->has_deaths || job->owner->was_cloned ||
                    may_wait_for_disk(sim, job);
     const struct sim_node *idle = idle_one(sim, job);
-    if (!is_waiting || is_held || is_any_wide || job->is_cancelled || idle == NULL) {
+    bool is_reserved = is_any_wide || do_others_need;
+    if (!is_waiting || is_held || is_reserved || job->is_cancelled || idle == NULL) {
         job->hungry_ns = 0;
         return;
     }
     job->hungry_ns = job->hungry_ns > 0 ? job->hungry_ns : sim->now_ns;
-    if (sim->now_ns - job->hungry_ns > HUNGRY_NS && sim->now_ns - sim->healed_ns > 2 * HUNGRY_NS) {
+    uint64_t max_ns = hungry_max_ns(sim);
+    if (sim->now_ns - job->hungry_ns > max_ns && sim->now_ns - sim->healed_ns > 2 * max_ns) {
         sim_broken(sim, "tasks of job %u of %s wait for %.1f s, and cores of %s idle",
                    (unsigned)job->id, job->owner->name,
                    (double)(sim->now_ns - job->hungry_ns) / 1e9, idle->name);
@@ -455,6 +465,7 @@ void oracle_watch(struct sim *sim)
     }
     uint64_t all_ns = 0;
     bool is_any_wide = false;
+    uint32_t n_in_need = 0; /* of memory */
     list_for_each (at, &sim->jobs) {
         const struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
         bool is_open = client_is_open(job);
@@ -462,12 +473,14 @@ void oracle_watch(struct sim *sim)
         bool is_since = job->is_accepted && (job->done_ns == 0 || job->done_ns > sim->healed_ns);
         all_ns += is_since ? ideal_ns(sim, job) : 0;
         is_any_wide |= is_open && job->submit.submit.spec.cores > 1;
+        n_in_need += is_open && job->submit.submit.spec.mem_bytes > 0;
     }
     list_for_each (at, &sim->jobs) {
         struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
         if (client_is_open(job)) {
             watch_time(sim, job, all_ns);
-            watch_hunger(sim, job, is_any_wide);
+            bool is_in_need = job->submit.submit.spec.mem_bytes > 0;
+            watch_hunger(sim, job, is_any_wide, n_in_need > is_in_need);
         }
     }
 }
