@@ -416,3 +416,24 @@ void world_assert_quiet(struct world *world)
         core_check(world->nodes[i].core);
     }
 }
+
+struct world *world_mesh(unsigned n, uint64_t seed)
+{
+    struct world *world = world_new(seed);
+    for (unsigned i = 0; i < n; i++) {
+        world_start(world, i, true);
+    }
+    world_run_for(world, 50 * CORE_MS);
+    for (unsigned i = 0; i < n; i++) {
+        ck_assert_uint_eq(core_counts(world_core(world, i)).n_peers_up, n - 1);
+        ck_assert_uint_eq(core_counts(world_core(world, i)).n_links, n - 1);
+    }
+    return world;
+}
+
+void world_end(struct world *world)
+{
+    world_run_for(world, 30 * CORE_S);
+    world_assert_quiet(world);
+    world_free(world);
+}

@@ -54,6 +54,10 @@ struct world_client { /* what the client of a node has seen */
 
 struct world *world_new(uint64_t seed);
 struct world *world_free(struct world *world);
+/* n nodes that have found one another. */
+struct world *world_mesh(unsigned n, uint64_t seed);
+/* Idle cells close, beats slow down, and nothing of any job is left; then it is freed. */
+void world_end(struct world *world);
 
 /* Before world_start(): what node i is made of. */
 struct core_config *world_config(struct world *world, unsigned i);

@@ -16,13 +16,6 @@ static struct world *mesh_of(unsigned n, const uint32_t *cores)
     return world;
 }
 
-static void end(struct world *world)
-{
-    world_run_for(world, 30 * CORE_S);
-    world_assert_quiet(world);
-    world_free(world);
-}
-
 START_TEST(a_hundred_thousand_tasks_stream_through_in_bounded_memory)
 {
     struct world *world = mesh_of(3, (const uint32_t[]){4, 4, 4});
@@ -40,7 +33,7 @@ START_TEST(a_hundred_thousand_tasks_stream_through_in_bounded_memory)
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 100000);
     /* Twelve cores, a task each 1.1 ms: 9.2 s is the ideal. */
     ck_assert_uint_lt(world_now(world), (1002 + 12) * CORE_S);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -61,7 +54,7 @@ START_TEST(results_that_the_client_does_not_deal_with_stop_the_job)
     ack.done_ack.n_done = n_done;
     world_client_say(world, 0, &ack);
     ck_assert(world_run_job(world, 0, 10 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -83,7 +76,7 @@ START_TEST(a_task_out_of_order_or_beyond_the_credit_cancels_the_job)
     ck_assert(world_run_job(world, 0, CORE_S));
     ck_assert(client->has_error);
     ck_assert_uint_eq(client->error, WIRE_ERROR_INVALID);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -99,7 +92,7 @@ START_TEST(too_few_peers_refuse_a_job_after_the_start_up_second)
     world_run_for(world, 200 * CORE_MS);
     ck_assert(world_client(world, 0)->has_error);
     ck_assert_uint_eq(world_client(world, 0)->error, WIRE_ERROR_UNAVAILABLE);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -114,7 +107,7 @@ START_TEST(a_peer_that_comes_in_time_lets_the_job_begin)
     ck_assert(!world_client(world, 0)->is_accepted);
     world_start(world, 1, true);
     ck_assert(world_run_job(world, 0, 400 * CORE_MS));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -129,7 +122,7 @@ START_TEST(on_and_except_choose_by_name_and_by_id)
     world_submit(world, 0, &job, 10, "exit", "0");
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_n_started(world, 2), 10);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -145,7 +138,7 @@ START_TEST(a_job_that_nobody_can_run_says_so_and_waits)
     world_start(world, 2, true);
     ck_assert(world_run_job(world, 0, CORE_S));
     ck_assert_uint_eq(world_n_started(world, 2), 2);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -162,7 +155,7 @@ START_TEST(at_most_so_many_tasks_of_a_job_run_at_once)
     }
     ck_assert_uint_eq(n, 5);
     ck_assert(world_run_job(world, 0, 10 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -179,7 +172,7 @@ START_TEST(wide_tasks_take_their_cores_and_are_not_passed_by)
     ck_assert(world_run_job(world, 1, 500 * CORE_MS));
     ck_assert(!world_client(world, 0)->is_job_done);
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -201,7 +194,7 @@ START_TEST(two_submitters_share_an_executor_evenly)
     ck_assert_uint_le(n_second, 44);
     ck_assert(world_run_job(world, 0, 20 * CORE_S));
     ck_assert(world_run_job(world, 1, 20 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -219,7 +212,7 @@ START_TEST(half_of_the_cores_are_kept_for_ones_own_jobs)
     for (unsigned i = 0; i < 4; i++) {
         ck_assert(world_run_job(world, i, 60 * CORE_S));
     }
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -238,7 +231,7 @@ START_TEST(ones_own_wide_tasks_let_others_in_between)
     for (unsigned i = 0; i < 3; i++) {
         ck_assert(world_run_job(world, i, 120 * CORE_S));
     }
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -258,7 +251,7 @@ START_TEST(the_job_of_higher_priority_goes_first)
     ck_assert(world_client(world, 0)->is_job_done);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_tasks, 10);
     world_client_down(world, 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -302,7 +295,7 @@ START_TEST(a_job_is_named_again_before_its_next_task_over_a_new_session)
     ck_assert_uint_eq(world_n_sent(world, 1, WIRE_MESSAGE_REFUSE), 0);
     ck_assert_uint_eq(world_n_started(world, 1), 10);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 10);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -328,7 +321,7 @@ START_TEST(what_mesh_ended_is_run_again_unless_it_may_run_once_only)
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, is_once ? 1 : 2);
     ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_LOST], is_once);
     ck_assert_uint_eq(world_n_started(world, 0), is_once ? 2 : 3);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -366,7 +359,7 @@ START_TEST(a_drained_peer_ends_what_runs_and_gives_the_rest_back)
     world_submit(world, 0, &job, 10, "sleep", "50");
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_gt(world_n_started(world, 1), n_started);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -382,7 +375,7 @@ START_TEST(strangers_tasks_are_refused_where_there_is_no_sandbox)
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_n_started(world, 1), 0);
     ck_assert_uint_eq(world_n_started(world, 0), 20);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -409,7 +402,7 @@ START_TEST(a_peer_without_sandbox_offers_others_nothing_and_serves_its_own_user)
     world_submit(world, 1, &job, 20, "sleep", "50");
     ck_assert(world_run_job(world, 1, 20 * CORE_S));
     ck_assert_uint_gt(world_n_started(world, 1), 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -469,7 +462,7 @@ START_TEST(a_job_that_fits_nobody_says_what_is_asked_for_and_who_lacks_it)
              names[0], arch, names[1], arch, names[2]);
     ck_assert_str_eq(notice_of(world, &job), wanted);
     cancel(world);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -487,7 +480,7 @@ START_TEST(a_long_list_of_reasons_is_cut_and_counted)
                      "b2 is not in sight, c3 is not in sight, d4 is not in sight, and 3 more; "
                      "it waits for one that can\n");
     cancel(world);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -504,7 +497,7 @@ START_TEST(another_architecture_gets_no_tasks)
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_n_started(world, 0), 20);
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_TASK), 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -520,7 +513,7 @@ START_TEST(memory_is_not_promised_twice)
     world_run_for(world, 50 * CORE_MS);
     ck_assert_uint_eq(world_n_running(world, 0), 2);
     ck_assert(world_run_job(world, 0, CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -543,7 +536,7 @@ START_TEST(a_watcher_has_at_most_four_lists_a_second)
     ck_assert_uint_ge(n, 6);
     ck_assert_uint_le(n, 9);
     world_client_down(world, 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 

@@ -6,56 +6,34 @@
 #include "tests/lib/runner.h"
 #include "wire/base/list.h"
 
-static struct world *mesh_of(unsigned n, uint64_t seed)
-{
-    struct world *world = world_new(seed);
-    for (unsigned i = 0; i < n; i++) {
-        world_start(world, i, true);
-    }
-    world_run_for(world, 50 * CORE_MS);
-    for (unsigned i = 0; i < n; i++) {
-        ck_assert_uint_eq(core_counts(world_core(world, i)).n_peers_up, n - 1);
-        ck_assert_uint_eq(core_counts(world_core(world, i)).n_links, n - 1);
-    }
-    return world;
-}
-
-/* Idle cells close, beats slow down, and nothing of any job is left. */
-static void end(struct world *world)
-{
-    world_run_for(world, 30 * CORE_S);
-    world_assert_quiet(world);
-    world_free(world);
-}
-
 START_TEST(two_cores_run_a_job)
 {
-    struct world *world = mesh_of(2, 1);
+    struct world *world = world_mesh(2, 1);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 40, "exit", "0");
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 40);
     ck_assert_uint_ge(world_n_started(world, 0), 15);
     ck_assert_uint_ge(world_n_started(world, 1), 15);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_job_alone_runs_here_and_says_so)
 {
-    struct world *world = mesh_of(1, 1);
+    struct world *world = world_mesh(1, 1);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 5, "sleep", "800");
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_ptr_nonnull(strstr(buf_cstr(&world_client(world, 0)->notices), "no other peer"));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 5);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(tasks_of_a_killed_peer_run_elsewhere_within_half_a_second)
 {
-    struct world *world = mesh_of(3, 2);
+    struct world *world = world_mesh(3, 2);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 6, "sleep", "2000");
     world_run_for(world, 500 * CORE_MS);
@@ -67,13 +45,13 @@ START_TEST(tasks_of_a_killed_peer_run_elsewhere_within_half_a_second)
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 6);
     ck_assert_uint_lt(world_now(world), 1000 * CORE_S + 4200 * CORE_MS);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_refused_redial_gives_a_cut_peer_up_at_once)
 {
-    struct world *world = mesh_of(2, 3);
+    struct world *world = world_mesh(2, 3);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 4, "sleep", "1000");
     world_run_for(world, 100 * CORE_MS);
@@ -90,13 +68,13 @@ START_TEST(a_refused_redial_gives_a_cut_peer_up_at_once)
     }
     ck_assert_uint_lt(world_now(world) - killed_ns, 150 * CORE_MS);
     ck_assert(world_run_job(world, 0, 10 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_silent_peer_is_given_up_after_dead_after)
 {
-    struct world *world = mesh_of(2, 4);
+    struct world *world = world_mesh(2, 4);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 4, "sleep", "8000");
     world_run_for(world, CORE_S);
@@ -109,26 +87,26 @@ START_TEST(a_silent_peer_is_given_up_after_dead_after)
     ck_assert(world_run_job(world, 0, 20 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 4);
     world_mend(world, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(silence_right_after_the_first_task_is_noticed_as_fast)
 {
-    struct world *world = mesh_of(2, 5);
+    struct world *world = world_mesh(2, 5);
     world_run_for(world, 20 * CORE_S); /* idle: beats every 5 s */
     struct wire_message job = world_job();
     world_cut(world, 1);
     world_submit(world, 0, &job, 4, "exit", "0");
     ck_assert(world_run_job(world, 0, 3700 * CORE_MS));
     world_mend(world, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(an_idle_silent_peer_is_down_after_its_interval_and_dead_after)
 {
-    struct world *world = mesh_of(2, 6);
+    struct world *world = world_mesh(2, 6);
     world_run_for(world, 20 * CORE_S);
     world_cut(world, 1);
     world_run_for(world, 3 * CORE_S - 100 * CORE_MS);
@@ -138,13 +116,13 @@ START_TEST(an_idle_silent_peer_is_down_after_its_interval_and_dead_after)
     world_mend(world, 1);
     world_run_for(world, 5 * CORE_S);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(attempts_run_on_through_a_short_cut)
 {
-    struct world *world = mesh_of(2, 7);
+    struct world *world = world_mesh(2, 7);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 4, "sleep", "1000");
     world_run_for(world, 300 * CORE_MS);
@@ -152,13 +130,13 @@ START_TEST(attempts_run_on_through_a_short_cut)
     ck_assert(world_run_job(world, 0, 3 * CORE_S));
     ck_assert_uint_eq(world_n_started(world, 0) + world_n_started(world, 1), 4);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 4);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_frozen_executor_that_wakes_changes_no_result)
 {
-    struct world *world = mesh_of(3, 8);
+    struct world *world = world_mesh(3, 8);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 12, "sleep", "500");
     world_run_for(world, 200 * CORE_MS);
@@ -169,13 +147,13 @@ START_TEST(a_frozen_executor_that_wakes_changes_no_result)
     world_thaw(world, 2);
     world_run_for(world, 3 * CORE_S);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 2);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(the_result_of_an_older_attempt_counts_while_the_task_is_not_done)
 {
-    struct world *world = mesh_of(2, 9);
+    struct world *world = world_mesh(2, 9);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 4, "sleep", "12000");
     world_run_for(world, CORE_S);
@@ -186,13 +164,13 @@ START_TEST(the_result_of_an_older_attempt_counts_while_the_task_is_not_done)
     ck_assert(world_run_job(world, 0, 8 * CORE_S));
     ck_assert_uint_eq(world_n_started(world, 0), 2);
     ck_assert_uint_eq(world_n_started(world, 1), 2);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(an_executor_drops_what_it_runs_when_its_lease_runs_out)
 {
-    struct world *world = mesh_of(2, 10);
+    struct world *world = world_mesh(2, 10);
     struct wire_message job = world_job();
     job.submit.spec.lease_ms = 2000;
     world_submit(world, 0, &job, 4, "sleep", "60000");
@@ -204,13 +182,13 @@ START_TEST(an_executor_drops_what_it_runs_when_its_lease_runs_out)
     ck_assert_uint_gt(world_n_effects(world, 1, CORE_EFFECT_RENEW), 0);
     world_mend(world, 1);
     world_client_down(world, 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_sleeper_drops_what_it_ran_for_others_before_it_speaks)
 {
-    struct world *world = mesh_of(2, 11);
+    struct world *world = world_mesh(2, 11);
     struct wire_message job = world_job();
     job.submit.spec.lease_ms = 2000;
     world_submit(world, 0, &job, 3, "sleep", "30000");
@@ -224,7 +202,7 @@ START_TEST(a_sleeper_drops_what_it_ran_for_others_before_it_speaks)
     ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_KILL), 0);
     ck_assert(world_run_job(world, 0, 90 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 3);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -249,13 +227,13 @@ START_TEST(a_late_loop_accuses_nobody)
     ck_assert_uint_eq(
         world_n_started(world, 0) + world_n_started(world, 1) + world_n_started(world, 2), 6);
     ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_CLOSE_LINK), n_closed);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_failing_task_is_run_as_often_as_asked)
 {
-    struct world *world = mesh_of(2, 13);
+    struct world *world = world_mesh(2, 13);
     struct wire_message job = world_job();
     job.submit.runs_max = 3;
     world_submit(world, 0, &job, 5, "exit", "7");
@@ -266,13 +244,13 @@ START_TEST(a_failing_task_is_run_as_often_as_asked)
     ck_assert_uint_eq(client->last.n_runs, 3);
     ck_assert_uint_eq(client->last.result.status, 7);
     ck_assert_uint_eq(world_n_started(world, 0) + world_n_started(world, 1), 15);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_task_that_may_run_once_is_reported_lost_with_its_peer)
 {
-    struct world *world = mesh_of(2, 14);
+    struct world *world = world_mesh(2, 14);
     struct wire_message job = world_job();
     job.submit.is_once = true;
     world_submit(world, 0, &job, 4, "sleep", "1000");
@@ -283,13 +261,13 @@ START_TEST(a_task_that_may_run_once_is_reported_lost_with_its_peer)
     ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_LOST], 2);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_lost, 2);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 2);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_missing_command_is_reported_when_no_peer_has_it)
 {
-    struct world *world = mesh_of(3, 15);
+    struct world *world = world_mesh(3, 15);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 20, "missing", NULL);
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
@@ -297,18 +275,18 @@ START_TEST(a_missing_command_is_reported_when_no_peer_has_it)
     ck_assert_uint_eq(client->n_by_end[WIRE_END_NOT_STARTED], 20);
     ck_assert_uint_eq(client->last.refusal, WIRE_REFUSAL_NOT_FOUND);
     ck_assert_uint_eq(client->last.attempt, 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(refusals_that_come_one_by_one_leave_no_task_behind)
 {
-    struct world *world = mesh_of(2, 15);
+    struct world *world = world_mesh(2, 15);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 6, "missing", "700"); /* beyond CORE_STUCK_NS */
     ck_assert(world_run_job(world, 0, 20 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_NOT_STARTED], 6);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -330,7 +308,7 @@ START_TEST(starts_that_fail_at_one_moment_rest_a_peer_once)
     ck_assert_uint_eq(world_n_started(world, 0), 8);
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 20);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -344,7 +322,7 @@ START_TEST(a_peer_that_makes_no_cells_is_out_at_the_third_rest)
     ck_assert_uint_eq(world_n_started(world, 0), (CORE_RESTS_MAX * 8));
     ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_NOT_STARTED], 20);
     ck_assert_uint_eq(world_client(world, 0)->last.refusal, WIRE_REFUSAL_NO_CELL);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -365,13 +343,13 @@ START_TEST(jobs_that_take_turns_keep_their_cells)
     ck_assert(world_run_job(world, 1, 5 * CORE_S));
     ck_assert_uint_eq(world_n_started(world, 2), 80);
     ck_assert_uint_le(world_n_effects(world, 2, CORE_EFFECT_CELL_CLOSE), 2);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_poisonous_task_dies_after_three_cells)
 {
-    struct world *world = mesh_of(3, 16);
+    struct world *world = world_mesh(3, 16);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 1, "poison", NULL);
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
@@ -379,38 +357,38 @@ START_TEST(a_poisonous_task_dies_after_three_cells)
     ck_assert_uint_eq(world_n_started(world, 0), 1);
     ck_assert_uint_eq(world_n_started(world, 1), 1);
     ck_assert_uint_eq(world_n_started(world, 2), 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(output_that_fits_on_no_disk_fails_the_task_after_three)
 {
-    struct world *world = mesh_of(_i == 0 ? 3 : 1, 18);
+    struct world *world = world_mesh(_i == 0 ? 3 : 1, 18);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 1, "full", NULL);
     ck_assert(world_run_job(world, 0, 60 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_NO_DISK], 1);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_failed, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_task_past_its_timeout_is_killed_and_counts_as_failed)
 {
-    struct world *world = mesh_of(2, 17);
+    struct world *world = world_mesh(2, 17);
     struct wire_message job = world_job();
     job.submit.spec.timeout_ms = 300;
     world_submit(world, 0, &job, 4, "sleep", "60000");
     ck_assert(world_run_job(world, 0, 2 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_TIMEOUT], 4);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_lost, 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(the_number_of_a_job_is_not_used_again_by_a_later_life)
 {
-    struct world *world = mesh_of(1, 41);
+    struct world *world = world_mesh(1, 41);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 1, "echo", "x");
     ck_assert(world_run_job(world, 0, CORE_S));
@@ -423,13 +401,13 @@ START_TEST(the_number_of_a_job_is_not_used_again_by_a_later_life)
     uint64_t after = world_client(world, 0)->job;
     ck_assert_uint_eq(after >> 32, (before >> 32) + 1);
     ck_assert_uint_eq(after & UINT32_MAX, before & UINT32_MAX);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_cancelled_job_ends_everywhere_and_reports_each_task)
 {
-    struct world *world = mesh_of(3, 18);
+    struct world *world = world_mesh(3, 18);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 50, "sleep", "60000");
     world_run_for(world, CORE_S);
@@ -442,13 +420,13 @@ START_TEST(a_cancelled_job_ends_everywhere_and_reports_each_task)
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_uint_eq(world_n_running(world, i), 0);
     }
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_job_dies_with_its_client)
 {
-    struct world *world = mesh_of(3, 19);
+    struct world *world = world_mesh(3, 19);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 500, "sleep", "60000");
     world_run_for(world, CORE_S);
@@ -457,26 +435,26 @@ START_TEST(a_job_dies_with_its_client)
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_uint_eq(world_n_running(world, i), 0);
     }
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_dead_owner_leaves_nothing_running_past_its_lease)
 {
-    struct world *world = mesh_of(2, 20);
+    struct world *world = world_mesh(2, 20);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 8, "sleep", "60000");
     world_run_for(world, CORE_S);
     world_kill(world, 0);
     world_run_for(world, 11 * CORE_S);
     ck_assert_uint_eq(world_n_running(world, 1), 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_restarted_owner_ends_what_its_former_life_had_attached)
 {
-    struct world *world = mesh_of(2, 21);
+    struct world *world = world_mesh(2, 21);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 8, "sleep", "60000");
     world_run_for(world, CORE_S);
@@ -486,26 +464,26 @@ START_TEST(a_restarted_owner_ends_what_its_former_life_had_attached)
     world_run_for(world, 100 * CORE_MS);
     ck_assert_uint_eq(world_n_running(world, 1), 0);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(large_output_is_fetched_before_the_result_is_reported)
 {
-    struct world *world = mesh_of(2, 22);
+    struct world *world = world_mesh(2, 22);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 20, "blob", "1000000");
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 20);
     ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_BLOB_FETCH), world_n_started(world, 1));
     ck_assert_uint_eq(world_n_effects(world, 1, CORE_EFFECT_BLOB_SERVE), world_n_started(world, 1));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(output_is_made_again_or_fetched_again)
 {
-    struct world *world = mesh_of(2, 23);
+    struct world *world = world_mesh(2, 23);
     world_set_latency(world, 20 * CORE_MS);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 4, "blob", "1000000");
@@ -520,13 +498,13 @@ START_TEST(output_is_made_again_or_fetched_again)
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 4);
     ck_assert(_i == 0 || world_n_started(world, 0) + world_n_started(world, 1) == 4);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(a_jobs_files_are_fetched_once_by_each_peer)
 {
-    struct world *world = mesh_of(3, 24);
+    struct world *world = world_mesh(3, 24);
     struct wire_message job = world_job();
     struct wire_file files[2] = {
         {.path = slice_str("prog"), .mode = 0755, .hash = {{1, 2, 3}}, .bytes = 5000},
@@ -539,14 +517,14 @@ START_TEST(a_jobs_files_are_fetched_once_by_each_peer)
     ck_assert_uint_eq(world_n_effects(world, 2, CORE_EFFECT_BLOB_FETCH), 2);
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_JOB), 2);
     ck_assert_uint_ge(world_n_started(world, 1), 10);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 /* end() asserts that they are let go. */
 START_TEST(a_tasks_input_is_fetched_by_the_peer_that_runs_it_and_kept_until_it_is_done)
 {
-    struct world *world = mesh_of(2, 38);
+    struct world *world = world_mesh(2, 38);
     struct wire_message job = world_job();
     world_client(world, 0)->has_input = true;
     world_submit(world, 0, &job, 20, "sleep", "20");
@@ -558,7 +536,7 @@ START_TEST(a_tasks_input_is_fetched_by_the_peer_that_runs_it_and_kept_until_it_i
     ck_assert_uint_ge(world_n_effects(world, 1, CORE_EFFECT_BLOB_FETCH), world_n_started(world, 1));
     ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_BLOB_FETCH), 0);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_blob_refs, 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -583,7 +561,7 @@ static void pick_lines(struct world *world, const char *const *words, struct buf
 
 START_TEST(the_story_of_a_killed_executor)
 {
-    struct world *world = mesh_of(2, 30);
+    struct world *world = world_mesh(2, 30);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 3, "sleep", "100");
     world_run_for(world, 40 * CORE_MS);
@@ -612,7 +590,7 @@ START_TEST(the_story_of_a_killed_executor)
         "1000250.200 hal > client send 7 job_done{job=4294967297 n_tasks=3 n_succeeded=3\n";
     ck_assert_str_eq(buf_cstr(&story), golden);
     buf_done(&story);
-    end(world);
+    world_end(world);
 }
 END_TEST
 

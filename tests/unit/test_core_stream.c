@@ -2,24 +2,6 @@
 #include "tests/lib/core_world.h"
 #include "tests/lib/runner.h"
 
-static struct world *mesh_of(unsigned n, uint64_t seed)
-{
-    struct world *world = world_new(seed);
-    for (unsigned i = 0; i < n; i++) {
-        world_start(world, i, true);
-    }
-    world_run_for(world, 50 * CORE_MS);
-    return world;
-}
-
-/* Idle cells close, beats slow down, and nothing of any job is left. */
-static void end(struct world *world)
-{
-    world_run_for(world, 30 * CORE_S);
-    world_assert_quiet(world);
-    world_free(world);
-}
-
 /* The client of node 0 deals with what it has, and with the rest as it comes. */
 static void acknowledge_stream(struct world *world)
 {
@@ -33,7 +15,7 @@ static void acknowledge_stream(struct world *world)
 
 START_TEST(streamed_output_arrives_whole_and_within_the_window)
 {
-    struct world *world = mesh_of(2, 25);
+    struct world *world = world_mesh(2, 25);
     struct wire_message job = world_job();
     job.submit.spec.is_streamed = true;
     struct slice on = slice_str("lily");
@@ -46,13 +28,13 @@ START_TEST(streamed_output_arrives_whole_and_within_the_window)
     acknowledge_stream(world);
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->stream.n, 1000000);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 START_TEST(streamed_output_goes_on_where_it_was_when_its_peer_is_lost)
 {
-    struct world *world = mesh_of(3, 26);
+    struct world *world = world_mesh(3, 26);
     struct wire_message job = world_job();
     job.submit.spec.is_streamed = true;
     struct slice except = slice_str("hal");
@@ -68,7 +50,7 @@ START_TEST(streamed_output_goes_on_where_it_was_when_its_peer_is_lost)
         ck_assert_uint_eq(client->stream.p[k], (uint8_t)('a' + k / 1000 % 26));
     }
     ck_assert_ptr_nonnull(strstr(buf_cstr(&client->notices), "was lost; task 1 starts again on"));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -85,7 +67,7 @@ static void submit_stream(struct world *world, const char *n_chunks)
  * what is there: the result does not overtake what has to be said again. */
 START_TEST(streamed_output_is_whole_whenever_its_session_is_cut)
 {
-    struct world *world = mesh_of(2, 31);
+    struct world *world = world_mesh(2, 31);
     world_set_latency(world, 4 * CORE_MS);
     submit_stream(world, "40");
     world_run_for(world, (uint64_t)_i * CORE_MS);
@@ -93,14 +75,14 @@ START_TEST(streamed_output_is_whole_whenever_its_session_is_cut)
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->stream.n, 40000);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 /* Its one peer is given up, and comes back with the end of it. */
 START_TEST(streamed_output_that_ended_while_its_peer_was_away_comes_with_it)
 {
-    struct world *world = mesh_of(2, 32);
+    struct world *world = world_mesh(2, 32);
     submit_stream(world, "40");
     world_run_for(world, 20 * CORE_MS);
     world_cut(world, 1);
@@ -111,14 +93,14 @@ START_TEST(streamed_output_that_ended_while_its_peer_was_away_comes_with_it)
     ck_assert_uint_eq(world_client(world, 0)->stream.n, 40000);
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 1);
     ck_assert_uint_eq(world_n_started(world, 1), 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
 /* Then also what was not acknowledged is said again, in larger pieces. */
 START_TEST(streamed_output_survives_a_short_cut)
 {
-    struct world *world = mesh_of(2, 27);
+    struct world *world = world_mesh(2, 27);
     struct wire_message job = world_job();
     job.submit.spec.is_streamed = true;
     struct slice on = slice_str("lily");
@@ -133,7 +115,7 @@ START_TEST(streamed_output_survives_a_short_cut)
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->stream.n, 500000);
     ck_assert_uint_eq(world_n_started(world, 1), 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 

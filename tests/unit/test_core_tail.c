@@ -7,16 +7,6 @@
 #include "tests/lib/runner.h"
 #include "wire/base/mem.h"
 
-static struct world *mesh_of(unsigned n, uint64_t seed)
-{
-    struct world *world = world_new(seed);
-    for (unsigned i = 0; i < n; i++) {
-        world_start(world, i, true);
-    }
-    world_run_for(world, 50 * CORE_MS);
-    return world;
-}
-
 static void end(struct world *world)
 {
     world_run_for(world, 90 * CORE_S);
@@ -48,7 +38,7 @@ static uint64_t makespan_ms(struct world *world, const struct wire_message *job,
 
 static uint64_t makespan_with_straggler(bool may_speculate)
 {
-    struct world *world = mesh_of(4, 1);
+    struct world *world = world_mesh(4, 1);
     world_set_slowness(world, 3, 10);
     struct wire_message job = world_job();
     job.submit.may_speculate = may_speculate;
@@ -77,7 +67,7 @@ END_TEST
 START_TEST(a_job_that_may_not_speculate_or_runs_once_has_no_second_attempts)
 {
     for (unsigned kind = 0; kind < 3; kind++) {
-        struct world *world = mesh_of(4, 2);
+        struct world *world = world_mesh(4, 2);
         world_set_slowness(world, 3, 10);
         struct wire_message job = world_job();
         job.submit.may_speculate = kind != 0;
@@ -92,7 +82,7 @@ END_TEST
 
 START_TEST(without_a_finished_task_nothing_is_late)
 {
-    struct world *world = mesh_of(4, 3);
+    struct world *world = world_mesh(4, 3);
     struct wire_message job = world_job();
     job.submit.may_speculate = true;
     makespan_ms(world, &job, 4, "sleep", "60000");
@@ -103,7 +93,7 @@ END_TEST
 
 START_TEST(tasks_that_all_take_as_long_are_not_started_twice)
 {
-    struct world *world = mesh_of(4, 4);
+    struct world *world = world_mesh(4, 4);
     struct wire_message job = world_job();
     job.submit.may_speculate = true;
     makespan_ms(world, &job, 101, "sleep", "700");
@@ -251,7 +241,7 @@ END_TEST
 
 START_TEST(second_attempts_count_for_jobs_at_once)
 {
-    struct world *world = mesh_of(4, 10);
+    struct world *world = world_mesh(4, 10);
     world_set_slowness(world, 1, 10);
     struct wire_message job = world_job();
     job.submit.may_speculate = true;
@@ -285,7 +275,7 @@ END_TEST
 
 START_TEST(second_attempts_stay_within_on_and_except)
 {
-    struct world *world = mesh_of(4, 17);
+    struct world *world = world_mesh(4, 17);
     world_set_slowness(world, 3, 10);
     struct slice except[2] = {slice_str("hal"), slice_str("lily")};
     struct wire_message job = world_job();
@@ -334,7 +324,7 @@ END_TEST
 /* Node 1 learns that tasks are short, so that many are sent ahead; then it is slow. */
 static uint64_t makespan_with_queue(bool may_recall, uint64_t *ret_n_recalls)
 {
-    struct world *world = mesh_of(3, 11);
+    struct world *world = world_mesh(3, 11);
     struct wire_message job = world_job();
     world_set_run(world, CORE_MS);
     makespan_ms(world, &job, 300, "exit", "0");
@@ -368,7 +358,7 @@ END_TEST
 
 START_TEST(short_queues_are_left_alone)
 {
-    struct world *world = mesh_of(4, 12);
+    struct world *world = world_mesh(4, 12);
     world_set_latency(world, 5 * CORE_MS);
     world_set_run(world, CORE_MS);
     struct wire_message job = world_job();
@@ -407,7 +397,7 @@ END_TEST
 
 START_TEST(a_recall_that_is_lost_with_its_session_is_sent_again)
 {
-    struct world *world = mesh_of(3, 14);
+    struct world *world = world_mesh(3, 14);
     struct wire_message job = world_job();
     world_set_run(world, CORE_MS);
     makespan_ms(world, &job, 300, "exit", "0");
@@ -430,7 +420,7 @@ END_TEST
 /* Of two jobs that wait behind the same slow tasks. */
 START_TEST(tasks_of_the_job_with_priority_are_recalled_first)
 {
-    struct world *world = mesh_of(3, 16);
+    struct world *world = world_mesh(3, 16);
     struct wire_message job = world_job();
     world_set_run(world, CORE_MS);
     makespan_ms(world, &job, 300, "exit", "0");
@@ -456,7 +446,7 @@ END_TEST
 
 START_TEST(recalled_tasks_stay_within_on_and_except)
 {
-    struct world *world = mesh_of(3, 15);
+    struct world *world = world_mesh(3, 15);
     struct slice on = slice_str("lily");
     struct wire_message job = world_job();
     job.submit.on = (struct wire_slices){.items = &on, .n = 1};
@@ -474,7 +464,7 @@ END_TEST
 
 START_TEST(a_peer_on_which_everything_fails_at_once_wins_few_tasks)
 {
-    struct world *world = mesh_of(4, 20);
+    struct world *world = world_mesh(4, 20);
     world_set_broken(world, 3, true);
     struct wire_message job = world_job();
     uint64_t ms = makespan_ms(world, &job, 300, "sleep", "200");
@@ -491,7 +481,7 @@ END_TEST
 
 START_TEST(a_probe_that_succeeds_ends_the_rest)
 {
-    struct world *world = mesh_of(4, 21);
+    struct world *world = world_mesh(4, 21);
     world_set_broken(world, 3, true);
     struct wire_message job = world_job();
     world_submit(world, 0, &job, 300, "sleep", "200");
@@ -508,7 +498,7 @@ END_TEST
 
 START_TEST(black_holes_rest_while_others_have_not_ended_anything)
 {
-    struct world *world = mesh_of(5, 22);
+    struct world *world = world_mesh(5, 22);
     world_set_broken(world, 3, true);
     world_set_broken(world, 4, true);
     struct wire_message job = world_job();
@@ -520,7 +510,7 @@ END_TEST
 
 START_TEST(a_program_that_fails_everywhere_ends_as_fast_as_it_fails)
 {
-    struct world *world = mesh_of(4, 23);
+    struct world *world = world_mesh(4, 23);
     struct wire_message job = world_job();
     uint64_t ms = makespan_ms(world, &job, 800, "exit", "3");
     printf("# 800 tasks of 10 ms that all fail, on 8 cores: %llu ms\n", (unsigned long long)ms);
@@ -532,7 +522,7 @@ END_TEST
 
 START_TEST(a_program_that_often_fails_is_no_fault_of_peers)
 {
-    struct world *world = mesh_of(4, 24);
+    struct world *world = world_mesh(4, 24);
     struct wire_message job = world_job();
     uint64_t ms = makespan_ms(world, &job, 800, "every", "3");
     printf("# 800 tasks of 10 ms, two of three fail, on 8 cores: %llu ms\n",
