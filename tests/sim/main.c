@@ -20,6 +20,8 @@
 #define SEED_SECONDS  300u
 #define ROWS_LEAST    100u  /* --thorough: each row of each table */
 #define KINDS_LEAST   1000u /* and each kind of fault */
+#define PEERS_MAX     1000u /* more take their time: scale.c has what those cost */
+#define MINUTES_MAX   1440u
 #define SIZES_LEAST   1000u /* and meshes of 2, 4, 8, 16, 32 peers and more */
 
 static const char usage[] =
@@ -29,7 +31,7 @@ static const char usage[] =
     "there was a violation.\n"
     "  --seeds A..B      these seeds, both included\n"
     "  --seed N          one seed\n"
-    "  --peers N         with N peers (drawn: 2 to 60)\n"
+    "  --peers N         with N peers, at most 1000 (drawn: 2 to 60)\n"
     "  --minutes M       faults go on for M minutes of virtual time (drawn: 30 to 45 s)\n"
     "  --fault NAME      only this kind of fault; may be given again; `none` for none; `list`\n"
     "  --transport T     full, fast (curves stood in for) or bare (no sessions); drawn: a tenth\n"
@@ -68,7 +70,7 @@ static struct shared *shared;
 
 static _Noreturn void bad_usage(const char *what, const char *value)
 {
-    fprintf(stderr, "sim: %s '%s'\n%s", what, value, usage);
+    fprintf(stderr, "sim: %s '%s' (see --help)\n", what, value);
     exit(2);
 }
 
@@ -91,6 +93,17 @@ static uint64_t whole_number(const char *text)
         bad_usage("not a number:", text);
     }
     return n;
+}
+
+static uint32_t number_up_to(const char *text, uint32_t max)
+{
+    uint64_t n = whole_number(text);
+    if (n == 0 || n > max) {
+        char what[64];
+        snprintf(what, sizeof(what), "not a number from 1 to %u:", max);
+        bad_usage(what, text);
+    }
+    return (uint32_t)n;
 }
 
 /* --- playing -----------------------------------------------------------------------------------
@@ -413,10 +426,10 @@ static void take(struct command *command, int option, bool *is_any_fault)
         parse_seeds(command, optarg);
         break;
     case PEERS:
-        command->options.n_peers = (uint32_t)whole_number(optarg);
+        command->options.n_peers = number_up_to(optarg, PEERS_MAX);
         break;
     case MINUTES:
-        command->options.seconds_min = (uint32_t)whole_number(optarg) * 60;
+        command->options.seconds_min = number_up_to(optarg, MINUTES_MAX) * 60;
         break;
     case FAULT:
         parse_fault(command, optarg, is_any_fault);
@@ -443,13 +456,12 @@ static void take(struct command *command, int option, bool *is_any_fault)
         command->is_brief = true;
         break;
     case JOBS:
-        command->n_workers = (unsigned)whole_number(optarg);
+        command->n_workers = number_up_to(optarg, WORKERS_MAX);
         break;
     case HELP:
         fputs(usage, stdout);
         exit(0);
-    default:
-        fputs(usage, stderr);
+    default: /* getopt has said what */
         exit(2);
     }
 }

@@ -343,7 +343,8 @@ static void choose(bool *is_chosen, const char *name)
     if (strcmp(name, "list") == 0) {
         exit(0);
     }
-    bad_usage("there is no such row");
+    fprintf(stderr, "scale: there is no row '%s' (see --row list)\n", name);
+    exit(2);
 }
 
 int main(int argc, char **argv)
