@@ -68,4 +68,15 @@
 #define WIRE_PEERS_SUMS 128u
 #define WIRE_LIST_MAX   65536u /* rows of a table sent to a client */
 
+/* --- workers -----------------------------------------------------------------------------------
+ */
+
+#define WIRE_FUNCTION_BYTES_MAX 120u /* a name of a function */
+#define WIRE_FUNCTIONS_MAX      512u /* of one program; all their names fit a packet */
+#define WIRE_REFS_MAX           64u  /* blobs a task may refer to */
+/* A packet between a daemon and a worker: a body that is inlined, and room for the rest. */
+#define WIRE_WORKER_BYTES_MAX (WIRE_INLINE_BYTES_MAX + 4096u)
+#define WIRE_WORKER_FDS_MAX   66u  /* descriptors with one packet */
+#define WIRE_CALL_STATUS_MAX  127u /* from 128 on: 128 + the exit status of a worker that left */
+
 #endif
