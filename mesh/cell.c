@@ -69,7 +69,7 @@ static void read_complaint(struct cell *cell, char *to, size_t n_to)
     text_printable(slice_of(said, n_line), to, n_to);
 }
 
-static void die(struct cell *cell, const char *what)
+void cell_die(struct cell *cell, const char *what)
 {
     if (cell->is_dead || cell->is_closing) {
         return;
@@ -92,7 +92,7 @@ static void die(struct cell *cell, const char *what)
 static bool take_message(struct cell *cell)
 {
     struct cell_message message;
-    int fds[CELL_START_FDS];
+    int fds[CELL_FDS_MAX];
     size_t n_fds = 0;
     int r = cell_message_receive(cell->socket_fd, &message, fds, &n_fds);
     if (r == -EAGAIN) {
@@ -102,11 +102,11 @@ static bool take_message(struct cell *cell)
         close(fds[--n_fds]); /* an init sends none */
     }
     if (r < 0) {
-        die(cell, r == -EPIPE ? "its init ended" : strerror(-r));
+        cell_die(cell, r == -EPIPE ? "its init ended" : strerror(-r));
     } else if (message.type != CELL_READY) {
         cell_attempt_on_message(cell, &message);
     } else if (message.ready.version != CELL_PROTO_VERSION) {
-        die(cell, "mesh-cell is of another version");
+        cell_die(cell, "mesh-cell is of another version");
     } else {
         cell->is_ready = true;
         uv_timer_stop(&cell->timer);
@@ -136,14 +136,14 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
     char what[64];
     snprintf(what, sizeof what, "%s %d", signal != 0 ? "killed by signal" : "exit status",
              signal != 0 ? signal : (int)status);
-    die(cell, what);
+    cell_die(cell, what);
 }
 
 static void on_timeout(uv_timer_t *timer)
 {
     struct cell *cell = CONTAINER_OF(timer, struct cell, timer);
     uv_process_kill(&cell->process, SIGKILL);
-    die(cell, "it did not stand in time");
+    cell_die(cell, "it did not stand in time");
 }
 
 static void on_later(uv_timer_t *timer)
@@ -154,9 +154,9 @@ static void on_later(uv_timer_t *timer)
     }
 }
 
-void cell_run_later(struct cell *cell)
+void cell_run_later(struct cell *cell, uint64_t ms)
 {
-    uv_timer_start(&cell->later, on_later, 0, 0);
+    uv_timer_start(&cell->later, on_later, ms, 0);
 }
 
 /* --- birth --- */
@@ -204,6 +204,18 @@ static int make_command(struct cell *cell, int socket_fd, int err_fd,
                                      socket_fd, err_fd, ret_command, reterr);
 }
 
+/* Of a cell that has no handles, or no more. */
+static void free_cell(struct cell *cell)
+{
+    if (cell->program.body_fd >= 0) {
+        close(cell->program.body_fd);
+    }
+    buf_done(&cell->program.peer);
+    buf_done(&cell->packet);
+    mem_free(cell->dir);
+    mem_free(cell);
+}
+
 /* From here on the cell is closed by cell_close() alone. */
 static int open_handles(struct cell *cell, struct sandbox_command *command, struct errmsg *reterr)
 {
@@ -213,8 +225,7 @@ static int open_handles(struct cell *cell, struct sandbox_command *command, stru
         errmsg_set(reterr, "watch a cell: %s", uv_strerror(r));
         close(cell->socket_fd);
         close(cell->err_fd);
-        mem_free(cell->dir);
-        mem_free(cell);
+        free_cell(cell);
         return r;
     }
     uv_timer_init(loop, &cell->timer);
@@ -239,6 +250,11 @@ int cell_new(const struct cell_config *config, struct cell **ret_cell, struct er
     struct sandbox_command command = {0};
     struct cell *cell = mem_alloc(1, sizeof *cell);
     int r = cell == NULL ? -ENOMEM : 0;
+    if (r == 0) {
+        cell->program.body_fd = -1;
+        buf_init(&cell->program.peer, WIRE_NAME_BYTES_MAX);
+        buf_init(&cell->packet, WIRE_WORKER_BYTES_MAX);
+    }
     if (r == 0 && (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0 ||
                    pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)) {
         r = -errno;
@@ -251,14 +267,20 @@ int cell_new(const struct cell_config *config, struct cell **ret_cell, struct er
         cell->err_fd = ends[0];
         r = make_command(cell, sockets[1], ends[1], &command, reterr);
     }
+    if (r == 0 && config->program != NULL) {
+        r = cell_program_keep(cell, config->program);
+        if (r < 0) {
+            errmsg_set(reterr, "make a cell: %s", strerror(-r));
+            sandbox_command_done(&command);
+        }
+    }
     if (r == 0) {
         sockets[0] = -1;
         ends[0] = -1;
         r = open_handles(cell, &command, reterr);
         sandbox_command_done(&command);
     } else if (cell != NULL) {
-        mem_free(cell->dir);
-        mem_free(cell);
+        free_cell(cell);
     }
     for (int i = 0; i < 2; i++) {
         if (sockets[i] >= 0) {
@@ -271,6 +293,7 @@ int cell_new(const struct cell_config *config, struct cell **ret_cell, struct er
     if (r == 0) {
         cell->config.files = NULL; /* were borrowed for the call */
         cell->config.n_files = 0;
+        cell->config.program = NULL;
         *ret_cell = cell;
     }
     return r;
@@ -316,8 +339,7 @@ static void finish_close(struct cell *cell)
     close(cell->err_fd);
     void (*on_closed)(void *user) = cell->on_closed;
     void *user = cell->closed_user;
-    mem_free(cell->dir);
-    mem_free(cell);
+    free_cell(cell);
     if (on_closed != NULL) {
         on_closed(user);
     }
@@ -330,6 +352,9 @@ void cell_close(struct cell *cell, void (*on_closed)(void *user), void *user)
     cell->on_closed = on_closed;
     cell->closed_user = user;
     cell_attempt_abandon(cell);
+    if (cell->worker != NULL) {
+        cell_worker_close(STEAL(cell->worker));
+    }
     uv_close((uv_handle_t *)&cell->poll, on_poll_closed);
     uv_close((uv_handle_t *)&cell->later, on_later_closed);
     if (cell->has_exited) {

@@ -1,13 +1,20 @@
 /* A cell: a sandbox of one submitter's one job that runs one attempt at a time, and is kept for
  * the job's further attempts. The daemon's side; the other is mesh-cell (cell_init.h).
  *
+ * An attempt is a program, run from its start to its end and cleaned up after; or in a cell that
+ * was given a program of functions, a call: the program is started once, as a worker
+ * (wire/worker.h), and takes one call after another, without a process, a message to the init or a
+ * pipe for each. A worker that ends, or has to be killed, takes all it left in the cell with it;
+ * the next call starts another.
+ *
  * Knows nothing of jobs, peers and leases' owners: the shell turns the core's effects into these
  * calls and these callbacks into events. All of it belongs to the loop's thread. SIGPIPE must be
  * ignored in the process.
  *
- * After cell_start() said 0, exactly one of on_ended and on_refused follows, whatever happens to
- * the cell. A cell that is not usable any more runs nothing else; it is to be closed. No callback
- * runs before the call that causes it returns. A callback may call any of these functions. */
+ * After cell_start() or cell_call() said 0, exactly one of on_ended and on_refused follows,
+ * whatever happens to the cell. A cell that is not usable any more runs nothing else; it is to be
+ * closed. No callback runs before the call that causes it returns. A callback may call any of these
+ * functions. */
 #ifndef MESH_CELL_H
 #define MESH_CELL_H
 
@@ -25,21 +32,21 @@ struct cell;
 
 struct cell_result {
     enum wire_end end;
-    uint32_t status; /* exit status or signal */
+    uint32_t status; /* exit status or signal; of a call as in struct wire_result */
     uint64_t wall_us;
     uint64_t user_us; /* of all its processes */
     uint64_t sys_us;
     uint64_t peak_kib; /* of the largest of them */
     /* Collected output: memory is valid during on_ended; a spool file of the result is the
      * receiver's to close. Streamed, or the cell died: empty. */
-    struct output_result out;
-    struct output_result err;
-    struct errmsg detail; /* one line for people, or "" */
+    struct output_result out; /* of a call: the value it returned; its spool is a sealed file */
+    struct output_result err; /* of a call: what it printed */
+    struct errmsg detail;     /* one line for people, or "" */
     bool is_cell_usable;
 };
 
 struct cell_events {
-    /* The program runs. */
+    /* The program runs. Of a call: it runs still, a moment after it was sent. */
     void (*on_started)(void *user, struct cell *cell);
     /* Streamed attempts only. */
     void (*on_output)(void *user, struct cell *cell, enum wire_stream stream, uint64_t offset,
@@ -52,6 +59,14 @@ struct cell_events {
     void (*on_dead)(void *user, struct cell *cell, const struct errmsg *err);
 };
 
+struct cell_program {       /* of functions; everything is borrowed for the call it is given to */
+    struct slice exec;      /* a file of the job: "./NAME" */
+    struct wire_slices env; /* as in struct cell_start */
+    struct slice peer;      /* the name of this one, which calls are told */
+    uint32_t nice;
+    uint64_t output_bytes_max; /* of what one call prints, and of its value */
+};
+
 struct cell_config {
     uv_loop_t *loop;
     const struct sandbox *sandbox; /* borrowed until closed */
@@ -62,7 +77,8 @@ struct cell_config {
     uint64_t scratch_bytes;        /* size of the scratch, and of /tmp and /dev/shm each */
     const struct cell_file *files; /* borrowed for the call */
     size_t n_files;
-    const struct cell_events *events; /* borrowed until closed */
+    const struct cell_program *program; /* for calls; NULL: for programs that end */
+    const struct cell_events *events;   /* borrowed until closed */
     void *user;
 };
 
@@ -77,15 +93,40 @@ struct cell_start {          /* everything is borrowed for the call, but input_f
     bool is_streamed;
 };
 
+struct cell_ref {
+    int fd; /* borrowed for the call: a memory file with all seals, open for reading */
+    uint64_t bytes;
+};
+
+struct cell_call { /* everything is borrowed for the call */
+    struct slice function;
+    uint32_t attempt;                /* counted from 1 */
+    struct slice args;               /* at most WIRE_INLINE_BYTES_MAX */
+    const struct cell_ref *big_args; /* or instead, the arguments in a file; NULL */
+    const struct cell_ref *refs;
+    uint32_t n_refs; /* at most WIRE_REFS_MAX */
+    uint64_t lease_ms;
+};
+
 /* Begins to make a cell; an attempt may be started at once and waits until it stands. 0 or -errno;
  * on failure there is nothing to close. */
 int cell_new(const struct cell_config *config, struct cell **ret_cell,
              struct errmsg *reterr) MUST_CHECK;
 
-/* Only while no attempt is under way and the cell is usable. 0, -E2BIG (arguments), -EINVAL (a
+/* In a cell without a program of functions, only while no attempt is under way and the cell is
+ * usable. 0, -E2BIG (arguments), -EINVAL (a
  * word that holds a NUL), or another -errno for want of memory or descriptors; then no callback
  * follows and input_fd stays the caller's. */
 int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg *reterr) MUST_CHECK;
+
+/* The same in a cell with one. 0, -EINVAL (a name of a function that is none), or another -errno;
+ * then no callback follows.
+ *
+ * A call that its worker answers ends EXITED with the answer's status. One whose worker ends ends
+ * SIGNALED, or EXITED with WIRE_CALL_STATUS_MAX + 1 + its exit status; a worker that does not keep
+ * to wire/worker.h is killed, which ends the call as well. A program that cannot be a worker is
+ * refused with what it, or its loader, said. */
+int cell_call(struct cell *cell, const struct cell_call *call, struct errmsg *reterr) MUST_CHECK;
 
 /* Kills every process of the attempt; its result's end will be `why`, unless it ended by itself
  * before. Nothing happens when no attempt is under way. */

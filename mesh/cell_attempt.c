@@ -39,6 +39,7 @@ static void close_parts(struct cell *cell, struct output *out, struct output *er
 void cell_attempt_abandon(struct cell *cell)
 {
     struct cell_attempt *attempt = &cell->attempt;
+    cell_call_abandon(cell);
     close_parts(cell, attempt->out, attempt->err, attempt->input);
     *attempt = (struct cell_attempt){0};
 }
@@ -67,7 +68,7 @@ static bool env_names(const struct wire_slices *env, const char *assignment)
 }
 
 static int append_env(const struct cell *cell, struct buf *body, const struct wire_slices *env,
-                      uint32_t *ret_n)
+                      bool is_worker, uint32_t *ret_n)
 {
     char home[PATH_MAX + 16];
     char tmpdir[PATH_MAX + 16];
@@ -77,6 +78,13 @@ static int append_env(const struct cell *cell, struct buf *body, const struct wi
     snprintf(tmpdir, sizeof tmpdir, "TMPDIR=%s%s", scratch, below);
     const char *const own[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", home, tmpdir};
     uint32_t n = 0;
+    if (is_worker) {
+        char word[64];
+        snprintf(word, sizeof word, "%s=%d", WIRE_WORKER_ENV, WIRE_WORKER_FD);
+        int r = append_word(body, slice_str(word));
+        ensure(r == 0);
+        n++;
+    }
     for (size_t i = 0; i < ARRAY_LEN(own); i++) {
         if (!env_names(env, own[i])) {
             int r = append_word(body, slice_str(own[i]));
@@ -94,19 +102,19 @@ static int append_env(const struct cell *cell, struct buf *body, const struct wi
     return 0;
 }
 
-/* Writes the body into a memory file. */
-static int make_body(const struct cell *cell, const struct cell_start *start,
-                     struct cell_message *message, int *ret_fd)
+/* Writes the body of message, a START, into a memory file. */
+static int make_body(const struct cell *cell, struct slice exec, const struct wire_slices *argv,
+                     const struct wire_slices *env, struct cell_message *message, int *ret_fd)
 {
     struct buf body;
-    struct slice exec = start->exec.n > 0 ? start->exec : start->argv.items[0];
     buf_init(&body, BODY_BYTES_MAX);
     int r = append_word(&body, exec);
-    for (uint32_t i = 0; r == 0 && i < start->argv.n; i++) {
-        r = append_word(&body, start->argv.items[i]);
+    for (uint32_t i = 0; r == 0 && i < argv->n; i++) {
+        r = append_word(&body, argv->items[i]);
     }
     if (r == 0) {
-        r = append_env(cell, &body, &start->env, &message->start.n_env);
+        bool is_worker = message->start.is_worker == 1;
+        r = append_env(cell, &body, env, is_worker, &message->start.n_env);
     }
     if (r == 0 && buf_error(&body) != 0) {
         r = buf_error(&body) == -ENOBUFS ? -E2BIG : buf_error(&body);
@@ -120,7 +128,7 @@ static int make_body(const struct cell *cell, const struct cell_start *start,
         r = n < 0 ? -errno : 0;
         at += n > 0 ? (size_t)n : 0;
     }
-    message->start.n_args = start->argv.n;
+    message->start.n_args = argv->n;
     message->start.body_bytes = body.n;
     buf_done(&body);
     if (r < 0 && fd >= 0) {
@@ -132,7 +140,28 @@ static int make_body(const struct cell *cell, const struct cell_start *start,
     return r;
 }
 
+int cell_program_keep(struct cell *cell, const struct cell_program *program)
+{
+    struct cell_program_state *state = &cell->program;
+    const struct wire_slices argv = {.items = &program->exec, .n = 1};
+    state->start =
+        (struct cell_message){.type = CELL_START, .start = {.nice = program->nice, .is_worker = 1}};
+    state->output_bytes_max = program->output_bytes_max;
+    buf_append_slice(&state->peer, program->peer);
+    int r = buf_error(&state->peer);
+    return r < 0 ? r
+                 : make_body(cell, program->exec, &argv, &program->env, &state->start,
+                             &state->body_fd);
+}
+
 /* --- output and input --- */
+
+/* Else `> /dev/stderr` in a script would be refused: it opens the pipe anew. */
+int cell_own_pipe(const struct cell *cell, int fd)
+{
+    bool drops_ids = sandbox_drops_ids() && !cell->config.is_bare;
+    return drops_ids && fchown(fd, SANDBOX_OUTSIDE_ID, SANDBOX_OUTSIDE_ID) < 0 ? -errno : 0;
+}
 
 static void send_kill(struct cell *cell)
 {
@@ -176,7 +205,7 @@ static void on_input_failed(void *user, const struct errmsg *err)
 
 static void on_drained(void *user, struct output *output)
 {
-    cell_run_later(user); /* it may be output_ack() that called */
+    cell_run_later(user, 0); /* it may be output_ack() that called */
 }
 
 /* Makes the pipes. What was made is in the attempt and fds, whatever it returns. */
@@ -216,20 +245,17 @@ static int open_pipes(struct cell *cell, const struct cell_start *start, int *fd
             }
         }
     }
-    /* Else `> /dev/stderr` in a script would be refused: it opens the pipe anew. */
-    bool drops_ids = sandbox_drops_ids() && !cell->config.is_bare;
-    for (int i = CELL_FD_STDIN; r == 0 && drops_ids && i <= CELL_FD_STDERR; i++) {
+    for (int i = CELL_FD_STDIN; r == 0 && i <= CELL_FD_STDERR; i++) {
         bool is_pipe = i != CELL_FD_STDIN || attempt->input != NULL;
-        if (is_pipe && fchown(fds[i], SANDBOX_OUTSIDE_ID, SANDBOX_OUTSIDE_ID) < 0) {
-            r = -errno;
-        }
+        r = is_pipe ? cell_own_pipe(cell, fds[i]) : 0;
     }
     return r;
 }
 
 int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg *reterr)
 {
-    int fds[CELL_START_FDS] = {-1, -1, -1, -1};
+    enum { N_FDS = CELL_FD_WORKER }; /* all but that one */
+    int fds[N_FDS] = {-1, -1, -1, -1};
     struct cell_message message = {
         .type = CELL_START,
         .serial = cell->serials + 1,
@@ -238,16 +264,18 @@ int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg 
     ensure(!cell->is_closing);
     ensure(!cell->attempt.is_under_way);
     ensure(start->argv.n > 0);
+    ensure(cell->program.body_fd < 0);
     struct errmsg detail = {""};
-    int r = make_body(cell, start, &message, &fds[CELL_FD_BODY]);
+    struct slice exec = start->exec.n > 0 ? start->exec : start->argv.items[0];
+    int r = make_body(cell, exec, &start->argv, &start->env, &message, &fds[CELL_FD_BODY]);
     if (r == 0) {
         r = open_pipes(cell, start, fds, &detail);
     }
     if (r == 0 && !cell->is_dead) {
-        r = cell_message_send(cell->socket_fd, &message, fds, CELL_START_FDS);
+        r = cell_message_send(cell->socket_fd, &message, fds, N_FDS);
         r = r == -EPIPE ? 0 : r; /* the death that is about to be seen ends the attempt */
     }
-    for (int i = 0; i < CELL_START_FDS; i++) {
+    for (int i = 0; i < N_FDS; i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
         }
@@ -263,7 +291,7 @@ int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg 
     cell->attempt.is_under_way = true;
     cell->attempt.serial = ++cell->serials;
     if (cell->is_dead) {
-        cell_run_later(cell);
+        cell_run_later(cell, 0);
     }
     return 0;
 }
@@ -281,9 +309,13 @@ void cell_kill(struct cell *cell, enum wire_end why)
     if (!attempt->is_under_way || attempt->kill_end != WIRE_END_NONE) {
         return;
     }
+    if (attempt->is_call) {
+        cell_call_kill(cell, why);
+        return;
+    }
     attempt->kill_end = why;
     if (attempt->has_ended) {
-        cell_run_later(cell); /* ends the wait for acknowledgements */
+        cell_run_later(cell, 0); /* ends the wait for acknowledgements */
     } else {
         send_kill(cell);
     }
@@ -292,7 +324,9 @@ void cell_kill(struct cell *cell, enum wire_end why)
 void cell_renew(struct cell *cell, uint64_t lease_ms)
 {
     struct cell_message message = {.type = CELL_RENEW, .renew = {.lease_ms = lease_ms}};
-    if (cell->attempt.is_under_way && !cell->attempt.has_ended && !cell->is_dead) {
+    if (cell->worker != NULL && cell->attempt.is_under_way && !cell->is_dead) {
+        cell_worker_renew(cell->worker, lease_ms);
+    } else if (cell->attempt.is_under_way && !cell->attempt.has_ended && !cell->is_dead) {
         /* Lost, it is as if the daemon had been late; the cell's death is seen elsewhere. */
         IGNORE(cell_message_send(cell->socket_fd, &message, NULL, 0));
     }
@@ -304,7 +338,7 @@ void cell_ack(struct cell *cell, enum wire_stream stream, uint64_t offset)
     uint64_t *acked = stream == WIRE_STREAM_OUT ? &attempt->out_acked : &attempt->err_acked;
     if (attempt->is_under_way && offset > *acked) {
         *acked = offset;
-        cell_run_later(cell);
+        cell_run_later(cell, 0);
     }
 }
 
@@ -379,15 +413,23 @@ static void report(struct cell *cell)
     close_parts(cell, out, err, input);
 }
 
-/* The program never ran. */
-static void refuse(struct cell *cell, enum wire_refusal why, const struct errmsg *err,
-                   bool is_cell_usable)
+static void report_any(struct cell *cell)
+{
+    if (cell->attempt.is_call) {
+        cell_call_report(cell);
+    } else {
+        report(cell);
+    }
+}
+
+void cell_attempt_refuse(struct cell *cell, enum wire_refusal why, const struct errmsg *err,
+                         bool is_cell_usable)
 {
     cell_attempt_abandon(cell);
     cell->config.events->on_refused(cell->config.user, cell, why, err, is_cell_usable);
 }
 
-static void on_start_failed(struct cell *cell, const struct cell_message *message)
+void cell_attempt_start_failed(struct cell *cell, const struct cell_message *message)
 {
     static const struct {
         enum wire_refusal refusal;
@@ -411,15 +453,19 @@ static void on_start_failed(struct cell *cell, const struct cell_message *messag
         /* Killed before it began: the end that was asked for is the truth that counts. */
         cell->attempt.result.end = cell->attempt.kill_end;
         cell->attempt.result.is_cell_usable = message->start_failed.is_clean == 1;
-        report(cell);
+        report_any(cell);
         return;
     }
-    refuse(cell, whys[why].refusal, &err, message->start_failed.is_clean == 1);
+    cell_attempt_refuse(cell, whys[why].refusal, &err, message->start_failed.is_clean == 1);
 }
 
 void cell_attempt_on_message(struct cell *cell, const struct cell_message *message)
 {
     struct cell_attempt *attempt = &cell->attempt;
+    if (cell->program.body_fd >= 0) {
+        cell_call_on_message(cell, message);
+        return;
+    }
     if (!attempt->is_under_way || attempt->has_ended || message->serial != attempt->serial) {
         return; /* of an attempt that was given up */
     }
@@ -427,7 +473,7 @@ void cell_attempt_on_message(struct cell *cell, const struct cell_message *messa
         attempt->is_started = true;
         cell->config.events->on_started(cell->config.user, cell);
     } else if (message->type == CELL_START_FAILED && !attempt->is_started) {
-        on_start_failed(cell, message);
+        cell_attempt_start_failed(cell, message);
     } else if (message->type == CELL_ENDED) {
         on_ended(cell, message);
     }
@@ -439,20 +485,24 @@ void cell_attempt_on_death(struct cell *cell)
     if (attempt->has_ended) {
         return; /* its end is known; only its output is not all taken */
     }
-    if (!attempt->is_started && attempt->kill_end == WIRE_END_NONE) {
-        refuse(cell, WIRE_REFUSAL_NO_CELL, &cell->death, false);
+    if (!attempt->is_started && !attempt->is_sent && attempt->kill_end == WIRE_END_NONE) {
+        cell_attempt_refuse(cell, WIRE_REFUSAL_NO_CELL, &cell->death, false);
         return;
     }
     attempt->result.end =
         attempt->kill_end != WIRE_END_NONE ? attempt->kill_end : WIRE_END_CELL_DIED;
     attempt->result.detail = cell->death;
-    report(cell);
+    report_any(cell);
 }
 
 void cell_attempt_on_later(struct cell *cell)
 {
     struct cell_attempt *attempt = &cell->attempt;
     if (!attempt->is_under_way) {
+        return;
+    }
+    if (attempt->is_call) {
+        cell_call_on_later(cell);
         return;
     }
     if (cell->is_dead && !attempt->has_ended) {

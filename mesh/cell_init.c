@@ -142,7 +142,8 @@ static void on_start(struct init *init, const struct cell_message *message, cons
                      size_t n_fds)
 {
     struct init_exec_failure failure;
-    if (init->attempt.pid != 0 || n_fds != CELL_START_FDS) {
+    if (init->attempt.pid != 0 ||
+        n_fds != (message->start.is_worker == 1 ? CELL_FDS_MAX : CELL_FD_WORKER)) {
         die("unexpected start", EPROTO);
     }
     init->attempt = (struct init_attempt){
@@ -176,7 +177,7 @@ static void on_message(struct init *init, const struct cell_message *message, co
 static void on_socket(struct init *init)
 {
     struct cell_message message;
-    int fds[CELL_START_FDS];
+    int fds[CELL_FDS_MAX];
     size_t n_fds = 0;
     int r = cell_message_receive(init->socket_fd, &message, fds, &n_fds);
     if (r == -EPIPE) {

@@ -165,9 +165,15 @@ static struct init_exec_failure search_exec(struct command *command)
 
 /* In the child: becomes the program or says why not. */
 static struct init_exec_failure become(struct init *init, struct command *command, const int *fds,
-                                       uint32_t nice_by)
+                                       const struct cell_message *start)
 {
-    /* Received descriptors never are 0 to 2: the init keeps those open. */
+    int nice_by = (int)start->start.nice;
+    bool is_worker = start->start.is_worker == 1;
+    /* Received descriptors never are 0 to 3: the init keeps those open. The fourth is its own
+     * socket, which a worker's takes the place of. */
+    if (is_worker && dup2(fds[CELL_FD_WORKER], CELL_SOCKET_FD) < 0) {
+        return (struct init_exec_failure){CELL_WHY_OTHER, (uint32_t)errno};
+    }
     for (int i = 0; i < 3; i++) {
         if (dup2(fds[i], i) < 0) {
             return (struct init_exec_failure){CELL_WHY_OTHER, (uint32_t)errno};
@@ -179,7 +185,7 @@ static struct init_exec_failure become(struct init *init, struct command *comman
      * new privileges: what became another user could not be killed. */
     if (setsid() < 0 || fchdir(init->scratch_fd) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        (nice_by > 0 && setpriority(PRIO_PROCESS, 0, init->limits.priority + (int)nice_by) < 0) ||
+        (nice_by > 0 && setpriority(PRIO_PROCESS, 0, init->limits.priority + nice_by) < 0) ||
         sigprocmask(SIG_SETMASK, &none, NULL) < 0) {
         return (struct init_exec_failure){CELL_WHY_OTHER, (uint32_t)errno};
     }
@@ -193,14 +199,15 @@ static struct init_exec_failure become(struct init *init, struct command *comman
 }
 
 static _Noreturn void child(struct init *init, struct command *command, const int *fds,
-                            uint32_t nice_by, int exec_pipe)
+                            const struct cell_message *start, int exec_pipe)
 {
-    struct init_exec_failure failure = become(init, command, fds, nice_by);
+    struct init_exec_failure failure = become(init, command, fds, start);
     IGNORE(write(exec_pipe, &failure, sizeof failure)); /* fits a pipe; else the init sees EOF */
     _exit(127);
 }
 
-static int fork_child(struct init *init, struct command *command, const int *fds, uint32_t nice_by)
+static int fork_child(struct init *init, struct command *command, const int *fds,
+                      const struct cell_message *start)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) {
@@ -213,7 +220,7 @@ static int fork_child(struct init *init, struct command *command, const int *fds
         if (!init->is_sandbox && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)) {
             _exit(127);
         }
-        child(init, command, fds, nice_by, ends[1]);
+        child(init, command, fds, start, ends[1]);
     }
     int r = pid < 0 ? -errno : 0;
     close(ends[1]);
@@ -235,7 +242,7 @@ int init_spawn(struct init *init, const struct cell_message *start, const int *f
         r = init_link_files(init);
     }
     if (r == 0) {
-        r = fork_child(init, &command, fds, start->start.nice);
+        r = fork_child(init, &command, fds, start);
     }
     command_done(&command);
     if (r < 0) {

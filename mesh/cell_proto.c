@@ -62,12 +62,12 @@ int cell_message_send(int socket_fd, const struct cell_message *message, const i
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * CELL_START_FDS)];
+        char bytes[CMSG_SPACE(sizeof(int) * CELL_FDS_MAX)];
     } control = {.bytes = {0}};
     struct cell_message copy = *message;
     struct iovec iov = {.iov_base = &copy, .iov_len = sizeof copy};
     struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
-    ensure(n_fds <= CELL_START_FDS);
+    ensure(n_fds <= CELL_FDS_MAX);
     if (n_fds > 0) {
         header.msg_control = control.bytes;
         header.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
@@ -97,7 +97,7 @@ static size_t collect_fds(struct msghdr *header, int *fds)
         for (size_t i = 0; i < n; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
-            if (n_fds < CELL_START_FDS) {
+            if (n_fds < CELL_FDS_MAX) {
                 fds[n_fds++] = fd;
             } else {
                 close(fd);
@@ -112,7 +112,7 @@ int cell_message_receive(int socket_fd, struct cell_message *ret_message, int *f
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * CELL_START_FDS)];
+        char bytes[CMSG_SPACE(sizeof(int) * CELL_FDS_MAX)];
     } control;
     struct cell_message message;
     struct iovec iov = {.iov_base = &message, .iov_len = sizeof message};

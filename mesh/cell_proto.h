@@ -2,7 +2,8 @@
  *
  * One SOCK_SEQPACKET pair per cell; every message is one struct cell_message in host byte order
  * (both ends run on one machine and come from one build: READY carries the version). Only START
- * carries descriptors, in the order of enum cell_start_fd. What has no fixed size (the words of a
+ * carries descriptors, in the order of enum cell_start_fd: the last only where it starts a worker,
+ * which finds it as its descriptor 3. What has no fixed size (the words of a
  * command) is in START's body, a memory file. Libc only: the init is built from this too. */
 #ifndef MESH_CELL_PROTO_H
 #define MESH_CELL_PROTO_H
@@ -13,7 +14,7 @@
 
 #include "wire/base/ensure.h"
 
-#define CELL_PROTO_VERSION 1u
+#define CELL_PROTO_VERSION 2u
 /* Where the init finds its end of the socket, and in bare mode the job's files, in their order. */
 #define CELL_SOCKET_FD     3
 #define CELL_FIRST_FILE_FD 4
@@ -44,7 +45,8 @@ enum cell_start_fd {
     CELL_FD_STDOUT,
     CELL_FD_STDERR,
     CELL_FD_BODY,
-    CELL_START_FDS,
+    CELL_FD_WORKER,
+    CELL_FDS_MAX,
 };
 
 /* Why a program could not be started. */
@@ -78,6 +80,7 @@ struct cell_message {
             uint32_t n_args; /* at least 1 */
             uint32_t n_env;
             uint32_t nice;
+            uint32_t is_worker; /* has CELL_FD_WORKER */
         } start;
         struct {
             uint64_t lease_ms; /* from now on; ignored when nothing runs */
@@ -113,13 +116,13 @@ int cell_body_parse(char *body, size_t body_bytes, uint32_t n_args, uint32_t n_e
  * directory. */
 bool cell_path_is_inside(const char *path) MUST_CHECK;
 
-/* Sends a message with up to CELL_START_FDS descriptors, which stay the caller's.
+/* Sends a message with up to CELL_FDS_MAX descriptors, which stay the caller's.
  * 0 or -errno (-EAGAIN: the buffer is full; -EPIPE: the other end is gone). */
 int cell_message_send(int socket_fd, const struct cell_message *message, const int *fds,
                       size_t n_fds) MUST_CHECK;
 
 /* Receives one message. *ret_n_fds descriptors, close-on-exec, become the caller's: fds has room
- * for CELL_START_FDS. 0, -EAGAIN, -EPIPE (the other end is gone), -EPROTO (not a message). */
+ * for CELL_FDS_MAX. 0, -EAGAIN, -EPIPE (the other end is gone), -EPROTO (not a message). */
 int cell_message_receive(int socket_fd, struct cell_message *ret_message, int *fds,
                          size_t *ret_n_fds) MUST_CHECK;
 

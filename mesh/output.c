@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "wire/base/buf.h"
@@ -25,6 +26,8 @@ struct output {
     uint64_t acked;    /* streamed: consumed by the receiver */
     size_t writing_at; /* into `held`, while a write is under way */
     uv_fs_t write_request;
+    uint64_t n_due; /* is_cut: bytes still to be read */
+    bool is_cut;
     bool is_polling;
     bool is_writing;
     bool is_at_end; /* no byte will come any more */
@@ -170,6 +173,7 @@ static bool read_some(struct output *output, uint64_t n_room)
         n = read(output->read_fd, bytes, n_room < sizeof bytes ? (size_t)n_room : sizeof bytes);
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
+        output->n_due -= output->is_cut ? (size_t)n : 0;
         take(output, bytes, (size_t)n);
         return true;
     }
@@ -208,11 +212,13 @@ static void pump(struct output *output)
 {
     size_t n_turn = 0;
     while (!output->is_writing && !output->is_closing) {
+        output->is_at_end = output->is_at_end || (output->is_cut && output->n_due == 0);
         if (!output->is_broken && must_spool(output)) {
             spool(output);
             continue;
         }
         uint64_t n_room = room(output);
+        n_room = output->is_cut && output->n_due < n_room ? output->n_due : n_room;
         if (output->is_at_end || n_room == 0 ||
             (n_turn >= TURN_BYTES_MAX && !output->is_draining)) {
             break;
@@ -293,6 +299,44 @@ bool output_drain(struct output *output)
     output->is_draining = true;
     pump(output);
     return output->is_drained;
+}
+
+bool output_cut(struct output *output)
+{
+    int n_due = 0;
+    ensure(!output->config.is_streamed);
+    if (ioctl(output->read_fd, FIONREAD, &n_due) < 0) {
+        n_due = 0; /* no pipe fails this; then what is printed comes with the next */
+    }
+    if (n_due == 0 && !output->is_writing && output->spool_fd < 0) {
+        output->is_drained = true; /* the common case costs one system call */
+        return true;
+    }
+    output->is_cut = true;
+    output->is_draining = true;
+    output->n_due = (uint64_t)n_due;
+    pump(output);
+    return output->is_drained;
+}
+
+void output_next(struct output *output)
+{
+    ensure(!output->is_writing);
+    if (output->spool_fd >= 0) {
+        close(output->spool_fd); /* nobody wanted it */
+        output->spool_fd = -1;
+    }
+    buf_clear(&output->held);
+    output->bytes = 0;
+    output->spooled = 0;
+    output->writing_at = 0;
+    output->n_due = 0;
+    output->is_cut = false;
+    output->is_at_end = false;
+    output->is_broken = false;
+    output->is_draining = false;
+    output->is_drained = false;
+    set_polling(output, true);
 }
 
 void output_get(const struct output *output, struct output_result *ret_result)

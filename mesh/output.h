@@ -62,7 +62,13 @@ void output_ack(struct output *output, uint64_t offset);
  * on_stop before it returns. */
 bool output_drain(struct output *output) MUST_CHECK;
 
-/* After it is drained; for a streamed output only `bytes` is set. */
+/* The writers live on, but what they write from now on is another's: takes what is in the pipe at
+ * this moment. Returns whether that is done already, else on_drained follows. Collected only. */
+bool output_cut(struct output *output) MUST_CHECK;
+/* After a cut that is done: begins anew, with nothing read. What output_get() gave is gone. */
+void output_next(struct output *output);
+
+/* After it is drained or cut; for a streamed output only `bytes` is set. */
 void output_get(const struct output *output, struct output_result *ret_result);
 /* The spool file becomes the caller's; -1 when there is none. */
 int output_take_spool(struct output *output);

@@ -1,5 +1,6 @@
 #include "tests/lib/cell_fixture.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -120,7 +121,7 @@ void cell_fixture_init(struct cell_fixture *fx)
     buf_init(&fx->errs, 64 * MIB);
 }
 
-void cell_fixture_make(struct cell_fixture *fx, int mode)
+static void make(struct cell_fixture *fx, int mode, const struct cell_program *program)
 {
     struct errmsg err = {""};
     struct cell_config config = {
@@ -131,10 +132,35 @@ void cell_fixture_make(struct cell_fixture *fx, int mode)
         .scratch_bytes = 16 * MIB,
         .files = fx->files,
         .n_files = fx->n_files,
+        .program = program,
         .events = &events,
         .user = fx,
     };
     ck_assert_msg(cell_new(&config, &fx->cell, &err) == 0, "%s", err.text);
+}
+
+void cell_fixture_make(struct cell_fixture *fx, int mode)
+{
+    make(fx, mode, NULL);
+}
+
+void cell_fixture_make_calls(struct cell_fixture *fx, int mode, const char *worker,
+                             const char *env_word)
+{
+    const struct slice env = slice_str(env_word);
+    const struct cell_program program = {
+        .exec = slice_str("./worker"),
+        .env = {.items = &env, .n = env_word != NULL},
+        .peer = slice_str("olive"),
+        .output_bytes_max = fx->output_bytes_max > 0 ? fx->output_bytes_max : 32 * MIB,
+    };
+    if (fx->n_files == 0) {
+        int fd = open(worker, O_RDONLY | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        fx->files[fx->n_files++] =
+            (struct cell_file){.fd = fd, .path = "worker", .is_executable = true};
+    }
+    make(fx, mode, &program);
 }
 
 void cell_fixture_close(struct cell_fixture *fx)
@@ -202,6 +228,30 @@ void cell_run_argv(struct cell_fixture *fx, const char *a, const char *b, const 
 void cell_run_sh(struct cell_fixture *fx, const char *script)
 {
     cell_run_argv(fx, "sh", "-c", script);
+}
+
+struct cell_call cell_call_of(const char *function, const char *args)
+{
+    return (struct cell_call){
+        .function = slice_str(function), .attempt = 1, .args = slice_str(args), .lease_ms = 60000};
+}
+
+void cell_run_call(struct cell_fixture *fx, const struct cell_call *call)
+{
+    struct errmsg err = {""};
+    fx->is_done = fx->is_started = fx->is_refused = false;
+    buf_clear(&fx->out);
+    buf_clear(&fx->errs);
+    ck_assert_msg(cell_call(fx->cell, call, &err) == 0, "%s", err.text);
+    while (!fx->is_done) {
+        uv_run(&fx->loop, UV_RUN_ONCE);
+    }
+}
+
+void cell_run_function(struct cell_fixture *fx, const char *function, const char *args)
+{
+    struct cell_call call = cell_call_of(function, args);
+    cell_run_call(fx, &call);
 }
 
 void cell_find_sandbox(void)

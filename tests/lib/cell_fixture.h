@@ -38,6 +38,7 @@ struct cell_fixture {
     struct buf errs;
     uint64_t ack_held; /* streamed bytes not acknowledged on purpose */
     bool withhold_acks;
+    uint64_t output_bytes_max; /* of calls; 0: 32 MiB */
     void (*when_started)(struct cell_fixture *fx);
 };
 
@@ -53,6 +54,9 @@ void cell_fixture_done(struct cell_fixture *fx);
 void cell_fixture_add(struct cell_fixture *fx, const char *path, const void *bytes, size_t n,
                       bool is_exec);
 void cell_fixture_make(struct cell_fixture *fx, int mode);
+/* A cell whose program is MESH_CALL_WORKER; env_word: one variable of it, or NULL. */
+void cell_fixture_make_calls(struct cell_fixture *fx, int mode, const char *worker,
+                             const char *env_word);
 void cell_fixture_close(struct cell_fixture *fx);
 
 struct cell_start cell_command(struct slice *words, uint32_t n);
@@ -60,6 +64,12 @@ struct cell_start cell_command(struct slice *words, uint32_t n);
 void cell_run(struct cell_fixture *fx, const struct cell_start *start);
 void cell_run_argv(struct cell_fixture *fx, const char *a, const char *b, const char *c);
 void cell_run_sh(struct cell_fixture *fx, const char *script);
+
+/* A call of a function with text as its argument; and one run to its end: its value is then in
+ * fx->out, what it printed in fx->errs. */
+struct cell_call cell_call_of(const char *function, const char *args);
+void cell_run_call(struct cell_fixture *fx, const struct cell_call *call);
+void cell_run_function(struct cell_fixture *fx, const char *function, const char *args);
 
 /* The number that is the text's first line, which is cut there. */
 int cell_number_in(struct buf *text);

@@ -1,0 +1,7 @@
+/* Needs a library that cells do not have. */
+int nowhere(void);
+
+int main(void)
+{
+    return nowhere();
+}
