@@ -5,7 +5,10 @@
 
 /* The protocol versions this build speaks. */
 #define WIRE_VERSION_MIN 1u
-#define WIRE_VERSION_MAX 1u
+#define WIRE_VERSION_MAX 2u
+/* The first that knows calls of functions, blobs that tasks read, and files for one architecture.
+ */
+#define WIRE_VERSION_CALLS 2u
 
 /* --- frames ------------------------------------------------------------------------------------
  */
@@ -48,7 +51,9 @@
 #define WIRE_ENV_MAX        1024u
 #define WIRE_FILES_MAX      128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
 #define WIRE_FILTER_MAX     64u  /* --on and --except of a job */
-/* Output that travels inside a result, per stream; more goes as a blob. */
+#define WIRE_REFS_MAX        64u /* blobs that a task reads, beside its input */
+/* Output that travels inside a result, per stream, and arguments of a call inside its task; more
+ * goes as a blob. */
 #define WIRE_INLINE_BYTES_MAX (64u << 10)
 #define WIRE_CHUNK_BYTES_MAX  (64u << 10) /* of a blob or of streamed output in one message */
 /* Streamed output that may be unacknowledged, per stream. */

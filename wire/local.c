@@ -99,6 +99,9 @@ unsigned wire_local_n_fds(const struct wire_message *message)
     if (message->type == WIRE_MESSAGE_ADD_TASK) {
         return message->add_task.has_input;
     }
+    if (message->type == WIRE_MESSAGE_PUT) {
+        return 1;
+    }
     if (message->type == WIRE_MESSAGE_DONE) {
         return is_blob(&message->done.result.out) + is_blob(&message->done.result.err);
     }

@@ -26,7 +26,8 @@ int wire_local_decode(struct slice frame, struct arena *arena, struct wire_messa
                       struct errmsg *err) MUST_CHECK;
 
 /* How many descriptors travel with this message: a submit has one for each of its files, an
- * add_task one when it has_input, a done one for each stream that is not inlined; others none. */
+ * add_task one when it has_input, a put one, a done one for each stream that is not inlined; others
+ * none. */
 unsigned wire_local_n_fds(const struct wire_message *message);
 
 #endif

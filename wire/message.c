@@ -25,6 +25,9 @@ static_assert(ARRAY_LEN(held_texts) == 0 WIRE_HELD(ONE), "held states have no ga
 static const char *const error_texts[] = {WIRE_ERRORS(TEXT)};
 static_assert(ARRAY_LEN(error_texts) == 0 WIRE_ERRORS(ONE), "errors have no gap");
 
+static const char *const call_texts[] = {WIRE_CALL_STATUSES(TEXT)};
+static_assert(ARRAY_LEN(call_texts) == 0 WIRE_CALL_STATUSES(ONE), "call statuses have no gap");
+
 static char *put_decimal(char *to, uint32_t value)
 {
     char digits[10];
@@ -94,6 +97,11 @@ const char *wire_held_text(uint32_t held)
 const char *wire_error_text(uint32_t error)
 {
     return TEXT_OF(error_texts, error);
+}
+
+const char *wire_call_status_text(uint32_t status)
+{
+    return TEXT_OF(call_texts, status);
 }
 
 const char *wire_message_name(uint32_t type)

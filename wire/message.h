@@ -119,20 +119,33 @@ struct wire_attempt_id {
     X(NOT_FOUND, 6, "command not found")                                                           \
     X(NOT_EXECUTABLE, 7, "not executable")
 
+/* How a function ended that was called. */
+#define WIRE_CALL_STATUSES(X)                                                                      \
+    X(OK, 0, "ok")                                                                                 \
+    X(FAILED, 1, "failed")             /* it said so */                                            \
+    X(NO_FUNCTION, 2, "no function")   /* the program registers none of that name */               \
+    X(BAD_ARGUMENT, 3, "bad argument") /* one is not there, or of another type */                  \
+    X(NO_RESULT, 4, "no result")       /* it returned without having set one */                    \
+    X(NO_MEMORY, 5, "out of memory")
+
+/* Behind those: the worker exited with the rest of the status, without an answer. */
+#define WIRE_CALL_EXITED 128u
+
 #define WIRE_ENUM_REASON(name, value, text)  WIRE_REASON_##name = value,
 #define WIRE_ENUM_END(name, value, text)     WIRE_END_##name = value,
 #define WIRE_ENUM_REFUSAL(name, value, text) WIRE_REFUSAL_##name = value,
 #define WIRE_ENUM_PEER(name, value, text)    WIRE_PEER_##name = value,
 #define WIRE_ENUM_HELD(name, value, text)    WIRE_HELD_##name = value,
 #define WIRE_ENUM_ERROR(name, value, text)   WIRE_ERROR_##name = value,
+#define WIRE_ENUM_CALL(name, value, text)    WIRE_CALL_##name = value,
 enum wire_reason { WIRE_REASONS(WIRE_ENUM_REASON) };
 enum wire_end { WIRE_ENDS(WIRE_ENUM_END) };
 enum wire_refusal { WIRE_REFUSALS(WIRE_ENUM_REFUSAL) };
 enum wire_peer_state { WIRE_PEER_STATES(WIRE_ENUM_PEER) };
 enum wire_held { WIRE_HELD(WIRE_ENUM_HELD) };
 enum wire_error { WIRE_ERRORS(WIRE_ENUM_ERROR) };
+enum wire_call_status { WIRE_CALL_STATUSES(WIRE_ENUM_CALL) };
 
-/* The text of a value; "unknown" for one that is not in the list. */
 /* A job's number is its owner's incarnation, then a counter: never used again. People see it as
  * "INCARNATION.COUNT". */
 #define WIRE_JOB_TEXT_BYTES 24
@@ -140,12 +153,14 @@ const char *wire_job_text(uint64_t job, char to[static WIRE_JOB_TEXT_BYTES]);
 /* 0, or -EINVAL. */
 int wire_job_parse(const char *text, uint64_t *ret_job) MUST_CHECK;
 
+/* The text of a value; "unknown" for one that is not in the list. */
 const char *wire_reason_text(uint32_t reason);
 const char *wire_end_text(uint32_t end);
 const char *wire_refusal_text(uint32_t refusal);
 const char *wire_peer_state_text(uint32_t state);
 const char *wire_held_text(uint32_t held);
 const char *wire_error_text(uint32_t error);
+const char *wire_call_status_text(uint32_t status);
 
 enum wire_stream { WIRE_STREAM_NONE = 0, WIRE_STREAM_OUT = 1, WIRE_STREAM_ERR = 2 };
 
@@ -163,11 +178,24 @@ struct wire_file {
     uint32_t mode;     /* permission bits, 0777 at most */
     struct wire_hash hash;
     uint64_t bytes;
+    struct slice arch; /* of the executors it is for; empty: for all. Only they fetch it, and find
+                        * it at its path, which another architecture's file may share */
 };
 
 struct wire_files {
     const struct wire_file *items;
     uint32_t n;
+};
+
+/* A blob that a task reads: it is at the executor before the attempt begins. */
+struct wire_ref {
+    struct wire_hash hash; /* not zero */
+    uint64_t bytes;
+};
+
+struct wire_refs {
+    const struct wire_ref *items;
+    uint32_t n; /* WIRE_REFS_MAX at most */
 };
 
 /* One captured stream. */
@@ -177,7 +205,12 @@ struct wire_output {
     struct wire_hash hash; /* of the blob when it is not inlined */
 };
 
-/* What is known of an attempt that ended. Times are of the executor's clock. */
+/* What is known of an attempt that ended. Times are of the executor's clock.
+ *
+ * Of a call: `out` is the value that the function returned, `err` what it printed. `end` is EXITED
+ * with a `status` of enum wire_call_status when the function returned, or with
+ * WIRE_CALL_EXITED + its exit status when the worker exited under it, SIGNALED when the worker was
+ * killed; `detail` says what went wrong. */
 struct wire_result {
     uint32_t end;     /* enum wire_end */
     uint32_t status;  /* exit status or signal number */
@@ -206,6 +239,9 @@ struct wire_job_spec {
     uint32_t nice;             /* 0..19 */
     uint32_t priority;         /* larger goes first among one submitter's jobs */
     bool is_durable; /* the owner keeps the job on disk: what it placed outlives its daemon */
+    bool is_call;    /* `exec` is a program that is started as a worker and takes calls: argv[0] of
+                      * a task names the function, there are no other words, and its arguments are
+                      * its `args` or, when they are longer, its input */
 };
 
 /* --- peer to peer ------------------------------------------------------------------------------
@@ -274,6 +310,8 @@ struct wire_task { /* places an attempt */
     bool has_input;          /* standard input is the blob below; else it is empty */
     struct wire_hash input;
     uint64_t input_bytes;
+    struct slice args; /* of a call: its arguments, WIRE_INLINE_BYTES_MAX; empty: none, or input */
+    struct wire_refs refs;
 };
 
 struct wire_cancel { /* kill it, or forget it if it has not begun; its result follows */
@@ -399,6 +437,8 @@ struct wire_add_task { /* client: the next task of the job; one descriptor when 
     bool has_input;
     struct wire_hash input; /* filled in by the daemon */
     uint64_t input_bytes;
+    struct slice args;     /* as in wire_task */
+    struct wire_refs refs; /* each one that this connection put, or was given by a done */
 };
 
 struct wire_submit_end { /* client: no more tasks */
@@ -427,7 +467,8 @@ struct wire_client_stream_ack { /* client: written out up to here */
 };
 
 struct wire_done { /* daemon: a task's one result. A descriptor travels along for each stream whose
-                    * output is not inlined: out's first */
+                    * output is not inlined: out's first. Of a call, such a blob counts as put by
+                    * this connection: other tasks may read it, and it takes a release */
     uint64_t job;
     uint32_t task;
     uint32_t attempt;     /* the one that counted; 0 when none ran */
@@ -551,6 +592,26 @@ struct wire_job_kept { /* daemon: all of a detached job is on disk. It needs its
     uint32_t n_tasks;
 };
 
+struct wire_put { /* client: bytes to be passed by reference; one descriptor. Answered by put_done.
+                   * They are kept until the client's release or its end, and by tasks as long as
+                   * these need them. Each put of the same bytes takes one release */
+    uint64_t id;  /* the client's own, for the answer */
+    struct wire_hash hash; /* filled in by the daemon */
+    uint64_t bytes;
+};
+
+struct wire_put_done {
+    uint64_t id;
+    struct wire_hash hash; /* zero when it failed */
+    uint64_t bytes;
+    uint32_t error; /* enum wire_error; NONE: it is there */
+    struct slice text;
+};
+
+struct wire_release { /* client: one put less of these bytes. Not answered */
+    struct wire_hash hash;
+};
+
 /* --- all of them -------------------------------------------------------------------------------
  */
 
@@ -604,7 +665,10 @@ struct wire_job_kept { /* daemon: all of a detached job is on disk. It needs its
     X(SET_CORES, 84, wire_set_cores, set_cores)                                                    \
     X(OK, 85, wire_ok, ok)                                                                         \
     X(ERROR, 86, wire_error_reply, error)                                                          \
-    X(JOB_KEPT, 87, wire_job_kept, job_kept)
+    X(JOB_KEPT, 87, wire_job_kept, job_kept)                                                       \
+    X(PUT, 88, wire_put, put)                                                                      \
+    X(PUT_DONE, 89, wire_put_done, put_done)                                                       \
+    X(RELEASE, 90, wire_release, release)
 
 #define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
 enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };

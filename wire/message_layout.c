@@ -74,13 +74,14 @@
         FIELD(s, m, struct inner, STRUCT), .layout = &layout_##inner                               \
     }
 /* `prefix` is empty or the member that holds items and n, with its dot. */
-#define ITEMS(s, label, prefix, inner, most)                                                       \
+#define ITEMS_SINCE(s, label, prefix, inner, most, version)                                        \
     {                                                                                              \
-        .name = (label), .kind = WIRE_KIND_ITEMS, .since = 1,                                      \
+        .name = (label), .kind = WIRE_KIND_ITEMS, .since = (version),                              \
         .offset = offsetof(struct s, prefix items) + TYPED(s, prefix items, const struct inner *), \
         .offset_n = offsetof(struct s, prefix n) + TYPED(s, prefix n, uint32_t), .max = (most),    \
         .layout = &layout_##inner                                                                  \
     }
+#define ITEMS(s, label, prefix, inner, most) ITEMS_SINCE(s, label, prefix, inner, most, 1)
 
 #define LAYOUT_RULED(s, label, rule_of)                                                            \
     static const struct wire_layout layout_##s = {.name = (label),                                 \
@@ -109,8 +110,15 @@ static const struct wire_field fields_wire_file[] = {
     RANGE(wire_file, mode, 0, 0777),
     HASH(wire_file, hash),
     U64(wire_file, bytes),
+    {LATER(wire_file, arch, struct slice, TEXT), .max = WIRE_ARCH_BYTES_MAX},
 };
 LAYOUT_RULED(wire_file, "file", wire_rule_file);
+
+static const struct wire_field fields_wire_ref[] = {
+    HASH(wire_ref, hash),
+    U64(wire_ref, bytes),
+};
+LAYOUT_RULED(wire_ref, "ref", wire_rule_ref);
 
 static const struct wire_field fields_wire_output[] = {
     U64(wire_output, bytes),
@@ -146,6 +154,7 @@ static const struct wire_field fields_wire_job_spec[] = {
     RANGE(wire_job_spec, nice, 0, 19),
     U32(wire_job_spec, priority),
     {LATER(wire_job_spec, is_durable, bool, BOOL), .max = 1},
+    {LATER(wire_job_spec, is_call, bool, BOOL), .max = 1},
 };
 LAYOUT_RULED(wire_job_spec, "job_spec", wire_rule_job_spec);
 
@@ -220,6 +229,8 @@ static const struct wire_field fields_wire_task[] = {
     BOOL(wire_task, has_input),
     HASH(wire_task, input),
     U64(wire_task, input_bytes),
+    {LATER(wire_task, args, struct slice, BYTES), .max = WIRE_INLINE_BYTES_MAX},
+    ITEMS_SINCE(wire_task, "refs", refs., wire_ref, WIRE_REFS_MAX, 2),
 };
 LAYOUT_RULED(wire_task, "task", wire_rule_task);
 
@@ -351,6 +362,8 @@ static const struct wire_field fields_wire_add_task[] = {
     BOOL(wire_add_task, has_input),
     HASH(wire_add_task, input),
     U64(wire_add_task, input_bytes),
+    {LATER(wire_add_task, args, struct slice, BYTES), .max = WIRE_INLINE_BYTES_MAX},
+    ITEMS_SINCE(wire_add_task, "refs", refs., wire_ref, WIRE_REFS_MAX, 2),
 };
 LAYOUT_RULED(wire_add_task, "add_task", wire_rule_add_task);
 
@@ -494,6 +507,25 @@ static const struct wire_field fields_wire_job_kept[] = {
     U32(wire_job_kept, n_tasks),
 };
 LAYOUT(wire_job_kept, "job_kept");
+
+static const struct wire_field fields_wire_put[] = {
+    U64(wire_put, id),
+    HASH(wire_put, hash),
+    U64(wire_put, bytes),
+};
+LAYOUT(wire_put, "put");
+
+static const struct wire_field fields_wire_put_done[] = {
+    U64(wire_put_done, id),
+    HASH(wire_put_done, hash),
+    U64(wire_put_done, bytes),
+    ENUM(wire_put_done, error, WIRE_ERRORS, wire_error_text),
+    TEXT(wire_put_done, text, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_put_done, "put_done");
+
+static const struct wire_field fields_wire_release[] = {HASH(wire_release, hash)};
+LAYOUT(wire_release, "release");
 
 /* --- by number ---------------------------------------------------------------------------------
  */

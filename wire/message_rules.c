@@ -33,6 +33,12 @@ const char *wire_rule_file(const void *object)
     return has_parent(file->path) ? "path: leads out through \"..\"" : NULL;
 }
 
+const char *wire_rule_ref(const void *object)
+{
+    const struct wire_ref *ref = object;
+    return is_zero(&ref->hash) ? "hash: of no blob" : NULL;
+}
+
 /* Inlined whole, a blob, or (streamed) neither: never a part, never both. */
 const char *wire_rule_output(const void *object)
 {
@@ -71,19 +77,31 @@ const char *wire_rule_job_spec(const void *object)
     if (spec->exec.n > 0 && spec->exec.p[0] != '/' && has_parent(spec->exec)) {
         return "exec: leads out through \"..\"";
     }
+    if (spec->is_call && spec->exec.n == 0) {
+        return "exec: empty, and the job's tasks are calls";
+    }
     return NULL;
+}
+
+/* Arguments of a call are in one place. */
+static const char *task_fault(const struct wire_slices *argv, bool has_input, struct slice args)
+{
+    if (!fits_argv(argv)) {
+        return "argv: too long in all";
+    }
+    return has_input && args.n > 0 ? "args: beside an input" : NULL;
 }
 
 const char *wire_rule_task(const void *object)
 {
     const struct wire_task *task = object;
-    return fits_argv(&task->argv) ? NULL : "argv: too long in all";
+    return task_fault(&task->argv, task->has_input, task->args);
 }
 
 const char *wire_rule_add_task(const void *object)
 {
     const struct wire_add_task *task = object;
-    return fits_argv(&task->argv) ? NULL : "argv: too long in all";
+    return task_fault(&task->argv, task->has_input, task->args);
 }
 
 static const char *stream_fault(uint64_t offset, struct slice bytes)

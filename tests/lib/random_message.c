@@ -202,7 +202,7 @@ static void fix_output(struct maker *m, struct wire_output *output)
 
 static void fix_job_spec(struct maker *m, struct wire_job_spec *spec)
 {
-    fix_path(m, &spec->exec, 0);
+    fix_path(m, &spec->exec, spec->is_call ? 1 : 0);
     struct slice *env = make_room(m, spec->env.n, sizeof(*env));
     for (uint32_t i = 0; i < spec->env.n; i++) {
         size_t n = spec->env.items[i].n < 2 ? 2 : spec->env.items[i].n;
@@ -230,6 +230,12 @@ static void fix_object(struct maker *m, const struct wire_layout *layout, void *
         fix_output(m, object);
     } else if (layout->rule == wire_rule_job_spec) {
         fix_job_spec(m, object);
+    } else if (layout->rule == wire_rule_task) {
+        struct wire_task *task = object;
+        task->args = task->has_input ? (struct slice){0} : task->args;
+    } else if (layout->rule == wire_rule_add_task) {
+        struct wire_add_task *task = object;
+        task->args = task->has_input ? (struct slice){0} : task->args;
     } else if (layout->rule == wire_rule_blob_data) {
         fix_blob_data(m, object);
     } else if (layout->rule == wire_rule_stream_data) {

@@ -147,6 +147,10 @@ START_TEST(descriptors_travel_with_files_inputs_and_blobs)
     ck_assert_uint_eq(wire_local_n_fds(&message), 2);
     message = (struct wire_message){.type = WIRE_MESSAGE_TASK, .task = {.has_input = true}};
     ck_assert_uint_eq(wire_local_n_fds(&message), 0);
+    message = (struct wire_message){.type = WIRE_MESSAGE_PUT};
+    ck_assert_uint_eq(wire_local_n_fds(&message), 1);
+    message = (struct wire_message){.type = WIRE_MESSAGE_PUT_DONE};
+    ck_assert_uint_eq(wire_local_n_fds(&message), 0);
 }
 END_TEST
 

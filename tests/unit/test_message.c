@@ -110,6 +110,9 @@ START_TEST(values_have_their_texts_and_unknown_ones_say_so)
     ck_assert_str_eq(wire_held_text(WIRE_HELD_ENDED), "ended");
     ck_assert_str_eq(wire_error_text(WIRE_ERROR_DENIED), "denied");
     ck_assert_str_eq(wire_error_text(UINT32_MAX), "unknown");
+    ck_assert_str_eq(wire_call_status_text(WIRE_CALL_OK), "ok");
+    ck_assert_str_eq(wire_call_status_text(WIRE_CALL_NO_MEMORY), "out of memory");
+    ck_assert_str_eq(wire_call_status_text(WIRE_CALL_EXITED), "unknown");
 }
 END_TEST
 
@@ -232,7 +235,11 @@ static const struct slice one_address[] = {{(const uint8_t *)"[::1]:9", 7}};
 static const struct slice one_env[] = {{(const uint8_t *)"A=b", 3}};
 static const struct wire_attempt_id two_ids[] = {ID, {.job = 1, .task = 2, .number = 4}};
 static const struct wire_file one_file[] = {
-    {.path = {(const uint8_t *)"bin/p", 5}, .mode = 0755, .bytes = 1ull << 32}};
+    {.path = {(const uint8_t *)"bin/p", 5},
+     .mode = 0755,
+     .bytes = 1ull << 32,
+     .arch = {(const uint8_t *)"x32", 3}}};
+static struct wire_ref one_ref[] = {{.bytes = 1ull << 30}};
 static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa9", 3},
                                              .addresses = {one_address, 1},
                                              .version = 7,
@@ -248,8 +255,8 @@ static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa
         .is_durable = true                                                                         \
     }
 #define SPEC_HEX                                                                                   \
-    "9d c4032e2f70 91 94 c405 62696e2f70 cd01ed " NO_KEY_HEX "cf0000000100000000 "                 \
-    "91 c403413d62 a6 7838365f3634 01 ce00010000 00 cd2710 ce40000000 c3 13 ccc8 c3 "
+    "9e c4032e2f70 91 95 c405 62696e2f70 cd01ed " NO_KEY_HEX "cf0000000100000000 a3783332 "        \
+    "91 c403413d62 a6 7838365f3634 01 ce00010000 00 cd2710 ce40000000 c3 13 ccc8 c3 c2 "
 
 static const struct {
     struct wire_message message;
@@ -265,7 +272,17 @@ static const struct {
     {{.type = WIRE_MESSAGE_JOB, .job = {255, SPEC}}, "93 07 ccff " SPEC_HEX},
     {{.type = WIRE_MESSAGE_TASK,
       .task = {.id = ID, .argv = {two_words, 2}, .has_input = true, .input_bytes = 128}},
-     "96 09 " ID_HEX "92 c4026c73 c4022d6c c3 " NO_KEY_HEX "cc80"},
+     "98 09 " ID_HEX "92 c4026c73 c4022d6c c3 " NO_KEY_HEX "cc80 c400 90"},
+    {{.type = WIRE_MESSAGE_TASK,
+      .task = {.id = ID,
+               .argv = {two_words, 1},
+               .args = {(const uint8_t *)"\0\xff", 2},
+               .refs = {one_ref, 1}}},
+     "98 09 " ID_HEX "91 c4026c73 c2 " NO_KEY_HEX "00 c40200ff 91 92 " KEY_HEX "ce40000000"},
+    {{.type = WIRE_MESSAGE_PUT, .put = {.id = 3}}, "94 58 03 " NO_KEY_HEX "00"},
+    {{.type = WIRE_MESSAGE_PUT_DONE, .put_done = {.id = 3, .bytes = 9, .error = 5}},
+     "96 59 03 " NO_KEY_HEX "09 05 a0"},
+    {{.type = WIRE_MESSAGE_RELEASE}, "92 5a " NO_KEY_HEX},
     {{.type = WIRE_MESSAGE_STREAM,
       .stream = {.id = ID, .stream = 2, .offset = 65535, .bytes = {(const uint8_t *)"\0\n", 2}}},
      "95 0c " ID_HEX "02 cdffff c402000a"},
@@ -298,6 +315,7 @@ static const struct {
 START_TEST(messages_have_these_bytes_on_every_machine)
 {
     memset(one_peer[0].key.b, 1, sizeof(one_peer[0].key.b));
+    memset(one_ref[0].hash.b, 1, sizeof(one_ref[0].hash.b));
     const struct wire_message *message = &vectors[_i].message;
     fixture_from_hex(vectors[_i].hex);
     struct slice from = buf_slice(&fixture.bytes);

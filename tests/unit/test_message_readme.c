@@ -177,6 +177,7 @@ START_TEST(every_value_is_in_the_specification)
     check_values("\n| peer states |", wire_peer_state_text, WIRE_PEER_CONFLICT);
     check_values("\n| held |", wire_held_text, WIRE_HELD_ENDED);
     check_values("\n| errors |", wire_error_text, WIRE_ERROR_NOT_EXECUTABLE);
+    check_values("\n| calls |", wire_call_status_text, WIRE_CALL_NO_MEMORY);
 }
 END_TEST
 

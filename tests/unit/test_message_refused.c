@@ -191,6 +191,13 @@ static const struct {
      "result: result: out: inlined: not all of it"},
     {"93 0e " ID_HEX "99 01 00 00 00 00 00 93 03 c400 " KEY_HEX,
      "result: result: out: hash: of a blob that is small enough to be inlined"},
+    {"98 09 " ID_HEX "91 c40166 c3 " NO_KEY_HEX "07 c40101 90", "task: args: beside an input"},
+    {"98 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c600010001", "task: args: too long"},
+    {"98 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 91 92 " NO_KEY_HEX "07",
+     "task: refs[0]: hash: of no blob"},
+    {"98 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 dc0041", "task: refs: too many elements"},
+    {"93 07 01 9e c400 90 90 a0 01 00 00 cd2710 00 c2 00 00 c2 c3",
+     "job: spec: exec: empty, and the job's tasks are calls"},
 };
 
 START_TEST(what_breaks_a_rule_is_refused_with_the_field_named)

@@ -166,7 +166,7 @@ static const uint8_t *ephemeral_of(const char *name)
 {
     const uint8_t *at = get(name)->bytes + 73;
     ck_assert_uint_eq(at[0], 0x9e); /* an array of 14 */
-    ck_assert_mem_eq(at + 1, "\1\1\xc4\x20", 4);
+    ck_assert_mem_eq(at + 1, "\1\2\xc4\x20", 4);
     ck_assert_uint_eq(at[37], 0xcf); /* epoch */
     ck_assert_mem_eq(at + 47, "\xc4\x20", 2);
     return at + 49;
