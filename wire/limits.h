@@ -51,7 +51,7 @@
 #define WIRE_ENV_MAX        1024u
 #define WIRE_FILES_MAX      128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
 #define WIRE_FILTER_MAX     64u  /* --on and --except of a job */
-#define WIRE_REFS_MAX        64u /* blobs that a task reads, beside its input */
+#define WIRE_REFS_MAX       64u  /* blobs that a task reads, beside its input */
 /* Output that travels inside a result, per stream, and arguments of a call inside its task; more
  * goes as a blob. */
 #define WIRE_INLINE_BYTES_MAX (64u << 10)

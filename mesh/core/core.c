@@ -387,27 +387,61 @@ void core_client_send(struct core *core, uint64_t client, const struct wire_mess
     effect->client_send.message = *message;
 }
 
-size_t core_slices_bytes(struct wire_slices from)
+static uint8_t *put_bytes(uint8_t *at, struct slice from, struct slice *ret_copy)
 {
-    size_t n_bytes = from.n * sizeof(struct slice);
-    for (uint32_t i = 0; i < from.n; i++) {
-        n_bytes += from.items[i].n;
+    if (from.n > 0) {
+        memcpy(at, from.p, from.n);
+    }
+    *ret_copy = slice_of(at, from.n);
+    return at + from.n;
+}
+
+static bool has_cargo(const struct core_cargo *cargo)
+{
+    return cargo->args.n > 0 || cargo->refs.n > 0;
+}
+
+size_t core_load_bytes(struct wire_slices argv, struct core_cargo cargo)
+{
+    size_t n_bytes = argv.n * sizeof(struct slice) + cargo.args.n +
+                     cargo.refs.n * sizeof(struct wire_ref) +
+                     (has_cargo(&cargo) ? sizeof(struct core_cargo) : 0);
+    for (uint32_t i = 0; i < argv.n; i++) {
+        n_bytes += argv.items[i].n;
     }
     return n_bytes;
 }
 
-struct wire_slices core_slices_put(void *at, struct wire_slices from)
+/* Words, cargo, refs, and all their bytes: in the order of their alignment. */
+struct wire_slices core_load_put(void *to, struct wire_slices argv, struct core_cargo cargo,
+                                 const struct core_cargo **ret_cargo)
 {
-    struct slice *items = at;
-    uint8_t *bytes = (uint8_t *)&items[from.n];
-    for (uint32_t i = 0; i < from.n; i++) {
-        if (from.items[i].n > 0) {
-            memcpy(bytes, from.items[i].p, from.items[i].n);
-        }
-        items[i] = slice_of(bytes, from.items[i].n);
-        bytes += from.items[i].n;
+    struct slice *items = to;
+    struct core_cargo *copy = (struct core_cargo *)&items[argv.n];
+    struct wire_ref *refs = (struct wire_ref *)(copy + has_cargo(&cargo));
+    uint8_t *at = (uint8_t *)&refs[cargo.refs.n];
+    for (uint32_t i = 0; i < argv.n; i++) {
+        at = put_bytes(at, argv.items[i], &items[i]);
     }
-    return (struct wire_slices){.items = items, .n = from.n};
+    if (has_cargo(&cargo)) {
+        put_bytes(at, cargo.args, &copy->args);
+        copy->refs = (struct wire_refs){.items = refs, .n = cargo.refs.n};
+    }
+    if (cargo.refs.n > 0) {
+        memcpy(refs, cargo.refs.items, cargo.refs.n * sizeof(struct wire_ref));
+    }
+    *ret_cargo = has_cargo(&cargo) ? copy : NULL;
+    return (struct wire_slices){.items = items, .n = argv.n};
+}
+
+struct slice core_cargo_args(const struct core_cargo *cargo)
+{
+    return cargo != NULL ? cargo->args : (struct slice){0};
+}
+
+struct wire_refs core_cargo_refs(const struct core_cargo *cargo)
+{
+    return cargo != NULL ? cargo->refs : (struct wire_refs){0};
 }
 
 int core_spec_copy(struct arena *arena, const struct wire_job_spec *from, struct wire_job_spec *to)
@@ -421,6 +455,7 @@ int core_spec_copy(struct arena *arena, const struct wire_job_spec *from, struct
     for (uint32_t i = 0; r == 0 && i < from->files.n; i++) {
         files[i] = from->files.items[i];
         r = arena_copy(arena, from->files.items[i].path, &files[i].path);
+        r = r == 0 ? arena_copy(arena, from->files.items[i].arch, &files[i].arch) : r;
     }
     for (uint32_t i = 0; r == 0 && i < from->env.n; i++) {
         r = arena_copy(arena, from->env.items[i], &env[i]);

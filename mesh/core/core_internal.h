@@ -61,6 +61,12 @@ struct core_need { /* one reason to have it */
     void (*on_done)(struct core *core, struct core_need *need, int error);
 };
 
+/* What a task has beyond words: the arguments of a call, and blobs it reads. */
+struct core_cargo {
+    struct slice args;
+    struct wire_refs refs;
+};
+
 /* --- peers (card.c, peer.c, dial.c, link.c, beat.c, gossip.c, sparse.c) ----------------------
  */
 
@@ -332,6 +338,7 @@ struct core_task {
     uint32_t n_recalls;
     struct wire_slices argv; /* owned, behind the struct */
     size_t argv_bytes;
+    const struct core_cargo *cargo; /* in that block; NULL: none */
     struct core_task_input *input;  /* owned; NULL: none */
     struct wire_key *died_on;       /* owned: peers its cell died on, or NULL */
     struct core_streams *streams;   /* of a streamed job; else NULL */
@@ -450,6 +457,8 @@ struct core_held { /* an attempt here */
     struct core_peer *owner;
     struct core_xjob *xjob;
     struct core_cell *cell;
+    const struct core_cargo *cargo; /* in the block of argv; NULL: none */
+    struct core_need *ref_needs;    /* one for each of the cargo's refs; NULL: there are none */
     struct list of_xjob, in_queue;
     uint64_t start_ns;
     struct core_timer timeout_timer;
@@ -564,10 +573,14 @@ void core_log(struct core *core, enum core_log_level level, const char *format, 
 void core_send(struct core *core, struct core_peer *peer, const struct wire_message *message);
 void core_client_send(struct core *core, uint64_t client, const struct wire_message *message);
 
-/* What a deep copy takes: the items, then their bytes. */
-size_t core_slices_bytes(struct wire_slices from);
-/* Makes it at `at`, which is aligned for a pointer and has room for it. */
-struct wire_slices core_slices_put(void *at, struct wire_slices from);
+/* What a deep copy of a task's words takes, and of its cargo, if it has any. */
+size_t core_load_bytes(struct wire_slices argv, struct core_cargo cargo);
+/* Makes it at `to`, which is aligned for a pointer and has room for it. */
+struct wire_slices core_load_put(void *to, struct wire_slices argv, struct core_cargo cargo,
+                                 const struct core_cargo **ret_cargo);
+/* Nothing for NULL. */
+struct slice core_cargo_args(const struct core_cargo *cargo);
+struct wire_refs core_cargo_refs(const struct core_cargo *cargo);
 int core_spec_copy(struct arena *arena, const struct wire_job_spec *from,
                    struct wire_job_spec *to) MUST_CHECK;
 int core_result_copy(struct arena *arena, const struct wire_result *from,

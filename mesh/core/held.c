@@ -57,12 +57,14 @@ static void held_free(struct core_grave *grave)
     }
     mem_free(held->streams);
     mem_free(held->texts);
+    mem_free(held->ref_needs);
     mem_free(held);
 }
 
 static struct core_held *held_alloc(const struct core_xjob *xjob, const struct wire_task *task)
 {
-    struct core_held *held = mem_alloc(1, sizeof(*held) + core_slices_bytes(task->argv));
+    struct core_cargo cargo = {.args = task->args, .refs = task->refs};
+    struct core_held *held = mem_alloc(1, sizeof(*held) + core_load_bytes(task->argv, cargo));
     struct buf *streams =
         held != NULL && xjob->spec.is_streamed ? mem_alloc(2, sizeof(*streams)) : NULL;
     if (held == NULL || (xjob->spec.is_streamed && streams == NULL)) {
@@ -73,7 +75,7 @@ static struct core_held *held_alloc(const struct core_xjob *xjob, const struct w
         buf_init(&streams[i], STREAM_HELD_MAX);
     }
     held->streams = streams;
-    held->argv = core_slices_put(held + 1, task->argv);
+    held->argv = core_load_put(held + 1, task->argv, cargo, &held->cargo);
     return held;
 }
 
@@ -274,6 +276,8 @@ void core_held_start(struct core *core, struct core_held *held, struct core_cell
     effect->start.argv = held->argv;
     effect->start.has_input = held->has_input;
     effect->start.input = held->input;
+    effect->start.args = core_cargo_args(held->cargo);
+    effect->start.refs = core_cargo_refs(held->cargo);
     if (held->owner->is_self && !heap_has(&core->renew_timer.entry)) {
         core_timer_set(core, &core->renew_timer, core->now_ns);
     }

@@ -129,6 +129,23 @@ void core_journal_job(struct core *core, struct core_job *job)
     record->job_record.submit = submit_of(core, job);
 }
 
+static struct wire_add_task copy_task(struct core *core, const struct wire_add_task *add)
+{
+    struct wire_add_task task = *add;
+    struct slice *words = core_batch_alloc(core, add->argv.n, sizeof(*words));
+    for (uint32_t i = 0; i < add->argv.n; i++) {
+        words[i] = core_batch_copy(core, add->argv.items[i]);
+    }
+    struct wire_ref *refs = core_batch_alloc(core, add->refs.n, sizeof(*refs));
+    for (uint32_t i = 0; i < add->refs.n; i++) {
+        refs[i] = add->refs.items[i];
+    }
+    task.argv.items = words;
+    task.args = core_batch_copy(core, add->args);
+    task.refs.items = refs;
+    return task;
+}
+
 void core_journal_task(struct core *core, struct core_job *job, const struct wire_add_task *add)
 {
     struct core_entry *entry = entry_new(CORE_RECORD_TASK, job->id);
@@ -137,18 +154,18 @@ void core_journal_task(struct core *core, struct core_job *job, const struct wir
     bool is_room = job->tasks.n < CORE_JOB_TASKS_MAX && job->argv_bytes < CORE_JOB_BYTES_MAX;
     bool is_loaded = job->n_unloaded == 0 && is_room;
     if (is_loaded) {
-        task.argv = core_job_load_task(core, job, add)->argv;
+        const struct core_task *loaded = core_job_load_task(core, job, add);
+        task.argv = loaded->argv;
+        task.args = core_cargo_args(loaded->cargo);
+        task.refs = core_cargo_refs(loaded->cargo);
     } else {
-        struct slice *items = core_batch_alloc(core, add->argv.n, sizeof(*items));
-        for (uint32_t i = 0; i < add->argv.n; i++) {
-            items[i] = core_batch_copy(core, add->argv.items[i]);
-        }
-        task.argv.items = items;
+        task = copy_task(core, add);
         job->n_unloaded++;
     }
     for (uint32_t i = 0; i < add->argv.n; i++) {
         entry->bytes += add->argv.items[i].n;
     }
+    entry->bytes += add->args.n + add->refs.n * sizeof(struct wire_ref);
     job->record_bytes += entry->bytes;
     emit(core, entry)->task = task;
     if (!is_loaded && add->has_input) { /* the journal holds it: nothing here does */

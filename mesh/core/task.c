@@ -285,11 +285,12 @@ static void task_free(struct core_grave *grave)
 struct core_task *core_task_new(struct core *core, struct core_job *job,
                                 const struct wire_add_task *add)
 {
-    size_t n_bytes = core_slices_bytes(add->argv);
+    struct core_cargo cargo = {.args = add->args, .refs = add->refs};
+    size_t n_bytes = core_load_bytes(add->argv, cargo);
     struct core_task *task = mem_alloc_or_die(1, sizeof(*task) + n_bytes);
     task->job = job;
     task->number = add->task;
-    task->argv = core_slices_put(task + 1, add->argv);
+    task->argv = core_load_put(task + 1, add->argv, cargo, &task->cargo);
     task->argv_bytes = n_bytes;
     if (job->spec.is_streamed) {
         task->streams = mem_alloc_or_die(1, sizeof(*task->streams));
@@ -376,7 +377,9 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
     }
     message = (struct wire_message){.type = WIRE_MESSAGE_TASK};
     message.task = (struct wire_task){.id = core_attempt_id(attempt),
-                                      .argv = task->argv};
+                                      .argv = task->argv,
+                                      .args = core_cargo_args(task->cargo),
+                                      .refs = core_cargo_refs(task->cargo)};
     if (task->input != NULL) {
         message.task.has_input = true;
         message.task.input = task->input->hash;

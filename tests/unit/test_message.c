@@ -234,11 +234,10 @@ static const struct slice two_words[] = {{(const uint8_t *)"ls", 2}, {(const uin
 static const struct slice one_address[] = {{(const uint8_t *)"[::1]:9", 7}};
 static const struct slice one_env[] = {{(const uint8_t *)"A=b", 3}};
 static const struct wire_attempt_id two_ids[] = {ID, {.job = 1, .task = 2, .number = 4}};
-static const struct wire_file one_file[] = {
-    {.path = {(const uint8_t *)"bin/p", 5},
-     .mode = 0755,
-     .bytes = 1ull << 32,
-     .arch = {(const uint8_t *)"x32", 3}}};
+static const struct wire_file one_file[] = {{.path = {(const uint8_t *)"bin/p", 5},
+                                             .mode = 0755,
+                                             .bytes = 1ull << 32,
+                                             .arch = {(const uint8_t *)"x32", 3}}};
 static struct wire_ref one_ref[] = {{.bytes = 1ull << 30}};
 static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa9", 3},
                                              .addresses = {one_address, 1},
@@ -489,7 +488,7 @@ START_TEST(a_printed_message_is_one_printable_line)
     wire_message_print(&message, &fixture.bytes);
     ck_assert_str_eq(buf_cstr(&fixture.bytes),
                      "task{id={job=258 task=3 incarnation=70000 number=1} argv=[\"\\x1b[2J\\x0a\"] "
-                     "has_input=true input=abababababababab input_bytes=0}");
+                     "has_input=true input=abababababababab input_bytes=0 args=(0 bytes) refs=[]}");
     buf_clear(&fixture.bytes);
     message =
         (struct wire_message){.type = WIRE_MESSAGE_GOODBYE,
