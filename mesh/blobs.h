@@ -66,7 +66,8 @@ void meshd_blobs_unhold(struct meshd_blobs *blobs, const struct wire_hash *hash)
 void meshd_blobs_pin(struct meshd_blobs *blobs, const struct wire_hash *hash);
 void meshd_blobs_unpin(struct meshd_blobs *blobs, const struct wire_hash *hash);
 
-/* A peer that sent us the blob in this life may use ours; others must show that they have it. */
+/* A peer that sent us the blob in this life, or was sent it by us, may use ours; others must show
+ * that they have it. */
 void meshd_blobs_set_known(struct meshd_blobs *blobs, const struct wire_hash *hash,
                            const struct wire_key *key);
 bool meshd_blobs_is_known(const struct meshd_blobs *blobs, const struct wire_hash *hash,

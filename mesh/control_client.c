@@ -178,16 +178,36 @@ static void put_message(struct control_client *client, const struct wire_message
     meshd_sink_put(&client->control->config.sink, &event);
 }
 
+/* Nothing but the put itself comes to nothing. */
+static void answer_put(struct control_client *client, const struct client_pending *pending,
+                       const char *text)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_PUT_DONE};
+    message.put_done.id = pending->message.put.id;
+    message.put_done.error =
+        pending->error == -EINVAL ? WIRE_ERROR_INVALID : WIRE_ERROR_UNAVAILABLE;
+    message.put_done.text = slice_str(text);
+    client_send(client, &message);
+}
+
+static const char *files_text(enum wire_message_type type)
+{
+    return type == WIRE_MESSAGE_SUBMIT ? "the job's files"
+           : type == WIRE_MESSAGE_PUT  ? "what is put"
+                                       : "a task's input";
+}
+
 static void refuse_files(struct control_client *client, const struct client_pending *pending)
 {
     char text[WIRE_REASON_BYTES_MAX];
-    const char *what =
-        pending->message.type == WIRE_MESSAGE_SUBMIT ? "the job's files" : "a task's input";
+    const char *what = files_text(pending->message.type);
     const char *why = pending->error == -EINVAL ? "not a regular file" : strerror(-pending->error);
     IGNORE(snprintf(text, sizeof(text), "cannot store %s: %s%s", what, why,
                     pending->error == -ENOSPC ? "; the daemon's store is full" : ""));
     if (pending->message.type == WIRE_MESSAGE_SUBMIT) {
         client_send_error(client, WIRE_ERROR_UNAVAILABLE, text);
+    } else if (pending->message.type == WIRE_MESSAGE_PUT) {
+        answer_put(client, pending, text);
     } else {
         client_refuse(client, WIRE_ERROR_UNAVAILABLE, text); /* its job lacks a task now */
     }
@@ -204,6 +224,10 @@ static void deliver_one(struct control_client *client, struct client_pending *pe
         if (pending->message.type == WIRE_MESSAGE_ADD_TASK && pending->n_files == 1) {
             pending->message.add_task.input = pending->files[0].hash;
             pending->message.add_task.input_bytes = pending->files[0].bytes;
+        }
+        if (pending->message.type == WIRE_MESSAGE_PUT) {
+            pending->message.put.hash = pending->files[0].hash;
+            pending->message.put.bytes = pending->files[0].bytes;
         }
     }
     for (uint32_t i = 0; i < pending->n_files; i++) {

@@ -363,6 +363,10 @@ static bool serve_chunk(struct serve *serve, size_t room)
     };
     meshd_links_send_bulk(transfers->links, serve->link, &message);
     serve->offset += (uint64_t)n;
+    struct wire_key key;
+    if (serve->offset == serve->bytes && meshd_links_peer(transfers->links, serve->link, &key)) {
+        meshd_blobs_set_known(transfers->blobs, &serve->hash, &key); /* it names it back some day */
+    }
     return serve->offset < serve->bytes;
 }
 

@@ -21,9 +21,18 @@ static struct core_blob *blob_get(struct core *core, const struct wire_hash *has
         blob = mem_alloc_or_die(1, sizeof(*blob));
         blob->hash = *hash;
         list_init(&blob->fetches);
+        list_init(&blob->holders);
         table_insert(&core->blobs, &blob->by_hash, &blob->hash);
     }
     return blob;
+}
+
+static void holder_free(struct core_holder *holder)
+{
+    holder->blob->n_holders--;
+    list_remove(&holder->of_blob);
+    list_remove(&holder->of_peer);
+    mem_free(holder);
 }
 
 static void blob_drop(struct core *core, struct core_blob *blob)
@@ -35,6 +44,9 @@ static void blob_drop(struct core *core, struct core_blob *blob)
     if (core->effects != NULL) { /* not while the core is freed */
         struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_RELEASE);
         effect->blob_release.hash = blob->hash;
+    }
+    while (!list_is_empty(&blob->holders)) {
+        holder_free(LIST_ENTRY(blob->holders.next, struct core_holder, of_blob));
     }
     table_remove(&core->blobs, &blob->by_hash);
     mem_free(blob);
@@ -53,6 +65,77 @@ void core_blob_unref(struct core *core, const struct wire_hash *hash)
         struct core_blob *blob = blob_find(core, hash);
         ensure(blob != NULL);
         blob_drop(core, blob);
+    }
+}
+
+void core_blob_let_go(struct core *core, const struct wire_hash *hash)
+{
+    core_blob_ref(core, hash);
+    core_blob_unref(core, hash);
+}
+
+/* --- who has it --------------------------------------------------------------------------------
+ */
+
+static struct core_holder *holder_find(const struct core_blob *blob, const struct core_peer *peer)
+{
+    list_for_each (node, &blob->holders) {
+        struct core_holder *holder = LIST_ENTRY(node, struct core_holder, of_blob);
+        if (holder->peer == peer) {
+            return holder;
+        }
+    }
+    return NULL;
+}
+
+void core_blob_note_holder(struct core *core, const struct wire_hash *hash, struct core_peer *peer)
+{
+    struct core_blob *blob = blob_find(core, hash);
+    if (blob == NULL || peer->is_self) {
+        return;
+    }
+    struct core_holder *holder = holder_find(blob, peer);
+    if (holder == NULL) {
+        if (blob->n_holders == CORE_HOLDERS_MAX) {
+            holder_free(LIST_ENTRY(blob->holders.prev, struct core_holder, of_blob));
+        }
+        holder = mem_alloc_or_die(1, sizeof(*holder));
+        holder->blob = blob;
+        holder->peer = peer;
+        list_push_back(&peer->holds, &holder->of_peer);
+        blob->n_holders++;
+    } else {
+        list_remove(&holder->of_blob);
+    }
+    list_push_front(&blob->holders, &holder->of_blob);
+}
+
+void core_blob_drop_holder(struct core *core, const struct wire_hash *hash, struct core_peer *peer)
+{
+    struct core_blob *blob = blob_find(core, hash);
+    struct core_holder *holder = blob != NULL ? holder_find(blob, peer) : NULL;
+    if (holder != NULL) {
+        holder_free(holder);
+    }
+}
+
+uint64_t core_blob_bytes_missing(const struct core *core, struct wire_refs refs,
+                                 const struct core_peer *peer)
+{
+    uint64_t n_bytes = 0;
+    for (uint32_t i = 0; i < refs.n && !peer->is_self; i++) {
+        const struct core_blob *blob = blob_find(core, &refs.items[i].hash);
+        bool is_there = blob != NULL && holder_find(blob, peer) != NULL;
+        uint64_t n = is_there ? 0 : refs.items[i].bytes;
+        n_bytes = n <= UINT64_MAX - n_bytes ? n_bytes + n : UINT64_MAX;
+    }
+    return n_bytes;
+}
+
+void core_blob_forget_peer(struct core_peer *peer)
+{
+    while (!list_is_empty(&peer->holds)) {
+        holder_free(LIST_ENTRY(peer->holds.next, struct core_holder, of_peer));
     }
 }
 

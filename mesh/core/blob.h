@@ -12,6 +12,17 @@
  * goes a BLOB_RELEASE. The zero hash is nothing. */
 void core_blob_ref(struct core *core, const struct wire_hash *hash);
 void core_blob_unref(struct core *core, const struct wire_hash *hash);
+/* It was stored for something that came to nothing: released, unless something else uses it. */
+void core_blob_let_go(struct core *core, const struct wire_hash *hash);
+
+/* The peer has the blob, or will soon; or it has not after all. Nothing for a blob of which nothing
+ * is known here, and for ourselves. */
+void core_blob_note_holder(struct core *core, const struct wire_hash *hash, struct core_peer *peer);
+void core_blob_drop_holder(struct core *core, const struct wire_hash *hash, struct core_peer *peer);
+/* Bytes of these that the peer is not known to have. Ourselves we have them all. */
+uint64_t core_blob_bytes_missing(const struct core *core, struct wire_refs refs,
+                                 const struct core_peer *peer);
+void core_blob_forget_peer(struct core_peer *peer);
 
 /* `need` gets the blob from the peer: it is met at once (own blobs, or fetched before), or
  * on_done is called from a later event, never from here. */

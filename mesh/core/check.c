@@ -269,6 +269,18 @@ static void check_journal(const struct core_journal *journal)
     ensure(!journal->is_failing || n_said > 0 || heap_has(&journal->retry_timer.entry)); /* 18 */
 }
 
+static void check_holders(const struct core_blob *blob)
+{
+    uint32_t n = 0;
+    list_for_each (node, &blob->holders) {
+        const struct core_holder *holder = LIST_ENTRY(node, struct core_holder, of_blob);
+        ensure(holder->blob == blob && list_is_linked(&holder->of_peer)); /* 21 */
+        ensure(!holder->peer->is_self);                                   /* 21 */
+        n++;
+    }
+    ensure(n == blob->n_holders && n <= CORE_HOLDERS_MAX); /* 21 */
+}
+
 void core_check(const struct core *core)
 {
     ensure(!core->is_stepping);
@@ -292,6 +304,7 @@ void core_check(const struct core *core)
     table_for_each (entry, &core->blobs) {
         const struct core_blob *blob = LIST_ENTRY(entry, struct core_blob, by_hash);
         ensure(blob->n_refs > 0); /* 13 */
+        check_holders(blob);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/put.h"
 #include "wire/base/mem.h"
 
 static struct core_client *client_find(const struct core *core, uint64_t id)
@@ -39,12 +40,14 @@ static void on_up(struct core *core, const struct core_event *event)
     client->uid = event->client_up.uid;
     client->is_privileged = event->client_up.is_privileged;
     client->watch_timer.fire = watch_fire;
+    table_init(&client->puts, sizeof(struct wire_hash), core->config.seed);
     table_insert(&core->clients, &client->by_id, &client->id);
 }
 
 static void client_free(struct core *core, struct core_client *client)
 {
     core_timer_stop(core, &client->watch_timer);
+    core_put_drop_all(core, client);
     table_remove(&core->clients, &client->by_id);
     mem_free(client);
 }
@@ -185,6 +188,12 @@ static void on_message(struct core *core, struct core_client *client,
         return;
     case WIRE_MESSAGE_JOB_CANCEL:
         on_cancel(core, client, message->job_cancel.job);
+        return;
+    case WIRE_MESSAGE_PUT:
+        core_put_on_put(core, client, &message->put);
+        return;
+    case WIRE_MESSAGE_RELEASE:
+        core_put_on_release(core, client, &message->release.hash);
         return;
     case WIRE_MESSAGE_PEERS_QUERY:
         client->is_watching = message->peers_query.is_watch;

@@ -230,6 +230,7 @@ struct core *core_free(struct core *core)
     if (core == NULL) {
         return NULL;
     }
+    core->effects = NULL; /* nobody carries any out */
     free_graves(core);
     core_client_free_all(core);
     core_job_free_all(core);

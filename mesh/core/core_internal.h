@@ -37,6 +37,16 @@ struct core_blob { /* something here needs this blob */
     uint32_t n_refs;           /* fetches and holders */
     struct core_fetch *active; /* asked of the shell, not answered yet: one at a time */
     struct list fetches;       /* of core_fetch.of_blob */
+    struct list holders;       /* of core_holder.of_blob, the last noted first */
+    uint32_t n_holders;
+};
+
+/* A peer that was sent a task that reads the blob: as far as we know it is there, or on its way. A
+ * hint for placing, no promise. */
+struct core_holder {
+    struct list of_blob, of_peer;
+    struct core_blob *blob;
+    struct core_peer *peer;
 };
 
 struct core_fetch { /* one blob from one peer */
@@ -183,6 +193,7 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     struct core_site *last_site; /* that core_site_get() found; or NULL */
     struct list sites;           /* of core_site.of_peer */
     struct list fetches;         /* of core_fetch.of_peer */
+    struct list holds;           /* of core_holder.of_peer */
     struct core_timer rest_timer;
     struct core_stats stats;
 
@@ -238,8 +249,10 @@ struct core_job {
     struct core_client *client; /* NULL once it left */
     uint32_t uid, jobs_max, runs_max;
     bool is_once, is_detached, may_speculate;
-    bool is_complete; /* all tasks are added */
-    bool is_over;     /* done or cancelled; only cancelled attempts are left */
+    uint32_t protocol_min; /* of peers that may have its tasks */
+    uint64_t file_bytes;   /* to be sent to a peer before its first, and one more */
+    bool is_complete;      /* all tasks are added */
+    bool is_over;          /* done or cancelled; only cancelled attempts are left */
     bool is_alone_told, is_unfit_told;
     uint32_t n_refused; /* sites that are out */
     uint64_t tried;     /* pass of core_place_run() that found no peer */
@@ -481,6 +494,7 @@ struct core_client {
     uint64_t id;
     uint32_t uid;
     bool is_privileged, is_watching, is_watch_due;
+    struct table puts; /* of core_put.by_hash, in put.c */
     uint64_t listed_ns;
     struct core_timer watch_timer;
 };

@@ -1,5 +1,6 @@
 /* The life of one attempt that we hold for an owner: wanting its input, queued, started, ended,
  * and its result kept until the owner has it. */
+#include <errno.h>
 #include <string.h>
 
 #include "mesh/core/blob.h"
@@ -38,14 +39,20 @@ static void timeout_fire(struct core *core, struct core_timer *timer)
     core_held_kill(core, CONTAINER_OF(timer, struct core_held, timeout_timer), WIRE_END_TIMEOUT);
 }
 
-static void input_done(struct core *core, struct core_need *need, int error)
+/* Its input or a ref came, or will not. */
+static void blob_done(struct core *core, struct core_need *need, int error)
 {
     struct core_held *held = need->of;
+    const char *what =
+        need == &held->input_need ? "the task's input" : "a blob that the task reads";
     if (error == 0) {
         core_held_maybe_ready(core, held);
+    } else if (error == -ENOSPC) {
+        core_held_refuse(core, held, WIRE_REFUSAL_NO_DISK,
+                         core_batch_printf(core, "no room here for %s", what));
     } else {
         core_held_refuse(core, held, WIRE_REFUSAL_NO_BLOB,
-                         slice_str("the task's input could not be had"));
+                         core_batch_printf(core, "%s could not be had", what));
     }
 }
 
@@ -61,16 +68,55 @@ static void held_free(struct core_grave *grave)
     mem_free(held);
 }
 
+static void need_init(struct core_held *held, struct core_need *need)
+{
+    need->of = held;
+    need->on_done = blob_done;
+}
+
+static void want_refs(struct core *core, struct core_held *held)
+{
+    struct wire_refs refs = core_cargo_refs(held->cargo);
+    for (uint32_t i = 0; i < refs.n; i++) {
+        need_init(held, &held->ref_needs[i]);
+        core_need_want(core, &held->ref_needs[i], held->owner, &refs.items[i].hash,
+                       refs.items[i].bytes);
+    }
+}
+
+static void drop_needs(struct core *core, struct core_held *held)
+{
+    core_need_drop(core, &held->input_need);
+    for (uint32_t i = 0; i < core_cargo_refs(held->cargo).n; i++) {
+        core_need_drop(core, &held->ref_needs[i]);
+    }
+}
+
+static bool has_all(const struct core_held *held)
+{
+    bool has_all = !held->has_input || held->input_need.state == CORE_NEED_MET;
+    for (uint32_t i = 0; i < core_cargo_refs(held->cargo).n && has_all; i++) {
+        has_all = held->ref_needs[i].state == CORE_NEED_MET;
+    }
+    return has_all;
+}
+
 static struct core_held *held_alloc(const struct core_xjob *xjob, const struct wire_task *task)
 {
     struct core_cargo cargo = {.args = task->args, .refs = task->refs};
     struct core_held *held = mem_alloc(1, sizeof(*held) + core_load_bytes(task->argv, cargo));
     struct buf *streams =
         held != NULL && xjob->spec.is_streamed ? mem_alloc(2, sizeof(*streams)) : NULL;
-    if (held == NULL || (xjob->spec.is_streamed && streams == NULL)) {
+    struct core_need *needs =
+        held != NULL && cargo.refs.n > 0 ? mem_alloc(cargo.refs.n, sizeof(*needs)) : NULL;
+    if (held == NULL || (xjob->spec.is_streamed && streams == NULL) ||
+        (cargo.refs.n > 0 && needs == NULL)) {
+        mem_free(needs);
+        mem_free(streams);
         mem_free(held);
         return NULL;
     }
+    held->ref_needs = needs;
     for (unsigned i = 0; streams != NULL && i < 2; i++) {
         buf_init(&streams[i], STREAM_HELD_MAX);
     }
@@ -105,8 +151,7 @@ struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
     held->has_input = task->has_input;
     held->input = task->input;
     held->timeout_timer.fire = timeout_fire;
-    held->input_need.of = held;
-    held->input_need.on_done = input_done;
+    need_init(held, &held->input_need);
     table_insert(&core->held, &held->by_key, &held->key);
     list_push_back(&owner->held, &held->of_owner);
     list_push_back(&xjob->held, &held->of_xjob);
@@ -124,6 +169,7 @@ struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
     if (task->has_input) {
         core_need_want(core, &held->input_need, owner, &task->input, task->input_bytes);
     }
+    want_refs(core, held);
     return held;
 }
 
@@ -133,7 +179,7 @@ void core_held_discard(struct core *core, struct core_held *held)
         core_cell_give(core, STEAL(held->cell), false);
     }
     core_timer_stop(core, &held->timeout_timer);
-    core_need_drop(core, &held->input_need);
+    drop_needs(core, held);
     core_blob_unref(core, &held->result.out.hash);
     core_blob_unref(core, &held->result.err.hash);
     table_remove(&core->held, &held->by_key);
@@ -184,7 +230,7 @@ static void act_on_gone(struct core *core, struct core_held *held)
     struct core_peer *owner = held->owner;
     struct core_xjob *xjob = held->xjob;
     core_timer_stop(core, &held->timeout_timer);
-    core_need_drop(core, &held->input_need);
+    drop_needs(core, held);
     core_blob_unref(core, &held->result.out.hash);
     core_blob_unref(core, &held->result.err.hash);
     table_remove(&core->held, &held->by_key);
@@ -234,8 +280,7 @@ bool core_held_move(struct core *core, struct core_held *held, enum core_held_ca
 
 void core_held_maybe_ready(struct core *core, struct core_held *held)
 {
-    if (held->state != CORE_HELD_WANTING || held->xjob->n_missing > 0 ||
-        (held->has_input && held->input_need.state != CORE_NEED_MET)) {
+    if (held->state != CORE_HELD_WANTING || held->xjob->n_missing > 0 || !has_all(held)) {
         return;
     }
     core_held_move(core, held, CORE_HELD_ON_READY);

@@ -10,6 +10,7 @@
 #include "mesh/core/blob.h"
 #include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/put.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 
@@ -156,12 +157,49 @@ static void copy_options(struct core_job *job, const struct wire_submit *submit)
     job->require_peers = submit->require_peers;
 }
 
+/* "./prog" is the file "prog". */
+static bool is_path(struct slice path, struct slice exec)
+{
+    while (exec.n > 2 && exec.p[0] == '.' && exec.p[1] == '/') {
+        exec = slice_from(exec, 2);
+    }
+    return slice_eq(path, exec);
+}
+
+bool core_job_has_exec_for(const struct core_job *job, const char *arch)
+{
+    bool is_any_here = false;
+    for (uint32_t i = 0; i < job->spec.files.n; i++) {
+        const struct wire_file *file = &job->spec.files.items[i];
+        if (file->arch.n > 0 && is_path(file->path, job->spec.exec)) {
+            if (slice_eq_str(file->arch, arch)) {
+                return true;
+            }
+            is_any_here = true;
+        }
+    }
+    return !is_any_here;
+}
+
+/* What peers must speak, and what is to be sent to each. */
+static void reckon_files(struct core_job *job)
+{
+    job->protocol_min = job->spec.is_call ? WIRE_VERSION_CALLS : WIRE_VERSION_MIN;
+    job->file_bytes = job->spec.files.n > 0; /* even empty ones take their time */
+    for (uint32_t i = 0; i < job->spec.files.n; i++) {
+        const struct wire_file *file = &job->spec.files.items[i];
+        job->protocol_min = file->arch.n > 0 ? WIRE_VERSION_CALLS : job->protocol_min;
+        job->file_bytes += file->bytes <= UINT64_MAX - job->file_bytes ? file->bytes : 0;
+    }
+}
+
 struct core_job *core_job_new(struct core *core, uint64_t id, uint32_t uid,
                               const struct wire_submit *submit)
 {
     struct core_job *job = mem_alloc_or_die(1, sizeof(*job));
     arena_init(&job->arena, WIRE_ARENA_BYTES_MAX);
     copy_options(job, submit);
+    reckon_files(job);
     job->id = id;
     job->uid = uid;
     job->next_load = 1;
@@ -180,9 +218,45 @@ struct core_job *core_job_new(struct core *core, uint64_t id, uint32_t uid,
     return job;
 }
 
+/* NULL, or the path of two files that one executor would be given. */
+static const struct slice *find_clash(const struct wire_files *files)
+{
+    for (uint32_t i = 0; i < files->n; i++) {
+        const struct wire_file *file = &files->items[i];
+        for (uint32_t k = 0; k < i; k++) {
+            const struct wire_file *other = &files->items[k];
+            bool is_apart =
+                file->arch.n > 0 && other->arch.n > 0 && !slice_eq(file->arch, other->arch);
+            if (!is_apart && slice_eq(file->path, other->path)) {
+                return &file->path;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* What makes no sense in it; nothing when all does. */
+static struct slice submit_fault(struct core *core, const struct wire_submit *submit)
+{
+    const struct slice *clash = find_clash(&submit->spec.files);
+    if (clash != NULL) {
+        char path[128];
+        core_text_set(path, sizeof(path), *clash);
+        return core_batch_printf(core, "two files of the job would stand at %s", path);
+    }
+    if (submit->spec.is_call && submit->spec.is_streamed) {
+        return slice_str("what calls print cannot be had as it comes");
+    }
+    if (submit->spec.cores > WIRE_CORES_MAX) {
+        return core_batch_printf(core, "a task may ask for at most %u cores", WIRE_CORES_MAX);
+    }
+    return slice_str("");
+}
+
 static bool is_submit_refused(struct core *core, struct core_client *client,
                               const struct wire_submit *submit)
 {
+    struct slice fault = submit_fault(core, submit);
     if (core->is_stopping) {
         core_client_error(core, client->id, WIRE_ERROR_UNAVAILABLE, "the daemon is ending");
     } else if (submit->is_detached && core_journal_fault(core).n > 0) {
@@ -196,9 +270,8 @@ static bool is_submit_refused(struct core *core, struct core_client *client,
     } else if (core->jobs.n >= CORE_JOBS_MAX) {
         core_client_error(core, client->id, WIRE_ERROR_LIMIT, "this peer has %u jobs already",
                           CORE_JOBS_MAX);
-    } else if (submit->spec.cores > WIRE_CORES_MAX) {
-        core_client_error(core, client->id, WIRE_ERROR_INVALID,
-                          "a task may ask for at most %u cores", WIRE_CORES_MAX);
+    } else if (fault.n > 0) {
+        core_client_error(core, client->id, WIRE_ERROR_INVALID, "%.*s", SLICE_FMT(fault));
     } else {
         return false;
     }
@@ -276,24 +349,49 @@ void core_job_init(struct core *core)
 /* --- tasks come in -----------------------------------------------------------------------------
  */
 
+/* What makes no sense in it; nothing when all does. */
+static struct slice task_fault(struct core *core, const struct core_job *job,
+                               const struct wire_add_task *add)
+{
+    if (job->is_complete || add->task != job->n_added + 1 || add->task > job->tasks_max) {
+        return core_batch_printf(core, "comes out of order or beyond the credit of %llu",
+                                 (unsigned long long)job->tasks_max);
+    }
+    if (job->spec.is_call && add->argv.n != 1) {
+        return slice_str("is a call, and has words beside the function's name");
+    }
+    if (!job->spec.is_call && add->args.n > 0) {
+        return slice_str("has arguments of a call and is none");
+    }
+    if (!core_put_has_all(job->client, add->refs)) {
+        return slice_str("reads a blob that this connection did not put");
+    }
+    return slice_str("");
+}
+
+/* It was stored for a task that is not taken. */
+static void let_go_input(struct core *core, const struct wire_add_task *add)
+{
+    if (add->has_input) {
+        core_blob_let_go(core, &add->input);
+    }
+}
+
 void core_job_add_task(struct core *core, struct core_client *client,
                        const struct wire_add_task *add)
 {
     char text[WIRE_JOB_TEXT_BYTES];
     struct core_job *job = core_job_find(core, add->job);
     if (job == NULL || job->client != client || job->is_over) {
-        core->n_ignored++;    /* cancelled a moment ago */
-        if (add->has_input) { /* it was stored for us: let it go */
-            core_blob_ref(core, &add->input);
-            core_blob_unref(core, &add->input);
-        }
+        core->n_ignored++; /* cancelled a moment ago */
+        let_go_input(core, add);
         return;
     }
-    if (job->is_complete || add->task != job->n_added + 1 || add->task > job->tasks_max) {
-        core_client_error(core, client->id, WIRE_ERROR_INVALID,
-                          "task %u of job %s comes out of order or beyond the credit of %llu",
-                          add->task, wire_job_text(job->id, text),
-                          (unsigned long long)job->tasks_max);
+    struct slice fault = task_fault(core, job, add);
+    if (fault.n > 0) {
+        let_go_input(core, add);
+        core_client_error(core, client->id, WIRE_ERROR_INVALID, "task %u of job %s %.*s", add->task,
+                          wire_job_text(job->id, text), SLICE_FMT(fault));
         core_job_cancel(core, job);
         return;
     }
@@ -311,6 +409,10 @@ struct core_task *core_job_load_task(struct core *core, struct core_job *job,
 {
     struct core_task *task = core_task_new(core, job, add);
     job->argv_bytes += task->argv_bytes;
+    if (task->cargo != NULL && job->protocol_min < WIRE_VERSION_CALLS) {
+        job->protocol_min = WIRE_VERSION_CALLS;
+        core_place_job_changed(core, job);
+    }
     job->next_load = add->task + 1;
     core->is_check_due |= job->n_refused > 0 || job->n_added == 1;
     return task;

@@ -39,6 +39,8 @@ bool core_job_is_blocked(const struct core *core, const struct core_job *job);
 bool core_job_is_full(const struct core_job *job);
 void core_job_notice(struct core *core, struct core_job *job, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Whether there is something to execute for that architecture. Pure. */
+bool core_job_has_exec_for(const struct core_job *job, const char *arch);
 /* A peer came up: jobs that wait for peers are answered. */
 void core_job_on_peer_up(struct core *core);
 void core_client_error(struct core *core, uint64_t client, enum wire_error error,
@@ -95,6 +97,8 @@ bool core_place_could_take(const struct core *core, const struct core_card *card
 uint64_t core_place_cores_waiting(const struct core *core);
 /* Whether it can take tasks at all changed. */
 void core_place_peer_changed(struct core *core, struct core_peer *peer);
+/* What the job asks of peers changed. */
+void core_place_job_changed(struct core *core, struct core_job *job);
 /* Its credit or what is placed there changed. */
 void core_place_update_spare(struct core *core, struct core_peer *peer);
 void core_place_forget_peer(struct core *core, struct core_peer *peer);

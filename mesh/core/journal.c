@@ -169,8 +169,7 @@ void core_journal_task(struct core *core, struct core_job *job, const struct wir
     job->record_bytes += entry->bytes;
     emit(core, entry)->task = task;
     if (!is_loaded && add->has_input) { /* the journal holds it: nothing here does */
-        core_blob_ref(core, &add->input);
-        core_blob_unref(core, &add->input);
+        core_blob_let_go(core, &add->input);
     }
 }
 

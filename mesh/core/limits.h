@@ -82,6 +82,9 @@
 #define CORE_NAP_NS               (1 * CORE_S)  /* its first rest; each doubles, */
 #define CORE_NAP_MAX_NS           (60 * CORE_S) /* up to this */
 #define CORE_CLIENTS_MAX          256u
+#define CORE_PUTS_MAX             65536u     /* blobs that one client has put */
+#define CORE_HOLDERS_MAX          256u       /* peers known to have a blob */
+#define CORE_REFS_MOVE_MAX        (4u << 20) /* more is not sent for a core that idles elsewhere */
 #define CORE_WATCH_NS             (250 * CORE_MS) /* between two lists to a watcher */
 
 /* A disk that failed is tried again after so long, twice as long each time. */

@@ -272,6 +272,12 @@ static void on_refuse(struct core *core, struct core_peer *peer, const struct wi
         core->n_ignored++;
         return;
     }
+    if (refuse->refusal == WIRE_REFUSAL_NO_BLOB || refuse->refusal == WIRE_REFUSAL_NO_DISK) {
+        struct wire_refs refs = core_cargo_refs(found.task->cargo);
+        for (uint32_t i = 0; i < refs.n; i++) {
+            core_blob_drop_holder(core, &refs.items[i].hash, peer);
+        }
+    }
     if (!found.attempt->is_cancelled) {
         blame(core, found.attempt, refuse);
     }
@@ -291,6 +297,17 @@ static bool is_file_of(const struct core_job *job, const struct wire_hash *hash)
     return false;
 }
 
+static bool is_ref_of(const struct core_task *task, const struct wire_hash *hash)
+{
+    struct wire_refs refs = core_cargo_refs(task->cargo);
+    for (uint32_t i = 0; i < refs.n; i++) {
+        if (memcmp(&refs.items[i].hash, hash, sizeof(*hash)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
                           const struct wire_hash *hash)
 {
@@ -303,6 +320,9 @@ bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
     list_for_each (node, &peer->placed) {
         const struct core_task *task = LIST_ENTRY(node, struct core_attempt, of_peer)->task;
         if (task->input != NULL && memcmp(&task->input->hash, hash, sizeof(*hash)) == 0) {
+            return true;
+        }
+        if (is_ref_of(task, hash)) {
             return true;
         }
         if (task->job->is_restored && is_file_of(task->job, hash)) {

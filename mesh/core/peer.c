@@ -53,6 +53,7 @@ static struct core_peer *peer_new(struct core *core, struct core_card *card)
     list_init(&peer->spare);
     list_init(&peer->sites);
     list_init(&peer->fetches);
+    list_init(&peer->holds);
     list_init(&peer->held);
     list_init(&peer->queue);
     list_init(&peer->queued);
@@ -74,6 +75,7 @@ void core_peer_new_self(struct core *core)
     self->is_inventoried = true;
     self->epoch = config->epoch;
     self->incarnation = config->incarnation;
+    self->protocol = WIRE_VERSION_MAX;
     self->cores = config->cores;
     core_text_set(self->name, sizeof(self->name), slice_str(config->name));
     core_text_set(self->arch, sizeof(self->arch), slice_str(config->arch));
@@ -135,6 +137,7 @@ static void peer_end(struct core *core, struct core_peer *peer,
 {
     peer_stop_timers(core, peer);
     core_place_forget_peer(core, peer);
+    core_blob_forget_peer(peer);
     core_origin_drop(core, peer);
     table_remove(&core->peers, &peer->by_key);
     core_bury(core, &peer->grave, free);

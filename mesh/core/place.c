@@ -2,6 +2,7 @@
  * or tasks run out. Only peers that can take a task now are looked at: the list core.spare. */
 #include <string.h>
 
+#include "mesh/core/blob.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
@@ -19,9 +20,17 @@ static bool is_any_meant(const struct core_card *card, char *const *texts, uint3
     return false;
 }
 
+/* As the version of the last session says; of a peer that never had one it is not known. */
+static bool does_speak(const struct core_job *job, const struct core_card *card)
+{
+    const struct core_peer *peer = card->peer;
+    return peer == NULL || peer->protocol == 0 || peer->protocol >= job->protocol_min;
+}
+
 static bool is_fit(const struct core_job *job, const struct core_card *card)
 {
     return (job->spec.arch.n == 0 || slice_eq_str(job->spec.arch, core_card_arch(card))) &&
+           does_speak(job, card) && core_job_has_exec_for(job, core_card_arch(card)) &&
            (job->n_on == 0 || is_any_meant(card, job->on, job->n_on)) &&
            !is_any_meant(card, job->except, job->n_except);
 }
@@ -29,6 +38,15 @@ static bool is_fit(const struct core_job *job, const struct core_card *card)
 static void judge_fit(const struct core_job *job, struct core_site *site)
 {
     site->fits = is_fit(job, site->peer->card);
+}
+
+void core_place_job_changed(struct core *core, struct core_job *job)
+{
+    list_for_each (node, &job->sites) {
+        judge_fit(job, LIST_ENTRY(node, struct core_site, of_job));
+    }
+    core->is_check_due = true;
+    core->is_want_due = true;
 }
 
 struct core_site *core_site_get(struct core *core, struct core_job *job, struct core_peer *peer)
@@ -97,7 +115,7 @@ static bool can_take(const struct core_peer *peer)
            peer->is_inventoried && !peer->is_resting && peer->n_placed < peer->credit.n_tasks;
 }
 
-/* The order of is_better(), but for files. */
+/* The order of is_better(), but for what is to be sent. */
 static uint64_t idle_rank(const struct core_peer *peer)
 {
     uint64_t far_ns = peer->rtt_ns < RANK_NS_MAX ? peer->rtt_ns : RANK_NS_MAX;
@@ -185,10 +203,23 @@ uint64_t core_place_cores_waiting(const struct core *core)
 /* --- the choice --------------------------------------------------------------------------------
  */
 
-/* Idle cores first, then who has the files already, then the emptiest, then the nearest. */
-static bool is_better(const struct core_job *job, const struct core_site *a,
-                      const struct core_site *b)
+/* What is to be sent there before the task begins, as far as is known. */
+static uint64_t n_to_send(const struct core *core, const struct core_task *task,
+                          const struct core_site *site)
 {
+    const struct core_job *job = task->job;
+    bool has_files = site->peer->is_self || site->job_link != 0;
+    uint64_t n_refs =
+        task->cargo != NULL ? core_blob_bytes_missing(core, task->cargo->refs, site->peer) : 0;
+    uint64_t n_files = has_files ? 0 : job->file_bytes;
+    return n_refs <= UINT64_MAX - n_files ? n_refs + n_files : UINT64_MAX;
+}
+
+/* Idle cores first, then whom less is to be sent, then the emptiest, then the nearest. */
+static bool is_better(const struct core *core, const struct core_task *task,
+                      const struct core_site *a, const struct core_site *b)
+{
+    const struct core_job *job = task->job;
     const struct core_peer *p = a->peer;
     const struct core_peer *q = b->peer;
     int64_t idle_p = idle_at(p);
@@ -198,10 +229,12 @@ static bool is_better(const struct core_job *job, const struct core_site *a,
     if (has_idle_p != has_idle_q) {
         return has_idle_p;
     }
-    bool has_files_p = p->is_self || a->job_link != 0;
-    bool has_files_q = q->is_self || b->job_link != 0;
-    if (job->spec.files.n > 0 && has_files_p != has_files_q) {
-        return has_files_p;
+    if (job->file_bytes > 0 || task->cargo != NULL) {
+        uint64_t n_a = n_to_send(core, task, a);
+        uint64_t n_b = n_to_send(core, task, b);
+        if (n_a != n_b) {
+            return n_a < n_b;
+        }
     }
     if (idle_p != idle_q) {
         return idle_p > idle_q;
@@ -233,21 +266,21 @@ static bool is_any_unharmed(struct core *core, const struct core_task *task)
 }
 
 /* Who has most idle cores, and is the nearest of those, is the best as long as it is open to the
- * job and no other has the files where it has not. NULL: not known without looking at all. */
-static struct core_site *choose_first(struct core *core, struct core_job *job)
+ * job and nothing is to be sent there first. NULL: not known without looking at all. */
+static struct core_site *choose_first(struct core *core, const struct core_task *task)
 {
+    struct core_job *job = task->job;
     struct heap_entry *first = heap_first(&core->by_idle);
     struct core_peer *peer = CONTAINER_OF(first, struct core_peer, by_idle);
     struct core_site *site = core_site_get(core, job, peer);
-    bool has_files = job->spec.files.n == 0 || peer->is_self || site->job_link != 0;
-    return has_files && core_site_is_open(site) ? site : NULL;
+    return core_site_is_open(site) && n_to_send(core, task, site) == 0 ? site : NULL;
 }
 
 static struct core_site *choose_site(struct core *core, struct core_job *job,
                                      const struct core_task *task)
 {
     bool is_picky = task->n_cell_deaths > 0 && is_any_unharmed(core, task);
-    struct core_site *best = is_picky ? NULL : choose_first(core, job);
+    struct core_site *best = is_picky ? NULL : choose_first(core, task);
     if (best != NULL) {
         return best;
     }
@@ -255,7 +288,7 @@ static struct core_site *choose_site(struct core *core, struct core_job *job,
         struct core_peer *peer = LIST_ENTRY(node, struct core_peer, spare);
         struct core_site *site = core_site_get(core, job, peer);
         if (core_site_is_open(site) && (!is_picky || !core_task_died_on(task, peer)) &&
-            (best == NULL || is_better(job, site, best))) {
+            (best == NULL || is_better(core, task, site, best))) {
             best = site;
         }
     }

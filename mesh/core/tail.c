@@ -8,6 +8,7 @@
  * when the next would find something new. */
 #include <stdlib.h>
 
+#include "mesh/core/blob.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 
@@ -230,6 +231,14 @@ static int compare(const void *a, const void *b)
 /* --- where to ----------------------------------------------------------------------------------
  */
 
+/* What it reads is there, or soon sent. */
+static bool is_light_at(const struct look *look, const struct core_task *task,
+                        const struct core_peer *peer)
+{
+    return task->cargo == NULL ||
+           core_blob_bytes_missing(look->core, task->cargo->refs, peer) <= CORE_REFS_MOVE_MAX;
+}
+
 /* The idle peer where the task would end first, if that is sooner than where it is. */
 static struct core_site *target_of(struct look *look, const struct candidate *candidate,
                                    bool is_second)
@@ -253,7 +262,7 @@ static struct core_site *target_of(struct look *look, const struct candidate *ca
         is_any = true;
         bool has_files = job->spec.files.n == 0 || peer->is_self || site->has_begun;
         if (site == candidate->attempt->site || core_task_died_on(task, peer) ||
-            (is_second ? site->n_bad_row > 0 : !has_files)) {
+            (is_second ? site->n_bad_row > 0 : !has_files) || !is_light_at(look, task, peer)) {
             continue;
         }
         uint64_t there_ns = wall_at(site) + peer->rtt_ns;

@@ -7,6 +7,7 @@
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/put.h"
 #include "wire/base/mem.h"
 
 struct core_task *core_task_find(const struct core_job *job, uint32_t number)
@@ -305,6 +306,9 @@ struct core_task *core_task_new(struct core *core, struct core_job *job,
         *task->input = (struct core_task_input){.hash = add->input, .bytes = add->input_bytes};
         core_blob_ref(core, &task->input->hash);
     }
+    for (uint32_t i = 0; i < add->refs.n; i++) {
+        core_blob_ref(core, &add->refs.items[i].hash);
+    }
     return task;
 }
 
@@ -318,6 +322,10 @@ void core_task_maybe_free(struct core *core, struct core_task *task)
     list_remove(&task->in_waiting);
     if (task->input != NULL) {
         core_blob_unref(core, &task->input->hash);
+    }
+    struct wire_refs refs = core_cargo_refs(task->cargo);
+    for (uint32_t i = 0; i < refs.n; i++) {
+        core_blob_unref(core, &refs.items[i].hash);
     }
     table_remove(&job->tasks, &task->by_number);
     core->n_tasks--;
@@ -386,6 +394,9 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
         message.task.input_bytes = task->input->bytes;
     }
     core_send(core, peer, &message);
+    for (uint32_t i = 0; i < message.task.refs.n; i++) {
+        core_blob_note_holder(core, &message.task.refs.items[i].hash, peer);
+    }
     core_stream_placed(core, task, peer);
 }
 
@@ -429,6 +440,14 @@ static void count_result(struct core_task *task, struct core_peer *peer,
     }
 }
 
+/* What a call returned, where it is large: other tasks may read it as if it were put. */
+static void put_output(struct core *core, struct core_client *client, struct core_peer *peer,
+                       const struct wire_output *output)
+{
+    core_put_add(core, client, &output->hash, output->bytes);
+    core_blob_note_holder(core, &output->hash, peer);
+}
+
 static void send_done(struct core *core, const struct core_task *task,
                       const struct core_attempt *attempt, enum wire_refusal refusal,
                       const struct wire_result *result)
@@ -449,6 +468,10 @@ static void send_done(struct core *core, const struct core_task *task,
         done->peer_name = core_batch_copy(core, slice_str(attempt->site->peer->name));
     }
     core_client_send(core, task->job->client->id, &message);
+    if (task->job->spec.is_call && attempt != NULL) {
+        put_output(core, task->job->client, attempt->site->peer, &result->out);
+        put_output(core, task->job->client, attempt->site->peer, &result->err);
+    }
 }
 
 /* The one way into DONE: what there is to be told or acknowledged was, or is by the caller. */

@@ -89,6 +89,10 @@ static void say_unfit(struct line *line, const struct core_job *job, const struc
         append(line, "is left out by --except");
     } else if (job->spec.arch.n > 0 && !slice_eq_str(job->spec.arch, peer->arch)) {
         append(line, "is %s", peer->arch);
+    } else if (!core_job_has_exec_for(job, peer->arch)) {
+        append(line, "is %s, for which there is no program", peer->arch);
+    } else if (peer->protocol > 0 && peer->protocol < job->protocol_min) {
+        append(line, "runs an older mesh, which knows no calls");
     } else if (peer->cores == 0) {
         append(line, "offers no cores");
     } else {

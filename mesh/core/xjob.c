@@ -75,6 +75,25 @@ void core_xjob_retry(struct core *core, struct core_xjob *xjob)
     }
 }
 
+/* What is for other architectures is nothing to us. */
+static int copy_spec(const struct core *core, struct core_xjob *xjob,
+                     const struct wire_job_spec *from)
+{
+    struct wire_job_spec spec = *from;
+    struct wire_file *files = arena_alloc(&xjob->arena, from->files.n, sizeof(*files));
+    if (files == NULL) {
+        return -ENOMEM;
+    }
+    spec.files = (struct wire_files){.items = files};
+    for (uint32_t i = 0; i < from->files.n; i++) {
+        const struct wire_file *file = &from->files.items[i];
+        if (file->arch.n == 0 || slice_eq_str(file->arch, core->config.arch)) {
+            files[spec.files.n++] = *file;
+        }
+    }
+    return core_spec_copy(&xjob->arena, &spec, &xjob->spec);
+}
+
 struct core_xjob *core_xjob_new(struct core *core, struct core_peer *owner, uint64_t incarnation,
                                 const struct wire_job *job)
 {
@@ -86,7 +105,7 @@ struct core_xjob *core_xjob_new(struct core *core, struct core_peer *owner, uint
         return NULL;
     }
     arena_init(&xjob->arena, WIRE_ARENA_BYTES_MAX);
-    if (core_spec_copy(&xjob->arena, &job->spec, &xjob->spec) != 0) {
+    if (copy_spec(core, xjob, &job->spec) != 0) {
         arena_done(&xjob->arena);
         mem_free(xjob);
         return NULL;

@@ -46,6 +46,8 @@ struct world *world_new(uint64_t seed)
         config->has_sandbox = true;
         config->is_open_mesh = true;
         node->slowness = 1;
+        node->protocol = WIRE_VERSION_MAX;
+        node->room = UINT64_MAX;
         world_disk_init(world, i);
         list_init(&node->runs);
         list_init(&node->held);

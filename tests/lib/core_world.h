@@ -50,6 +50,9 @@ struct world_client { /* what the client of a node has seen */
     uint32_t n_tasks, n_added;
     bool is_fed, has_input; /* set the latter before world_submit(): each task gets its own */
     const char *words[2];
+    struct slice args; /* of each task of later submits, if any; */
+    struct wire_refs refs;
+    uint32_t n_puts, put_error; /* answered; the last answer */
 };
 
 struct world *world_new(uint64_t seed);
@@ -101,6 +104,21 @@ struct wire_message world_job(void);
 /* Connects if need be, submits, and feeds n_tasks of these two words as credit allows. */
 void world_submit(struct world *world, unsigned i, const struct wire_message *submit,
                   uint32_t n_tasks, const char *word, const char *value);
+
+/* Blobs that tasks read. A node starts no attempt before it keeps its refs. */
+struct wire_ref world_ref(uint8_t name, uint64_t n_bytes);
+/* The node's client puts it, or takes it back. */
+void world_put(struct world *world, unsigned i, const struct wire_ref *ref);
+void world_release(struct world *world, unsigned i, const struct wire_ref *ref);
+/* Stores are true to life for a blob that is watched, as each that is put: what was fetched once is
+ * kept, and found at the next fetch. */
+void world_watch(struct world *world, const struct wire_hash *hash);
+void world_keep(struct world *world, unsigned i, const struct wire_hash *hash);
+bool world_keeps(const struct world *world, unsigned i, const struct wire_hash *hash);
+/* Blobs of more bytes find no room there. */
+void world_set_room(struct world *world, unsigned i, uint64_t n_bytes);
+/* Before world_start(): the highest version that it speaks. */
+void world_set_protocol(struct world *world, unsigned i, uint32_t version);
 
 /* The disk of a node whose config has a journal. It outlives kills and restarts; a kill leaves a
  * random part of what was being written. It asserts that no task has two results on it. */

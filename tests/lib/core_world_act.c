@@ -49,6 +49,7 @@ void world_on_start(struct world *world, unsigned i, const struct core_effect *e
     ck_assert_msg(cores <= node->cores, "%s runs %u cores, offers %u", node->name, cores,
                   node->cores);
     ck_assert_ptr_null(world_run_find(node, &effect->start.owner, &effect->start.id));
+    world_check_start(world, i, effect);
     struct run *run = mem_alloc_or_die(1, sizeof(*run));
     run->owner = effect->start.owner;
     run->id = effect->start.id;
@@ -57,6 +58,8 @@ void world_on_start(struct world *world, unsigned i, const struct core_effect *e
     copy_word(run->word, sizeof(run->word), effect->start.argv.items[0]);
     if (effect->start.argv.n > 1) {
         copy_word(run->value, sizeof(run->value), effect->start.argv.items[1]);
+    } else {
+        copy_word(run->value, sizeof(run->value), effect->start.args); /* of a call */
     }
     list_push_back(&node->runs, &run->node);
     node->n_started++;
@@ -220,6 +223,8 @@ void world_feed(struct world *world, unsigned i)
             memcpy(message.add_task.input.b, &client->n_added, sizeof(client->n_added));
             message.add_task.input_bytes = 5000;
         }
+        message.add_task.args = client->args;
+        message.add_task.refs = client->refs;
         world_client_say_in(world, i, &message);
         world_item_new(world, ITEM_FEED, i, 0);
     } else if (client->n_added == client->n_tasks) {
@@ -307,6 +312,10 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
             ck_assert_uint_eq(message->job_kept.n_tasks, client->n_tasks);
             client->is_kept = true;
         }
+        break;
+    case WIRE_MESSAGE_PUT_DONE:
+        client->n_puts++;
+        client->put_error = message->put_done.error;
         break;
     case WIRE_MESSAGE_OK:
         client->has_ok = true;

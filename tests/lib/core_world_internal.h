@@ -11,6 +11,7 @@
 
 #define LINKS_MAX    20000
 #define STREAM_CHUNK 1000u
+#define WATCHED_MAX  64u
 #define LONE_LINK    1000u /* a lone link's number is this or a little more */
 
 enum item_kind {
@@ -89,7 +90,10 @@ struct node {
     unsigned n_fetches;
     struct world_closed closed;
     struct disk disk;
-    uint64_t lone_token[8]; /* of the last beat over link LONE_LINK + index */
+    uint32_t protocol;             /* the highest that it speaks */
+    uint64_t room;                 /* for each blob it fetches */
+    bool has_watched[WATCHED_MAX]; /* of world.watched */
+    uint64_t lone_token[8];        /* of the last beat over link LONE_LINK + index */
 };
 
 struct world {
@@ -99,6 +103,8 @@ struct world {
     unsigned n_nodes; /* the highest that ever lived, and one */
     uint32_t n_running_max;
     enum wire_message_type lost; /* 0: none */
+    struct wire_hash watched[WATCHED_MAX];
+    unsigned n_watched;
     struct link *links;
     uint64_t n_links;
     bool is_tracing, is_ack_checked;
@@ -124,6 +130,9 @@ void world_run_finish(struct world *world, unsigned i, struct run *run);
 void world_run_stream(struct world *world, unsigned i, struct run *run);
 void world_client_say_in(struct world *world, unsigned i, const struct wire_message *message);
 void world_feed(struct world *world, unsigned i);
+/* Whether a fetch is answered without the peer: the blob is here, or finds no room. */
+bool world_store_answers(struct world *world, unsigned i, const struct core_effect *effect);
+void world_check_start(struct world *world, unsigned i, const struct core_effect *effect);
 void world_disk_init(struct world *world, unsigned i);
 void world_disk_start(struct world *world, unsigned i);
 void world_disk_kill(struct world *world, unsigned i);

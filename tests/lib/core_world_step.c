@@ -81,7 +81,8 @@ static void link_up_in(struct world *world, uint64_t id, unsigned side, uint64_t
     event.link_up.key = other->config.key;
     event.link_up.epoch = other->config.epoch;
     event.link_up.incarnation = other->config.incarnation;
-    event.link_up.protocol = 1;
+    uint32_t mine = world->nodes[link->node[side]].protocol;
+    event.link_up.protocol = mine < other->protocol ? mine : other->protocol;
     event.link_up.cores = other->cores;
     event.link_up.name = slice_str(other->name);
     event.link_up.arch = slice_str(other->config.arch);
@@ -226,6 +227,9 @@ static void on_send(struct world *world, unsigned i, const struct core_effect *e
 static void on_blob_effect(struct world *world, unsigned i, const struct core_effect *effect)
 {
     struct node *node = &world->nodes[i];
+    if (effect->type == CORE_EFFECT_BLOB_FETCH && world_store_answers(world, i, effect)) {
+        return;
+    }
     if (effect->type == CORE_EFFECT_BLOB_FETCH) {
         for (unsigned k = 0; k < node->n_fetches; k++) {
             ck_assert_msg(memcmp(&node->fetches[k].hash, &effect->blob_fetch.hash,
@@ -385,6 +389,7 @@ static bool is_for_core(struct world *world, unsigned i, struct item *item)
         event.type = CORE_EVENT_BLOB_STORED;
         event.blob_stored.hash = message->blob_data.hash;
         if (take_fetch(&world->nodes[i], &message->blob_data.hash)) {
+            world_keep(world, i, &message->blob_data.hash);
             world_step(world, i, &event);
         }
         return false;

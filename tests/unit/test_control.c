@@ -61,6 +61,9 @@ static void on_event(void *user, struct core_event *event)
         } else if (message->type == WIRE_MESSAGE_ADD_TASK && message->add_task.has_input) {
             first_hash = message->add_task.input;
             first_bytes = message->add_task.input_bytes;
+        } else if (message->type == WIRE_MESSAGE_PUT) {
+            first_hash = message->put.hash;
+            first_bytes = message->put.bytes;
         }
     } else {
         ck_abort_msg("unexpected event");
@@ -170,6 +173,9 @@ static void say(int fd, const struct wire_message *message, const int *fds, unsi
     buf_done(&frame);
 }
 
+static struct wire_put_done heard_put; /* the last, and its text */
+static char heard_text[WIRE_REASON_BYTES_MAX + 1];
+
 /* The next message's type; its text or the descriptors that came with it. 0: the end. */
 static uint32_t hear(int fd, int *ret_fds, unsigned *ret_n_fds)
 {
@@ -211,6 +217,10 @@ static uint32_t hear(int fd, int *ret_fds, unsigned *ret_n_fds)
     arena_init(&arena, WIRE_ARENA_BYTES_MAX);
     ck_assert_int_eq(wire_local_decode(slice_of(bytes, n_bytes), &arena, &message, &err), 0);
     uint32_t type = message.type;
+    if (type == WIRE_MESSAGE_PUT_DONE) {
+        heard_put = message.put_done;
+        snprintf(heard_text, sizeof(heard_text), "%.*s", SLICE_FMT(message.put_done.text));
+    }
     arena_done(&arena);
     return type;
 }
@@ -513,6 +523,58 @@ START_TEST(a_client_that_leaves_while_its_files_are_stored_leaves_nothing_held)
 }
 END_TEST
 
+static void say_put(int fd, uint64_t id, int file)
+{
+    struct wire_message put = {.type = WIRE_MESSAGE_PUT, .put = {.id = id}};
+    say(fd, &put, &file, 1);
+}
+
+START_TEST(what_is_put_is_stored_and_named_before_the_core_hears_and_what_reads_it_waits)
+{
+    struct wire_hash wanted = wire_blob_hash(slice_str("large"));
+    int fd = begin();
+    int file = file_of("large");
+    say_put(fd, 7, file);
+    say_task(fd, 1, false, -1);
+    TURN_UNTIL(n_messages == 2);
+    ck_assert_str_eq(told, "put add_task ");
+    ck_assert(wire_hash_eq(&first_hash, &wanted));
+    ck_assert_uint_eq(first_bytes, 5);
+    close(file);
+    close(fd);
+    TURN_UNTIL(n_down == 1);
+    /* Pinned until the core releases it, whatever else comes. */
+    ck_assert(meshd_blobs_has(blobs, &wanted));
+}
+END_TEST
+
+START_TEST(a_put_that_cannot_be_stored_is_answered_and_hurts_nothing_else)
+{
+    static char large[(1u << 20) + 2]; /* the store's quota, and more */
+    memset(large, 'x', sizeof(large) - 1);
+    int fd = begin();
+    int file = file_of(large);
+    say_put(fd, 7, file);
+    ck_assert_uint_eq(hear_type(fd), WIRE_MESSAGE_PUT_DONE);
+    ck_assert_uint_eq(heard_put.id, 7);
+    ck_assert_uint_eq(heard_put.error, WIRE_ERROR_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(heard_text, "the daemon's store is full"));
+    int pipes[2];
+    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+    say_put(fd, 8, pipes[0]);
+    ck_assert_uint_eq(hear_type(fd), WIRE_MESSAGE_PUT_DONE);
+    ck_assert_uint_eq(heard_put.id, 8);
+    ck_assert_uint_eq(heard_put.error, WIRE_ERROR_INVALID);
+    say_task(fd, 1, false, -1);
+    TURN_UNTIL(n_messages == 1);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(file);
+    close(fd);
+    TURN_UNTIL(n_down == 1);
+}
+END_TEST
+
 START_TEST(a_done_brings_its_outputs_as_descriptors)
 {
     static char output[70000]; /* more than travels inside a message */
@@ -663,6 +725,9 @@ int main(void)
     tcase_add_test(tcase, ten_thousand_tasks_come_in_order_through_a_full_socket);
     tcase_add_test(tcase, a_file_that_cannot_be_stored_fails_its_submit_alone);
     tcase_add_test(tcase, a_client_that_leaves_while_its_files_are_stored_leaves_nothing_held);
+    tcase_add_test(tcase,
+                   what_is_put_is_stored_and_named_before_the_core_hears_and_what_reads_it_waits);
+    tcase_add_test(tcase, a_put_that_cannot_be_stored_is_answered_and_hurts_nothing_else);
     tcase_add_test(tcase, a_done_brings_its_outputs_as_descriptors);
     tcase_add_test(tcase, a_done_whose_output_is_gone_says_so);
     tcase_add_test(tcase, a_closed_client_still_gets_what_was_sent);
