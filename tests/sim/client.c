@@ -22,6 +22,22 @@ static bool is_any_meant(struct wire_slices texts, const struct sim_node *node)
     return false;
 }
 
+bool client_needs_calls(const struct sim_job *job)
+{
+    return job->submit.submit.spec.is_call || job->n_refs > 0;
+}
+
+bool client_does_read(const struct sim_task *task, const struct wire_hash *hash)
+{
+    const struct sim_job *job = task->job;
+    for (uint32_t i = 0; i < job->n_refs; i++) {
+        if ((task->reads >> i & 1) != 0 && memcmp(&job->refs[i].hash, hash, sizeof(*hash)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool client_is_eligible(const struct sim_job *job, const struct sim_node *node)
 {
     const struct wire_submit *submit = &job->submit.submit;
@@ -29,7 +45,9 @@ bool client_is_eligible(const struct sim_job *job, const struct sim_node *node)
     bool is_own = node == job->owner;
     bool is_meant = submit->on.n == 0 || is_any_meant(submit->on, node);
     is_meant &= !is_any_meant(submit->except, node);
-    return is_meant && config->cores_effective >= submit->spec.cores &&
+    bool is_old = !is_own && (node->is_version_old || job->owner->is_version_old);
+    return is_meant && !(is_old && client_needs_calls(job)) &&
+           config->cores_effective >= submit->spec.cores &&
            (submit->spec.arch.n == 0 || slice_eq_str(submit->spec.arch, config->arch)) &&
            (config->mem_bytes == 0 || submit->spec.mem_bytes <= config->mem_bytes) &&
            (is_own || config->has_sandbox) && !node->has_no_command && !node->is_version_odd &&
@@ -100,6 +118,25 @@ static void draw_files(struct sim_job *job, const struct sim_wish *wish, struct 
     job->submit.submit.spec.files = (struct wire_files){.items = files, .n = n};
 }
 
+/* Calls, and blobs that tasks read: some jobs share them. Not where nobody could run it. */
+static void draw_calls(struct sim *sim, struct sim_job *job, struct dice *dice)
+{
+    struct wire_job_spec *spec = &job->submit.submit.spec;
+    spec->is_call = !spec->is_streamed && dice_chance(dice, 25);
+    spec->exec = text(job, spec->is_call ? "./program" : "");
+    job->n_refs = dice_chance(dice, 25) ? (uint32_t)dice_between(dice, 1, SIM_REFS_MAX) : 0;
+    for (uint32_t i = 0; i < job->n_refs; i++) {
+        uint64_t words[4] = {dice_roll(dice, 4) + 1, 9, 9, i};
+        memcpy(job->refs[i].hash.b, words, sizeof(words));
+        job->refs[i].bytes = (words[0] + i) * (words[0] == 4 ? 400000 : 20000);
+    }
+    if (client_n_eligible(sim, job) == 0) {
+        spec->is_call = false;
+        spec->exec = text(job, "");
+        job->n_refs = 0;
+    }
+}
+
 static void draw_options(struct sim *sim, struct sim_job *job, const struct sim_wish *wish,
                          struct dice *dice)
 {
@@ -126,6 +163,7 @@ static void draw_options(struct sim *sim, struct sim_job *job, const struct sim_
         submit->except = (struct wire_slices){0};
         submit->spec.lease_ms = submit->spec.lease_ms > 0 ? 10000 : 0; /* while it is away */
     }
+    draw_calls(sim, job, dice);
 }
 
 static enum sim_program draw_program(const struct sim_job *job, unsigned mix, struct dice *dice)
@@ -207,6 +245,7 @@ static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks,
         struct sim_task *task = &job->tasks[i];
         task->job = job;
         task->number = i;
+        task->reads = (uint32_t)dice_roll(dice, 1u << job->n_refs);
         task->program = draw_program(job, mix, dice);
         task->status = (uint32_t)dice_between(dice, 1, 255);
         if (submit->runs_max == 0 && (task->program == SIM_EXIT || task->program == SIM_SIGNAL)) {
@@ -277,17 +316,43 @@ static void feed_later(struct sim *sim, struct sim_job *job)
     }
 }
 
+struct wire_add_task client_task(const struct sim_job *job, uint32_t number,
+                                 struct sim_words *words)
+{
+    bool is_call = job->submit.submit.spec.is_call;
+    snprintf(words->number, sizeof(words->number), "%u", number);
+    words->argv[0] = slice_str("program");
+    words->argv[1] = slice_str(words->number);
+    struct wire_add_task add = {.job = job->id, .task = number};
+    add.argv = (struct wire_slices){.items = words->argv, .n = is_call ? 1 : 2};
+    add.args = slice_str(is_call ? words->number : "");
+    add.refs.items = words->refs;
+    for (uint32_t i = 0; i < job->n_refs; i++) {
+        if ((job->tasks[number].reads >> i & 1) != 0) {
+            words->refs[add.refs.n++] = job->refs[i];
+        }
+    }
+    return add;
+}
+
 static void add_task(struct sim *sim, struct sim_job *job)
 {
-    char number[16];
-    const struct sim_task *task = &job->tasks[++job->n_added];
-    snprintf(number, sizeof(number), "%u", task->number);
-    struct slice argv[2] = {slice_str("program"), slice_str(number)};
+    struct sim_words words;
     struct wire_message message = {.type = WIRE_MESSAGE_ADD_TASK};
-    message.add_task.job = job->id;
-    message.add_task.task = task->number;
-    message.add_task.argv = (struct wire_slices){.items = argv, .n = 2};
+    message.add_task = client_task(job, ++job->n_added, &words);
     say(sim, job, &message);
+}
+
+/* Its tasks keep what they read. */
+static void release_some(struct sim *sim, struct sim_job *job)
+{
+    for (uint32_t i = 0; i < job->n_refs && job->is_connected; i++) {
+        struct wire_message message = {.type = WIRE_MESSAGE_RELEASE};
+        message.release.hash = job->refs[i].hash;
+        if (dice_chance(&sim->dice, 50)) {
+            say(sim, job, &message);
+        }
+    }
 }
 
 static void feed_fire(struct sim *sim, struct sim_event *event)
@@ -308,6 +373,7 @@ static void feed_fire(struct sim *sim, struct sim_event *event)
         message.submit_end.job = job->id;
         message.submit_end.n_tasks = job->n_tasks;
         say(sim, job, &message);
+        release_some(sim, job);
     } else if (job->n_added < job->tasks_max) {
         feed_later(sim, job);
     }
@@ -576,6 +642,13 @@ void client_connect(struct sim *sim, struct sim_job *job)
     struct wire_message hello = {.type = WIRE_MESSAGE_CLIENT_HELLO};
     hello.client_hello.protocol = WIRE_VERSION_MAX;
     say(sim, job, &hello);
+    for (uint32_t i = 0; i < job->n_refs; i++) {
+        shell_store(job->owner, &job->refs[i].hash, job->refs[i].bytes);
+        struct wire_message put = {.type = WIRE_MESSAGE_PUT};
+        put.put =
+            (struct wire_put){.id = i, .hash = job->refs[i].hash, .bytes = job->refs[i].bytes};
+        say(sim, job, &put);
+    }
     say(sim, job, &job->submit);
 }
 

@@ -249,16 +249,13 @@ static void send_tasks(struct sim *sim, struct sim_node *node, const struct sim_
                        uint32_t first, uint32_t n_max, int error)
 {
     static struct wire_add_task items[READ_MAX];
-    static struct slice argv[READ_MAX][2];
-    static char numbers[READ_MAX][16];
+    static struct sim_words words[READ_MAX];
+    const struct sim_job *job = client_job(sim, &node->key, kept->id);
+    ensure(job != NULL);
     uint32_t n = 0;
     for (uint32_t i = first; i <= kept->n_tasks && n < n_max && n < READ_MAX; i++) {
         if (!kept->has_result[i]) {
-            snprintf(numbers[n], sizeof(numbers[n]), "%u", i);
-            argv[n][0] = slice_str("program");
-            argv[n][1] = slice_str(numbers[n]);
-            items[n] = (struct wire_add_task){
-                .job = kept->id, .task = i, .argv = {.items = argv[n], .n = 2}};
+            items[n] = client_task(job, i, &words[n]);
             n++;
         }
     }
@@ -356,12 +353,25 @@ bool disk_has_result(const struct sim_node *node, uint64_t job, uint32_t task)
     return kept != NULL && task <= kept->n_tasks && kept->has_result[task];
 }
 
-/* A file that a job on disk will need again. */
-bool disk_names(const struct sim_node *node, const struct wire_hash *hash)
+static bool is_ref_of(const struct sim_job *job, const struct wire_hash *hash)
+{
+    for (uint32_t i = 0; job != NULL && i < job->n_refs; i++) {
+        if (memcmp(&job->refs[i].hash, hash, sizeof(*hash)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a job on disk will need again. */
+bool disk_names(const struct sim *sim, const struct sim_node *node, const struct wire_hash *hash)
 {
     list_for_each (at, &node->kept) {
         const struct sim_kept *kept = LIST_ENTRY(at, struct sim_kept, node);
         const struct wire_files *files = &kept->submit.submit.spec.files;
+        if (!kept->is_over && is_ref_of(client_job(sim, &node->key, kept->id), hash)) {
+            return true;
+        }
         for (uint32_t i = 0; !kept->is_over && i < files->n; i++) {
             if (memcmp(&files->items[i].hash, hash, sizeof(*hash)) == 0) {
                 return true;

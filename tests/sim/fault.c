@@ -236,9 +236,9 @@ static void heal_node(struct sim *sim, struct sim_node *node)
         sim_node_kill(sim, node, false);
         return;
     }
-    if (node->is_version_odd) { /* brought up to date */
+    if (node->is_version_odd || node->is_version_old) { /* brought up to date */
         sim_node_kill(sim, node, false);
-        node->is_version_odd = false;
+        node->is_version_odd = node->is_version_old = false;
     }
     if (node->is_frozen || node->is_suspended) {
         node->is_frozen = node->is_suspended = false;

@@ -111,7 +111,9 @@ static void make_session(struct sim *sim, struct sim_conn *conn, struct sim_end 
         .hello =
             {
                 .version_min = node->is_version_odd ? 1000 : WIRE_VERSION_MIN,
-                .version_max = node->is_version_odd ? 1000 : WIRE_VERSION_MAX,
+                .version_max = node->is_version_odd   ? 1000
+                               : node->is_version_old ? WIRE_VERSION_MIN
+                                                      : WIRE_VERSION_MAX,
                 .epoch = config->epoch,
                 .incarnation = config->incarnation,
                 .cores = node->cores_told,

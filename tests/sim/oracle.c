@@ -2,18 +2,18 @@
  * told, and nothing of how the core came to it; core_check() looks at its insides.
  *
  *  a task has one reported result, and it is one that can be right
- *  an attempt is started once
- *  a task of a job that runs at most once begins once
- *  an executor runs no more cores, and promises no more memory, than it has
- *  a cell runs one attempt at a time
- *  no submitter has more outstanding than the credit it was told of
- *  no lease is renewed for an owner that was not heard just before
- *  once nothing goes wrong any more: no task waits while cores idle that may run it; each job ends
- *  within its bound; and then nothing is left anywhere, and everybody sees everybody */
+ *  an attempt is started once, with the words and arguments that were given, on a host that knows
+ * of such tasks, and where all that it reads is; what a task reads is not let go a task of a job
+ * that runs at most once begins once an executor runs no more cores, and promises no more memory,
+ * than it has a cell runs one attempt at a time no submitter has more outstanding than the credit
+ * it was told of no lease is renewed for an owner that was not heard just before once nothing goes
+ * wrong any more: no task waits while cores idle that may run it; each job ends within its bound;
+ * and then nothing is left anywhere, and everybody sees everybody */
 #include <stdio.h>
 
 #include "tests/sim/sim_internal.h"
 #include "wire/base/mem.h"
+#include "wire/blob_hash.h"
 
 #define RENEW_SLACK_NS (1500 * SIM_MS)
 #define HUNGRY_NS      (8 * SIM_S)  /* a rest after a refusal is 5 s */
@@ -164,6 +164,67 @@ static void check_room(struct sim *sim, struct sim_node *node, const struct core
     }
 }
 
+static void check_given(struct sim *sim, const struct sim_node *node,
+                        const struct core_effect *effect, const struct sim_task *task)
+{
+    struct sim_words words;
+    struct wire_add_task add = client_task(task->job, task->number, &words);
+    struct wire_refs refs = effect->start.refs;
+    bool is_same = effect->start.argv.n == add.argv.n && refs.n == add.refs.n &&
+                   slice_eq(effect->start.args, add.args) &&
+                   effect->start.spec->is_call == task->job->submit.submit.spec.is_call;
+    for (uint32_t i = 0; is_same && i < add.argv.n; i++) {
+        is_same = slice_eq(effect->start.argv.items[i], add.argv.items[i]);
+    }
+    for (uint32_t i = 0; is_same && i < refs.n; i++) {
+        is_same = wire_hash_eq(&refs.items[i].hash, &add.refs.items[i].hash);
+        if (shell_stored(node, &refs.items[i].hash) == NULL && !node->had_disk_fault &&
+            node->clone_of == NULL) {
+            sim_broken(sim, "%s starts task %u, and what that reads is not there", node->name,
+                       task->number);
+        }
+    }
+    if (!is_same) {
+        sim_broken(sim, "%s starts task %u as something else than was asked", node->name,
+                   task->number);
+    }
+    bool is_stranger = !wire_key_eq(&effect->start.owner, &node->key);
+    if (is_stranger && node->is_version_old && client_needs_calls(task->job)) {
+        sim_broken(sim, "%s is of version 1 and starts task %u, which is not", node->name,
+                   task->number);
+    }
+}
+
+/* Whether a task of a client that is here has no result yet and was added. */
+static const struct sim_task *reader(const struct sim *sim, const struct sim_node *node,
+                                     const struct wire_hash *hash)
+{
+    list_for_each (at, &sim->jobs) {
+        const struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
+        bool is_open = job->owner == node && job->is_connected && !job->is_detached &&
+                       !job->is_cancelled && job->n_refs > 0;
+        for (uint32_t i = 1; is_open && i <= job->n_added; i++) {
+            if (job->tasks[i].n_reports == 0 && client_does_read(&job->tasks[i], hash)) {
+                return &job->tasks[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+void oracle_release(struct sim *sim, const struct sim_node *node, const struct wire_hash *hash)
+{
+    const struct sim_task *task = node->is_stopping ? NULL : reader(sim, node, hash);
+    list_for_each (at, &node->runs) {
+        const struct sim_run *run = LIST_ENTRY(at, struct sim_run, node);
+        task = !run->is_ended && client_does_read(run->task, hash) ? run->task : task;
+    }
+    if (task != NULL) {
+        sim_broken(sim, "%s lets go what task %u of %s reads", node->name, task->number,
+                   task->job->owner->name);
+    }
+}
+
 void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
                   struct sim_task **ret_task)
 {
@@ -190,6 +251,7 @@ void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effe
         sim_broken(sim, "%s has no sandbox and runs a stranger's task", node->name);
     }
     fair_start(sim, node, effect, job);
+    check_given(sim, node, effect, task);
     task->n_started++;
     sim->report.n_attempts++;
     sim->report.n_second += task->n_running > 0;

@@ -225,7 +225,8 @@ void shell_up(struct sim *sim, struct sim_conn *conn, struct sim_end *end)
     event.link_up.key = other->node->key;
     event.link_up.epoch = config->epoch;
     event.link_up.incarnation = config->incarnation;
-    event.link_up.protocol = WIRE_VERSION_MAX;
+    event.link_up.protocol =
+        node->is_version_old || other->node->is_version_old ? WIRE_VERSION_MIN : WIRE_VERSION_MAX;
     event.link_up.cores = other->node->cores_told;
     event.link_up.name = slice_str(other->node->name);
     event.link_up.arch = slice_str(config->arch);
@@ -337,9 +338,12 @@ static void carry_out_blob(struct sim *sim, struct sim_node *node, const struct 
         fetch(sim, node, effect);
     } else if (effect->type == CORE_EFFECT_BLOB_SERVE) {
         serve(sim, node, effect);
-    } else if (dice_chance(&sim->dice, 50) && !disk_names(node, &effect->blob_release.hash)) {
-        /* Released: it may go, at once or never. */
-        shell_store_drop(node, &effect->blob_release.hash);
+    } else {
+        oracle_release(sim, node, &effect->blob_release.hash);
+        if (dice_chance(&sim->dice, 50) && !disk_names(sim, node, &effect->blob_release.hash)) {
+            /* Released: it may go, at once or never. */
+            shell_store_drop(node, &effect->blob_release.hash);
+        }
     }
 }
 

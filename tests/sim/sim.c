@@ -265,6 +265,7 @@ void sim_node_clone(struct sim *sim, struct sim_node *clone, struct sim_node *of
     clone->key = of->key;
     clone->clone_of = of;
     clone->is_version_odd = of->is_version_odd;
+    clone->is_version_old = of->is_version_old;
     clone->is_black_hole = of->is_black_hole; /* what is said of a key holds for both */
     clone->has_no_command = of->has_no_command;
     clone->config.incarnation = of->config.incarnation;
@@ -312,6 +313,7 @@ static void draw_traits(struct sim *sim, struct sim_node *node)
     node->is_black_hole = node->index > 1 && dice_chance(dice, 3);
     node->has_no_command = node->index > 1 && dice_chance(dice, 5);
     node->is_version_odd = node->index > 1 && dice_chance(dice, 3);
+    node->is_version_old = dice_chance(dice, 5);
     node->latency_ns = dice_log(dice, 20, 2000) * 1000;
     node->jitter_ns = dice_roll(dice, node->latency_ns);
     node->base_true_ns = sim->now_ns;

@@ -197,6 +197,7 @@ struct sim_node {
     struct table store; /* of sim_blob */
     struct list fetches;
     bool is_version_odd; /* speaks no version that the others speak */
+    bool is_version_old; /* speaks version 1 only */
     bool had_disk_fault, has_clone, was_cloned, is_disk_slow;
     struct sim_memory *memories; /* nodes_max: whom it remembers, by index */
 
@@ -213,9 +214,12 @@ struct sim_node {
 /* --- clients -----------------------------------------------------------------------------------
  */
 
+#define SIM_REFS_MAX 3u
+
 struct sim_task {
     struct sim_job *job;
     uint32_t number;
+    uint32_t reads; /* bits: of the job's refs */
     enum sim_program program;
     uint32_t status, millis;
     uint64_t bytes;
@@ -242,7 +246,9 @@ struct sim_job {
     struct wire_message submit; /* its slices point into arena */
     struct arena arena;
     uint32_t n_tasks, n_added, tasks_max;
-    struct sim_task *tasks; /* 1 .. n_tasks */
+    struct sim_task *tasks;             /* 1 .. n_tasks */
+    struct wire_ref refs[SIM_REFS_MAX]; /* put by its client */
+    uint32_t n_refs;
     uint64_t n_done, n_acked;
     uint32_t plain_micros; /* at most, of each task; 0: drawn in milliseconds */
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
@@ -419,6 +425,17 @@ void client_cancel(struct sim *sim, struct sim_job *job);
 void client_stall(struct sim *sim, struct sim_job *job, bool is_stalled);
 void client_daemon_gone(struct sim *sim, struct sim_node *node);
 struct sim_job *client_job(const struct sim *sim, const struct wire_key *owner, uint64_t id);
+/* What a task of the job is made of, in room that the caller gives. */
+struct sim_words {
+    char number[16];
+    struct slice argv[2];
+    struct wire_ref refs[SIM_REFS_MAX];
+};
+struct wire_add_task client_task(const struct sim_job *job, uint32_t number,
+                                 struct sim_words *words);
+/* Whether only executors of version 2 may have it. */
+bool client_needs_calls(const struct sim_job *job);
+bool client_does_read(const struct sim_task *task, const struct wire_hash *hash);
 void client_free_all(struct sim *sim);
 bool client_are_all_over(const struct sim *sim);
 /* Peers that could run it, were all of them well. */
@@ -435,7 +452,7 @@ void disk_start(struct sim *sim, struct sim_node *node);
 void disk_kill(struct sim *sim, struct sim_node *node);
 void disk_wipe(struct sim *sim, struct sim_node *node);
 bool disk_has_result(const struct sim_node *node, uint64_t job, uint32_t task);
-bool disk_names(const struct sim_node *node, const struct wire_hash *hash);
+bool disk_names(const struct sim *sim, const struct sim_node *node, const struct wire_hash *hash);
 
 /* found.c */
 void found_new_node(struct sim *sim, struct sim_node *node);
@@ -468,6 +485,8 @@ void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effe
 void oracle_refused(const struct sim *sim, struct sim_job *job, const struct sim_node *host,
                     enum wire_refusal refusal);
 void oracle_lease(struct sim *sim, const struct sim_run *run);
+/* The core needs that blob no more. */
+void oracle_release(struct sim *sim, const struct sim_node *node, const struct wire_hash *hash);
 /* An attempt on its owner's own host has ended: no message says so. */
 void oracle_own_result(struct sim *sim, const struct sim_run *run);
 void oracle_done(struct sim *sim, struct sim_job *job, const struct wire_done *done);

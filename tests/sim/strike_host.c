@@ -45,9 +45,9 @@ bool strike_power(struct sim *sim, struct dice *dice)
 static void version_over(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *node = sim->nodes[event->a];
-    if (node->is_version_odd && !sim->is_healed) {
+    if ((node->is_version_odd || node->is_version_old) && !sim->is_healed) {
         sim_node_kill(sim, node, false);
-        node->is_version_odd = false;
+        node->is_version_odd = node->is_version_old = false;
         sim_node_start(sim, node);
     }
 }
@@ -55,11 +55,12 @@ static void version_over(struct sim *sim, struct sim_event *event)
 bool strike_version(struct sim *sim, struct dice *dice)
 {
     struct sim_node *node = strike_pick(sim, dice);
-    if (node == NULL || node->is_version_odd) {
+    if (node == NULL || node->is_version_odd || node->is_version_old) {
         return false;
     }
     sim_node_kill(sim, node, false);
-    node->is_version_odd = true;
+    node->is_version_old = dice_chance(dice, 50);
+    node->is_version_odd = !node->is_version_old;
     if (dice_chance(dice, 35)) { /* others may give it up meanwhile */
         strike_undo_in(sim, node, dice_between(dice, 100, 3000) * SIM_MS, restart_over);
     } else {
