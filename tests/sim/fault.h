@@ -41,7 +41,8 @@
     X(FOUND_STALE, "found-stale", "discovery reports addresses that are not a peer's any more")    \
     X(FOUND_LOST, "found-lost", "discovery takes a peer back that is there")                       \
     X(RENUMBER, "renumber", "a host gets another address; another host may get its old one")       \
-    X(VERSION, "version", "a daemon makes place for one of another version, for a while")          \
+    X(VERSION, "version",                                                                          \
+      "a daemon makes place for one of another version, or of version 1, a while")                 \
     X(CLONE, "clone", "a second daemon with the same key, for a while")
 
 #define SIM_ENUM_FAULT(name, word, text) SIM_FAULT_##name,
