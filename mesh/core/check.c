@@ -274,11 +274,11 @@ static void check_holders(const struct core_blob *blob)
     uint32_t n = 0;
     list_for_each (node, &blob->holders) {
         const struct core_holder *holder = LIST_ENTRY(node, struct core_holder, of_blob);
-        ensure(holder->blob == blob && list_is_linked(&holder->of_peer)); /* 21 */
-        ensure(!holder->peer->is_self);                                   /* 21 */
+        ensure(holder->blob == blob && list_is_linked(&holder->of_peer)); /* 24 */
+        ensure(!holder->peer->is_self);                                   /* 24 */
         n++;
     }
-    ensure(n == blob->n_holders && n <= CORE_HOLDERS_MAX); /* 21 */
+    ensure(n == blob->n_holders && n <= CORE_HOLDERS_MAX); /* 24 */
 }
 
 void core_check(const struct core *core)
