@@ -60,6 +60,7 @@ static void close_cell(struct exec_cell *exec_cell)
 
 static void attempt_free(struct exec_attempt *attempt)
 {
+    executor_call_done(attempt);
     table_remove(&attempt->executor->attempts, &attempt->by_key);
     mem_free(attempt->inlined[0]);
     mem_free(attempt->inlined[1]);
@@ -232,6 +233,7 @@ static void on_ended(void *user, struct cell *cell, const struct cell_result *re
     struct exec_cell *exec_cell = user;
     struct exec_attempt *attempt = exec_cell->attempt;
     ensure(attempt != NULL);
+    executor_call_done(attempt);
     exec_cell->attempt = NULL;
     attempt->cell = NULL;
     attempt->is_cell_usable = result->is_cell_usable;
@@ -254,13 +256,11 @@ static void on_ended(void *user, struct cell *cell, const struct cell_result *re
     }
 }
 
-static void on_refused(void *user, struct cell *cell, enum wire_refusal why,
-                       const struct errmsg *err, bool is_cell_usable)
+void executor_refuse(struct exec_attempt *attempt, enum wire_refusal why, const struct errmsg *err,
+                     bool is_cell_usable)
 {
-    struct exec_cell *exec_cell = user;
-    struct exec_attempt *attempt = exec_cell->attempt;
-    struct meshd_executor *executor = exec_cell->executor;
-    ensure(attempt != NULL);
+    struct exec_cell *exec_cell = attempt->cell;
+    struct meshd_executor *executor = attempt->executor;
     struct wire_key owner = attempt->owner;
     struct wire_attempt_id id = attempt->id;
     exec_cell->attempt = NULL;
@@ -271,9 +271,30 @@ static void on_refused(void *user, struct cell *cell, enum wire_refusal why,
     put_refused(executor, &owner, &id, why, err->text, is_cell_usable);
 }
 
+static void on_refused(void *user, struct cell *cell, enum wire_refusal why,
+                       const struct errmsg *err, bool is_cell_usable)
+{
+    struct exec_cell *exec_cell = user;
+    ensure(exec_cell->attempt != NULL);
+    executor_refuse(exec_cell->attempt, why, err, is_cell_usable);
+}
+
+void executor_end_unbegun(struct exec_attempt *attempt, enum wire_end end)
+{
+    attempt->cell->attempt = NULL;
+    attempt->cell = NULL;
+    attempt->is_cell_usable = true;
+    attempt->result = (struct wire_result){.end = end};
+    put_ended(attempt);
+}
+
 static void on_dead(void *user, struct cell *cell, const struct errmsg *err)
 {
     struct exec_cell *exec_cell = user;
+    if (exec_cell->attempt != NULL) { /* a call that waits for what it reads */
+        executor_refuse(exec_cell->attempt, WIRE_REFUSAL_NO_CELL, err, false);
+        return;
+    }
     meshd_log(exec_cell->executor->config.log, CORE_LOG_WARN, "an idle cell is gone: %s",
               err->text);
     close_cell(exec_cell); /* its number makes a new one, should the core use it again */
@@ -320,16 +341,20 @@ static void start(struct meshd_executor *executor, const struct core_effect *eff
     ensure(exec_cell->attempt == NULL);
     ensure(find_attempt(executor, &effect->start.owner, &effect->start.id) == NULL);
     struct exec_attempt *attempt = new_attempt(executor, effect);
-    int rc = attempt != NULL ? executor_start_in(exec_cell, effect, &why, &err) : -ENOMEM;
+    int rc = attempt != NULL ? 0 : -ENOMEM;
+    if (rc == 0) {
+        attempt->cell = exec_cell;
+        exec_cell->attempt = attempt;
+        rc = effect->start.spec->is_call ? executor_call_start(attempt, effect, &why, &err)
+                                         : executor_start_in(exec_cell, effect, &why, &err);
+    }
     if (rc < 0) {
+        exec_cell->attempt = NULL;
         if (attempt != NULL) {
             attempt_free(attempt);
         }
         put_refused(executor, &effect->start.owner, &effect->start.id, why, err.text, true);
-        return;
     }
-    attempt->cell = exec_cell;
-    exec_cell->attempt = attempt;
 }
 
 static void renew(struct meshd_executor *executor, const struct wire_key *owner)
@@ -347,9 +372,11 @@ void meshd_executor_carry_out(struct meshd_executor *executor, const struct core
     if (effect->type == CORE_EFFECT_START) {
         start(executor, effect);
     } else if (effect->type == CORE_EFFECT_KILL) {
-        const struct exec_attempt *attempt =
+        struct exec_attempt *attempt =
             find_attempt(executor, &effect->kill.owner, &effect->kill.id);
-        if (attempt != NULL && attempt->cell != NULL) { /* else it has ended meanwhile */
+        if (attempt != NULL && executor_call_is_waiting(attempt)) {
+            executor_call_kill(attempt, effect->kill.end);
+        } else if (attempt != NULL && attempt->cell != NULL) { /* else it has ended meanwhile */
             cell_kill(attempt->cell->cell, effect->kill.end);
         }
     } else if (effect->type == CORE_EFFECT_STREAM_WINDOW) {
@@ -376,7 +403,8 @@ void meshd_executor_carry_out(struct meshd_executor *executor, const struct core
 
 void executor_maybe_closed(struct meshd_executor *executor)
 {
-    if (!executor->is_closing || executor->n_cells > 0 || executor->n_storing > 0) {
+    if (!executor->is_closing || executor->n_cells > 0 || executor->n_storing > 0 ||
+        executor->memory != NULL) {
         return;
     }
     void (*on_closed)(void *) = executor->on_closed;
@@ -386,6 +414,13 @@ void executor_maybe_closed(struct meshd_executor *executor)
     table_done(&executor->cells);
     mem_free(executor);
     on_closed(user);
+}
+
+static void on_memory_closed(void *user)
+{
+    struct meshd_executor *executor = user;
+    executor->memory = NULL;
+    executor_maybe_closed(executor);
 }
 
 void meshd_executor_close(struct meshd_executor *executor, void (*on_closed)(void *user),
@@ -402,5 +437,5 @@ void meshd_executor_close(struct meshd_executor *executor, void (*on_closed)(voi
         }
         close_cell(exec_cell);
     }
-    executor_maybe_closed(executor);
+    shared_memory_close(executor->memory, on_memory_closed, executor);
 }

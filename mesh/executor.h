@@ -24,6 +24,7 @@ struct meshd_executor_config {
     const struct meshd_options *options;
     const struct meshd_state *state;
     const char *peer_name; /* what tasks see as MESH_PEER */
+    const char *arch;      /* files of other architectures are left out */
     uint64_t table_seed;   /* random: keys of attempts are chosen by others */
 };
 

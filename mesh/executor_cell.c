@@ -87,6 +87,7 @@ int meshd_executor_new(const struct meshd_executor_config *config,
     executor->sandbox.binds = executor->binds;
     add_binds(executor, options->binds, options->n_binds, false);
     add_binds(executor, options->bind_rws, options->n_bind_rws, true);
+    executor->memory = shared_memory_new(config->loop, config->blobs, config->table_seed);
     table_init(&executor->cells, sizeof(uint64_t), 0); /* numbers of our own core */
     table_init(&executor->attempts, sizeof(struct attempt_key), config->table_seed);
     probe_sandbox(executor);
@@ -99,6 +100,50 @@ bool meshd_executor_has_sandbox(const struct meshd_executor *executor)
     return executor->has_sandbox;
 }
 
+/* --- environment -------------------------------------------------------------------------------
+ */
+
+static struct slice env_text(struct arena *arena, const char *name, const char *value)
+{
+    size_t n = strlen(name) + 1 + strlen(value);
+    char *text = arena_alloc(arena, n + 1, 1);
+    if (text == NULL) {
+        return (struct slice){0};
+    }
+    IGNORE(snprintf(text, n + 1, "%s=%s", name, value)); /* measured above */
+    return slice_of(text, n);
+}
+
+/* MESH_* first, then what the job names. A worker takes calls of many tasks: it is not told of the
+ * first. */
+static int make_env(const struct meshd_executor *executor, const struct core_effect *effect,
+                    struct arena *arena, struct wire_slices *ret_env)
+{
+    const struct wire_slices *from = &effect->start.spec->env;
+    struct slice *items = arena_alloc(arena, from->n + 4u, sizeof(*items));
+    char job[WIRE_JOB_TEXT_BYTES], task[16], number[16];
+    uint32_t n_own = effect->start.spec->is_call ? 2 : 4;
+    if (items == NULL) {
+        return -ENOMEM;
+    }
+    IGNORE(snprintf(task, sizeof(task), "%u", effect->start.id.task)); /* they fit */
+    IGNORE(snprintf(number, sizeof(number), "%u", effect->start.id.number));
+    items[0] = env_text(arena, "MESH_JOB", wire_job_text(effect->start.job, job));
+    items[1] = env_text(arena, "MESH_PEER", executor->config.peer_name);
+    items[2] = env_text(arena, "MESH_TASK", task);
+    items[3] = env_text(arena, "MESH_ATTEMPT", number);
+    for (unsigned i = 0; i < n_own; i++) {
+        if (items[i].p == NULL) {
+            return -ENOMEM;
+        }
+    }
+    if (from->n > 0) {
+        memcpy(&items[n_own], from->items, from->n * sizeof(*items));
+    }
+    *ret_env = (struct wire_slices){.items = items, .n = from->n + n_own};
+    return 0;
+}
+
 /* --- cells -------------------------------------------------------------------------------------
  */
 
@@ -109,13 +154,18 @@ static void close_files(const struct cell_file *files, uint32_t n)
     }
 }
 
-/* Opens the job's files; the paths are copied into the arena, NUL-terminated. */
+/* Opens those of the job's files that are for here; the paths are copied into the arena,
+ * NUL-terminated. */
 static int open_files(struct meshd_executor *executor, const struct wire_files *from,
                       struct arena *arena, struct cell_file *to, uint32_t *n, struct errmsg *err)
 {
-    for (*n = 0; *n < from->n; (*n)++) {
-        const struct wire_file *file = &from->items[*n];
+    *n = 0;
+    for (uint32_t i = 0; i < from->n; i++) {
+        const struct wire_file *file = &from->items[i];
         uint64_t bytes;
+        if (file->arch.n > 0 && !slice_eq_str(file->arch, executor->config.arch)) {
+            continue;
+        }
         char *path = arena_alloc(arena, file->path.n + 1, 1);
         if (path == NULL) {
             return -ENOMEM;
@@ -128,14 +178,30 @@ static int open_files(struct meshd_executor *executor, const struct wire_files *
         }
         to[*n].path = path;
         to[*n].is_executable = (file->mode & 0111) != 0;
+        ++*n;
     }
     return 0;
+}
+
+/* What workers of a job of calls are started with. */
+static int describe_program(const struct meshd_executor *executor, const struct core_effect *effect,
+                            struct arena *arena, struct cell_program *program)
+{
+    const struct wire_job_spec *spec = effect->start.spec;
+    *program = (struct cell_program){.exec = spec->exec,
+                                     .peer = slice_str(executor->config.peer_name),
+                                     .nice = spec->nice,
+                                     .output_bytes_max = spec->output_bytes_max};
+    return make_env(executor, effect, arena, &program->env);
 }
 
 static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effect,
                      enum wire_refusal *reterr_why, struct errmsg *err)
 {
     struct meshd_executor *executor = exec_cell->executor;
+    bool is_call = effect->start.spec->is_call;
+    struct cell_program program;
+    struct arena words;
     const struct wire_files *from = &effect->start.spec->files;
     struct cell_file files[WIRE_FILES_MAX];
     uint32_t n_files = 0;
@@ -144,6 +210,11 @@ static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effe
     arena_init(&paths, WIRE_FILES_MAX * (WIRE_PATH_BYTES_MAX + 32u));
     int rc = open_files(executor, from, &paths, files, &n_files, err);
     *reterr_why = WIRE_REFUSAL_NO_BLOB;
+    arena_init(&words, ENV_BYTES_MAX);
+    if (rc == 0 && is_call) {
+        rc = describe_program(executor, effect, &words, &program);
+        *reterr_why = WIRE_REFUSAL_NO_MEMORY;
+    }
     if (rc == 0) {
         struct cell_config config = {
             .loop = executor->config.loop,
@@ -153,6 +224,7 @@ static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effe
             .scratch_bytes = EXECUTOR_SCRATCH_BYTES,
             .files = files,
             .n_files = n_files,
+            .program = is_call ? &program : NULL,
             .events = &executor_cell_events,
             .user = exec_cell,
         };
@@ -160,6 +232,7 @@ static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effe
         *reterr_why = WIRE_REFUSAL_NO_CELL;
     }
     close_files(files, n_files);
+    arena_done(&words);
     arena_done(&paths);
     return rc;
 }
@@ -190,45 +263,6 @@ struct exec_cell *executor_make_cell(struct meshd_executor *executor,
 
 /* --- attempts ----------------------------------------------------------------------------------
  */
-
-static struct slice env_text(struct arena *arena, const char *name, const char *value)
-{
-    size_t n = strlen(name) + 1 + strlen(value);
-    char *text = arena_alloc(arena, n + 1, 1);
-    if (text == NULL) {
-        return (struct slice){0};
-    }
-    IGNORE(snprintf(text, n + 1, "%s=%s", name, value)); /* measured above */
-    return slice_of(text, n);
-}
-
-/* MESH_* first, then what the job names. */
-static int make_env(const struct meshd_executor *executor, const struct core_effect *effect,
-                    struct arena *arena, struct wire_slices *ret_env)
-{
-    const struct wire_slices *from = &effect->start.spec->env;
-    struct slice *items = arena_alloc(arena, from->n + 4u, sizeof(*items));
-    char job[WIRE_JOB_TEXT_BYTES], task[16], number[16];
-    if (items == NULL) {
-        return -ENOMEM;
-    }
-    IGNORE(snprintf(task, sizeof(task), "%u", effect->start.id.task)); /* they fit */
-    IGNORE(snprintf(number, sizeof(number), "%u", effect->start.id.number));
-    items[0] = env_text(arena, "MESH_JOB", wire_job_text(effect->start.job, job));
-    items[1] = env_text(arena, "MESH_TASK", task);
-    items[2] = env_text(arena, "MESH_ATTEMPT", number);
-    items[3] = env_text(arena, "MESH_PEER", executor->config.peer_name);
-    for (unsigned i = 0; i < 4; i++) {
-        if (items[i].p == NULL) {
-            return -ENOMEM;
-        }
-    }
-    if (from->n > 0) {
-        memcpy(&items[4], from->items, from->n * sizeof(*items));
-    }
-    *ret_env = (struct wire_slices){.items = items, .n = from->n + 4u};
-    return 0;
-}
 
 static enum wire_refusal refusal_of(int error)
 {

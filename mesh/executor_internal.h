@@ -1,10 +1,11 @@
-/* Shared by executor.c (attempts) and executor_cell.c (making cells, and what goes into them), and
- * by nobody else. */
+/* Shared by executor.c (attempts), executor_cell.c (making cells, and what goes into them) and
+ * executor_call.c (attempts that are calls), and by nobody else. */
 #ifndef MESH_EXECUTOR_INTERNAL_H
 #define MESH_EXECUTOR_INTERNAL_H
 
 #include "mesh/cell.h"
 #include "mesh/executor.h"
+#include "mesh/shared_memory.h"
 #include "wire/base/table.h"
 
 /* The scratch of a cell, its /tmp and its /dev/shm, each at most. */
@@ -26,7 +27,9 @@ struct exec_cell {
     struct exec_attempt *attempt; /* that runs in it, or NULL */
 };
 
-/* Index 0 is standard output, 1 standard error. */
+struct exec_call;
+
+/* Index 0 is standard output, 1 standard error; of a call the value, and what it printed. */
 struct exec_attempt {
     struct table_entry by_key;
     struct attempt_key key;
@@ -35,6 +38,7 @@ struct exec_attempt {
     struct wire_attempt_id id;
     uint64_t lease_ms;
     struct exec_cell *cell; /* NULL: it has ended, its outputs are being stored */
+    struct exec_call *call; /* owned; NULL: it reads nothing but its arguments */
     bool is_cell_usable;
     bool is_output_lost;
     bool is_blob[2];
@@ -53,6 +57,7 @@ struct meshd_executor {
     unsigned n_cells;      /* not closed yet */
     unsigned n_storing;    /* outputs under way */
     bool has_sandbox;
+    struct shared_memory *memory; /* owned; NULL once it is closed */
     struct sandbox sandbox;
     struct sandbox_bind binds[SANDBOX_BINDS_MAX];
     char cell_program[MESHD_PATH_BYTES];
@@ -66,6 +71,23 @@ struct meshd_executor {
 /* executor.c */
 extern const struct cell_events executor_cell_events;
 void executor_maybe_closed(struct meshd_executor *executor);
+/* Each takes an attempt that never began, and its cell is free for another. */
+void executor_refuse(struct exec_attempt *attempt, enum wire_refusal why, const struct errmsg *err,
+                     bool is_cell_usable);
+void executor_end_unbegun(struct exec_attempt *attempt, enum wire_end end);
+
+/* executor_call.c */
+
+/* Starts a call in the attempt's cell, at once or when what it reads is in memory. 0, or -errno and
+ * why. */
+int executor_call_start(struct exec_attempt *attempt, const struct core_effect *effect,
+                        enum wire_refusal *reterr_why, struct errmsg *err) MUST_CHECK;
+/* Whether it is not in its cell yet. */
+bool executor_call_is_waiting(const struct exec_attempt *attempt);
+/* Of one that waits: it ends so instead of beginning. */
+void executor_call_kill(struct exec_attempt *attempt, enum wire_end end);
+/* Gives back what it read; of any attempt. */
+void executor_call_done(struct exec_attempt *attempt);
 
 /* executor_cell.c */
 

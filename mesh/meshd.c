@@ -189,6 +189,7 @@ static int set_up_executor(struct meshd *meshd, struct errmsg *err)
         .options = meshd->options,
         .state = &meshd->state,
         .peer_name = meshd->host,
+        .arch = meshd->arch,
         .table_seed = meshd->seed,
     };
     return meshd_executor_new(&config, &meshd->executor, err);
