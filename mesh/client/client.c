@@ -228,19 +228,30 @@ static int enqueue(struct mesh_client *client, const struct wire_message *messag
     return 0;
 }
 
-int mesh_client_send(struct mesh_client *client, const struct wire_message *message, const int *fds,
-                     unsigned n_fds, struct errmsg *err)
+int mesh_client_queue(struct mesh_client *client, const struct wire_message *message,
+                      const int *fds, unsigned n_fds, struct errmsg *err)
 {
     int r = enqueue(client, message, fds, n_fds, err);
     if (r < 0) {
         close_fds(fds, n_fds);
-        return r;
     }
-    r = flush(client);
+    return r;
+}
+
+int mesh_client_flush(struct mesh_client *client, struct errmsg *err)
+{
+    int r = flush(client);
     if (r < 0) {
         errmsg_set(err, "meshd is gone");
     }
     return r;
+}
+
+int mesh_client_send(struct mesh_client *client, const struct wire_message *message, const int *fds,
+                     unsigned n_fds, struct errmsg *err)
+{
+    int r = mesh_client_queue(client, message, fds, n_fds, err);
+    return r < 0 ? r : mesh_client_flush(client, err);
 }
 
 size_t mesh_client_unsent_bytes(const struct mesh_client *client)

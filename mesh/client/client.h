@@ -54,6 +54,11 @@ const char *mesh_client_socket_path(const struct mesh_client *client);
  * what it had sent before can still be received). */
 int mesh_client_send(struct mesh_client *client, const struct wire_message *message, const int *fds,
                      unsigned n_fds, struct errmsg *err) MUST_CHECK;
+/* The two halves of it, for many messages that go in one piece. mesh_client_flush() sends what the
+ * socket takes: 0, also when some is left; -EPIPE. */
+int mesh_client_queue(struct mesh_client *client, const struct wire_message *message,
+                      const int *fds, unsigned n_fds, struct errmsg *err) MUST_CHECK;
+int mesh_client_flush(struct mesh_client *client, struct errmsg *err) MUST_CHECK;
 /* Bytes queued and not sent yet. */
 size_t mesh_client_unsent_bytes(const struct mesh_client *client);
 

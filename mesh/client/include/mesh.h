@@ -8,7 +8,7 @@
  *     #include <mesh.h>
  *     #include <stdio.h>
  *
- *     MESH_FUNCTION(sum_primes)                     // int sum_primes(mesh_task *task)
+ *     MESH_FUNCTION(sum_primes)                     // has one parameter: mesh_task *task
  *     {
  *         return mesh_return_int(task, sum_of_primes_below(mesh_arg_int(task, 0)));
  *     }
@@ -150,7 +150,8 @@ MESH_API const char *mesh_arg_string(mesh_task *task, size_t i);
 MESH_API const void *mesh_arg_bytes(mesh_task *task, size_t i, size_t *ret_bytes);
 /* The same, of exactly so many bytes: a raw struct, or an array of a known size. */
 MESH_API const void *mesh_arg_raw(mesh_task *task, size_t i, size_t bytes);
-/* An in-out argument, writable: what stands in it when the function returns 0 goes back. */
+/* An in-out argument, writable: what stands in it when the function returns 0 goes back. Its number
+ * of bytes cannot change. */
 MESH_API void *mesh_arg_inout(mesh_task *task, size_t i, size_t *ret_bytes);
 
 /* Set the result; the last one counts. They return 0, so that `return mesh_return_int(...)` reads
@@ -239,8 +240,11 @@ static inline struct mesh_value mesh_raw(const void *raw, size_t n_bytes)
 }
 
 /* A buffer that travels out and comes back changed. Borrowed until the call is synchronised: the
- * caller neither reads nor writes it before mesh_sync(), mesh_wait() or mesh_get_...() of this call
- * has returned. A second call with a buffer that overlaps one on its way is MESH_EBUSY. */
+ * caller neither reads nor writes it before a wait for this call (mesh_sync(), mesh_wait(),
+ * mesh_get_...(), mesh_future_error(), a true mesh_is_done(), a group's) has returned, or its
+ * on_done() is called. Only then are the new bytes in it. Until then another call with a part of it
+ * as in-out, bytes or raw argument ends with MESH_EBUSY, so that which of two would win is never a
+ * race. mesh_free() of a call that was not synchronised leaves the buffer as it was. */
 static inline struct mesh_value mesh_inout(void *buffer, size_t n_bytes)
 {
     struct mesh_value value;
@@ -281,6 +285,7 @@ struct mesh_options {      /* zero is the default everywhere */
     const char *const *programs; /* the same program for other architectures, NULL-terminated */
     unsigned require_peers; /* fail unless so many other peers are up */
     const char *name;       /* of the jobs, in `mesh jobs`; NULL: the program's name */
+    double patience;        /* seconds to look for a daemon that died; 0: 30 */
 };
 
 /* Connects to the daemon of this machine. Never NULL, but for want of memory: look at mesh_error()
@@ -289,7 +294,9 @@ MESH_API mesh *mesh_open(const struct mesh_options *options);
 /* Cancels what is not done, frees every future, group and data of this handle, and the handle. NULL
  * is allowed. Returns NULL. */
 MESH_API mesh *mesh_close(mesh *m);
-/* Why it could not be opened or was lost: 0 or an error. The text is never NULL. */
+/* Why it could not be opened, why it was lost, or else the last error of a function of the handle
+ * itself (mesh_put(), mesh_map_array(), ...); 0 when there was none. The text is never NULL, and is
+ * valid until seven more errors came. */
 MESH_API int mesh_error(const mesh *m);
 MESH_API const char *mesh_error_text(const mesh *m);
 
@@ -299,7 +306,7 @@ struct mesh_peer {
     char arch[17];
     unsigned cores, free; /* offered; of these idle */
     bool is_local, is_up;
-    double rtt; /* seconds; 0 for the local one */
+    double rtt; /* seconds of a round trip; 0 for the local one, and where it is not known */
 };
 /* Cores of all peers that are up; 0 and mesh_error() if that cannot be told. */
 MESH_API unsigned mesh_cores(mesh *m);
@@ -327,29 +334,36 @@ struct mesh_call {          /* zero is the default everywhere */
     const char *arch;       /* "x86_64"; NULL: any the program was built for */
     double timeout;         /* seconds of one run; 0: none */
     unsigned runs_max;      /* runs of a call that fails or crashes; 0: one */
-    int priority;           /* larger goes first */
+    unsigned priority;      /* larger goes first */
     bool is_once;           /* never run again after a loss: MESH_ELOST instead */
     bool no_speculate;      /* never run a second time beside a slow first one */
     mesh_group *group;      /* it belongs to; borrowed until the call is freed */
-    /* Called once, when the call is done in whatever way, from the library's own thread or from
-     * mesh_submit() itself, without a lock: it may submit, but not wait. */
+    /* Called once, when the call is done in whatever way, from the library's own thread, or from
+     * mesh_submit() or mesh_close() where there is none, without a lock: it may submit, get the
+     * result and free the future, but not wait. Never begun after mesh_free() has returned. */
     void (*on_done)(mesh_future *future, void *user);
     void *user;
 };
 
-/* Calls the function with these values; at most MESH_VALUES_MAX. Never waits, but where memory for a
- * million calls under way would be needed: then until some are done.
- *     mesh_submit(m, "f", mesh_int(1), mesh_string("x")) */
-#define mesh_submit(m, function, ...) mesh_submit_with(m, NULL, function, __VA_ARGS__)
-#define mesh_submit_with(m, call, function, ...)                                                   \
-    mesh_submit_values(m, call, function, MESH_VALUES(__VA_ARGS__), MESH_N_VALUES(__VA_ARGS__))
+/* Calls the function with these values, at most MESH_VALUES_MAX (the macros take 32), or none:
+ *     mesh_submit(m, "f")
+ *     mesh_submit(m, "f", mesh_int(1), mesh_string("x"))
+ * Never NULL but for want of memory. Never waits, but where a million calls are under way already:
+ * then until some are done. */
+#if defined(__cplusplus)
+/* mesh_submit(m, function, values...) and mesh_submit_with(m, call, function, values...): below */
+#else
+#define mesh_submit(m, ...) mesh_submit_with(m, NULL, __VA_ARGS__)
+#define mesh_submit_with(m, call, ...)                                                             \
+    MESH_PASTE(MESH_SUBMIT_, MESH_SOME_OR_NONE(__VA_ARGS__))(m, call, __VA_ARGS__)
+#endif
 MESH_API mesh_future *mesh_submit_values(mesh *m, const struct mesh_call *call,
                                          const char *function, const struct mesh_value *values,
                                          size_t n_values);
 #define MESH_VALUES_MAX 64
 
 /* Each waits until the call is done and gives its result. The first four give 0, NaN, NULL, NULL
- * where there is none of that type: mesh_future_error() tells. */
+ * where there is none of that type: mesh_future_error() then tells why. */
 MESH_API int64_t mesh_get_int(mesh_future *future);
 MESH_API double mesh_get_double(mesh_future *future);
 MESH_API const char *mesh_get_string(mesh_future *future);
@@ -370,9 +384,10 @@ MESH_API const char *mesh_future_error_text(mesh_future *future);
 MESH_API const char *mesh_future_peer(mesh_future *future);
 MESH_API double mesh_future_seconds(mesh_future *future);
 MESH_API const char *mesh_future_printed(mesh_future *future);
-/* It ends with MESH_ECANCELLED unless it was done before; where it runs it is killed. */
+/* It ends with MESH_ECANCELLED, at once, unless it was done before. What waits is never begun. */
 MESH_API void mesh_cancel(mesh_future *future);
-/* NULL is allowed. Returns NULL. A call that is not done is cancelled. */
+/* NULL is allowed. Returns NULL. A call that is not done is cancelled, unless other calls wait for
+ * its result. */
 MESH_API mesh_future *mesh_free(mesh_future *future);
 
 /* Waits for several: all of them, or the first; 0 or MESH_ETIMEDOUT. *ret_i is one that is done. */
@@ -380,28 +395,31 @@ MESH_API int mesh_wait_all(mesh_future *const *futures, size_t n_futures, double
 MESH_API int mesh_wait_any(mesh_future *const *futures, size_t n_futures, double timeout,
                            size_t *ret_i);
 
-/* A group holds the calls submitted with it, until they are taken. */
+/* A group holds the calls submitted with it, until they are taken. Owned until mesh_group_free() or
+ * mesh_close(). */
 MESH_API mesh_group *mesh_group_new(mesh *m);
 /* Until all calls of the group are done. NULL stands for every call of the handle. */
 MESH_API int mesh_group_wait(mesh *m, mesh_group *group, double timeout);
-/* The next in the order in which they are done, or were submitted. NULL when none is left or the
- * time is over. The caller frees it. */
+/* Takes the next out of the group, in the order in which they are done, or were submitted. NULL
+ * when none is left or the time is over. The caller frees it. */
 MESH_API mesh_future *mesh_group_next(mesh_group *group, double timeout);
 MESH_API mesh_future *mesh_group_next_in_order(mesh_group *group, double timeout);
 /* The calls stay. NULL is allowed. Returns NULL. */
 MESH_API mesh_group *mesh_group_free(mesh_group *group);
 
-/* Until every call that has this buffer, or a part of it, as an in-out argument is done. 0, or the
- * error of the first that failed: then that part of the buffer is as it was. */
-MESH_API int mesh_sync(mesh *m, const void *buffer);
+/* Until every call is done that has a part of these bytes as an in-out argument; NULL stands for
+ * all in-out arguments of the handle. 0, or the error of the first that failed, in order of
+ * submission: its buffers are as they were. */
+MESH_API int mesh_sync(mesh *m, const void *buffer, size_t n_bytes);
 
 #define MESH_FOREVER (-1.0)
 
 /* --- data by reference -------------------------------------------------------------------------
  */
 
-/* Puts bytes, or a file's, once; calls then get them by mesh_ref(). NULL and mesh_error() on
- * failure. Owned until mesh_data_free() or mesh_close(). */
+/* Puts bytes, or a file's, once; calls then get them by mesh_ref(). Waits until the daemon has them.
+ * NULL and mesh_error() on failure. Owned until mesh_data_free() or mesh_close(). Bytes are copied
+ * and kept in memory; a file stays on its disk and must not be changed. */
 MESH_API mesh_data *mesh_put(mesh *m, const void *bytes, size_t n_bytes);
 MESH_API mesh_data *mesh_put_file(mesh *m, const char *path);
 /* Calls under way keep what they need. NULL is allowed. Returns NULL. */
@@ -410,10 +428,11 @@ MESH_API mesh_data *mesh_data_free(mesh_data *data);
 /* --- maps --------------------------------------------------------------------------------------
  */
 
-struct mesh_map_options {
-    struct mesh_call call;  /* group and callback are not used */
-    size_t chunk;           /* elements to a call; 0: chosen by measured run times */
-    const struct mesh_value *values; /* further arguments, the same for each element; borrowed */
+struct mesh_map_options {           /* zero is the default everywhere */
+    struct mesh_call call;           /* group and callback are not used */
+    size_t chunk;                    /* elements to a call; 0: chosen by measured run times */
+    const struct mesh_value *values; /* further arguments, the same for each element: neither in-out
+                                      * nor a future; borrowed until the map is done */
     size_t n_values;
 };
 
@@ -431,9 +450,12 @@ MESH_API mesh_map *mesh_map_start(mesh *m, const char *function, const void *in,
                                   size_t in_bytes, void *out, size_t out_bytes,
                                   const struct mesh_map_options *options);
 /* 0 and an element whose result is in out[*ret_i]; MESH_ENONE when there are no more;
- * MESH_ETIMEDOUT; the error of that element. */
+ * MESH_ETIMEDOUT; the error of that element, whose number is in *ret_i too and whose text is
+ * mesh_map_error_text(). A map is asked by one thread at a time, and in one of the two orders. */
 MESH_API int mesh_map_next(mesh_map *map, double timeout, size_t *ret_i);
 MESH_API int mesh_map_next_in_order(mesh_map *map, double timeout, size_t *ret_i);
+/* Of the element that failed first; "" if none did. Valid until the map is freed. */
+MESH_API const char *mesh_map_error_text(const mesh_map *map);
 /* Cancels what is not done. NULL is allowed. Returns NULL. */
 MESH_API mesh_map *mesh_map_free(mesh_map *map);
 
@@ -442,19 +464,35 @@ MESH_API mesh_map *mesh_map_free(mesh_map *map);
 
 #ifdef __cplusplus
 }
-template <typename... Values> struct mesh_values_of {
-    struct mesh_value values[sizeof...(Values) + 1];
-    mesh_values_of(Values... v) : values{v..., mesh_int(0)} {}
-};
-template <typename... Values> mesh_values_of<Values...> mesh_make_values(Values... v)
+template <typename... Values>
+inline mesh_future *mesh_submit_with(mesh *m, const mesh_call *call, const char *function,
+                                     Values... v)
 {
-    return mesh_values_of<Values...>(v...);
+    const mesh_value values[] = {v..., mesh_int(0)};
+    return mesh_submit_values(m, call, function, values, sizeof...(v));
 }
-#define MESH_VALUES(...)   mesh_make_values(__VA_ARGS__).values
-#define MESH_N_VALUES(...) (sizeof(mesh_make_values(__VA_ARGS__).values) / sizeof(mesh_value) - 1)
+
+template <typename... Values>
+inline mesh_future *mesh_submit(mesh *m, const char *function, Values... v)
+{
+    return mesh_submit_with(m, nullptr, function, v...);
+}
 #else
-#define MESH_VALUES(...)   ((const struct mesh_value[]){__VA_ARGS__})
-#define MESH_N_VALUES(...) (sizeof(MESH_VALUES(__VA_ARGS__)) / sizeof(struct mesh_value))
+#define MESH_SUBMIT_NONE(m, call, function) mesh_submit_values(m, call, function, NULL, 0)
+#define MESH_SUBMIT_SOME(m, call, function, ...)                                                   \
+    mesh_submit_values(m, call, function, (const struct mesh_value[]){__VA_ARGS__},                \
+                       sizeof((const struct mesh_value[]){__VA_ARGS__}) /                          \
+                           sizeof(struct mesh_value))
+#define MESH_PASTE(a, b)       MESH_PASTE_AGAIN(a, b)
+#define MESH_PASTE_AGAIN(a, b) a##b
+/* SOME when values follow the function's name: the 34th of what stands there then. */
+#define MESH_SOME_OR_NONE(...)                                                                     \
+    MESH_34TH(__VA_ARGS__, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, \
+              SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME,  \
+              SOME, SOME, SOME, SOME, SOME, SOME, NONE, NONE)
+#define MESH_34TH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z,    \
+                  A, B, C, D, E, F, G, which, ...)                                                 \
+    which
 #endif
 
 #endif
