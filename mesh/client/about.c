@@ -160,7 +160,8 @@ int mesh_print_stats(mesh *m, FILE *to)
     unsigned cores = mesh_cores(m); /* 0 when nobody answers any more */
     mesh_lock(m);
     fputs("Job execution statistics:\n"
-          " job count | % of all jobs | job time sum | time per job | job server\n", to);
+          " job count | % of all jobs | job time sum | time per job | job server\n",
+          to);
     print_rows(m, to);
     fprintf(to, "Time elapsed since server creation %.4f\n%" PRIu64 " active tasks, %u cores\n\n",
             (double)(mesh_client_now_ms() - m->opened_ms) / 1e3, m->n_open, cores);

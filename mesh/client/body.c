@@ -168,8 +168,7 @@ void mesh_writer_chunk(struct mesh_writer *writer, const struct mesh_chunk *chun
     mesh_pack_u64(&writer->buf, chunk->out_bytes);
 }
 
-void mesh_writer_failure(struct mesh_writer *writer, uint32_t i, uint32_t status,
-                         struct slice text)
+void mesh_writer_failure(struct mesh_writer *writer, uint32_t i, uint32_t status, struct slice text)
 {
     begin(writer, 4, 0);
     mesh_pack_ext_head(&writer->buf, MESH_EXT_FAILURE, (uint32_t)(8 + text.n));

@@ -47,8 +47,8 @@ struct mesh_body {
 
 /* Ends the writing. A body of up to inline_max bytes is in memory, a larger one in a file that
  * nobody can change any more. 0 or the writer's error; the writer is done in either case. */
-int mesh_writer_finish(struct mesh_writer *writer, size_t inline_max, struct mesh_body *ret_body)
-    MUST_CHECK;
+int mesh_writer_finish(struct mesh_writer *writer, size_t inline_max,
+                       struct mesh_body *ret_body) MUST_CHECK;
 
 void mesh_body_init(struct mesh_body *body);
 void mesh_body_done(struct mesh_body *body);

@@ -111,8 +111,8 @@ mesh_data *mesh_put(mesh *m, const void *bytes, size_t n_bytes)
         return fail(m, MESH_EIO, "mesh_put", strerror(errno));
     }
     int r = mesh_write_at(fd, bytes, n_bytes, 0);
-    if (r == 0 && fcntl(fd, F_ADD_SEALS,
-                        F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) {
+    if (r == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) {
         r = -errno;
     }
     if (r < 0) {

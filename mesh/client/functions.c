@@ -1,4 +1,5 @@
-/* The table of functions: a list that constructors fill before main(), and nothing changes later. */
+/* The table of functions: a list that constructors fill before main(). It never changes
+ * later. */
 #include <string.h>
 
 #include "mesh/client/handle.h"

@@ -119,8 +119,7 @@ static int begin_get(mesh_future *future, struct mesh_item *ret_item)
     }
     if (r == 0) {
         bool is_there = mesh_items_init(&items, mesh_body_slice(&future->result)) == 0 &&
-                        mesh_items_next(&items, ret_item) == 0 &&
-                        ret_item->kind != MESH_ITEM_NIL;
+                        mesh_items_next(&items, ret_item) == 0 && ret_item->kind != MESH_ITEM_NIL;
         r = is_there ? 0 : MESH_ENONE;
         future->mistake = r;
     }

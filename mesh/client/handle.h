@@ -101,9 +101,9 @@ struct mesh_extra {
     struct list in_done;  /* in the order in which they were done */
     void (*on_done)(mesh_future *future, void *user);
     void *user;
-    struct mesh_data **refs; /* owned array of owned references */
-    mesh_future **deps;      /* the same: results that are arguments */
-    mesh_future **dependents; /* owned array of owned references: calls that wait for this one */
+    struct mesh_data **refs;   /* owned array of owned references */
+    mesh_future **deps;        /* the same: results that are arguments */
+    mesh_future **dependents;  /* owned array of owned references: calls that wait for this one */
     struct mesh_inout *inouts; /* owned array */
     uint32_t n_refs, n_deps, n_deps_open, n_dependents, cap_dependents, n_inouts;
     bool is_settled;  /* the in-out buffers are the caller's again */
@@ -121,7 +121,7 @@ struct mesh_future {
     uint8_t state; /* enum mesh_call_state */
     uint8_t n_losses;
     bool is_chunk; /* ours alone: of a map */
-    bool is_user; /* the caller has it; else only references keep it */
+    bool is_user;  /* the caller has it; else only references keep it */
     int32_t error;
     int32_t mistake; /* of who last asked for a result that it has not */
     uint32_t n_refs; /* the caller's, our own until it is done, of a callback that is due, and of
@@ -133,7 +133,7 @@ struct mesh_future {
     const struct mesh_name *function;
     struct mesh_body args;
     struct mesh_body result;
-    struct mesh_data *data; /* the result's blob, to be passed on; owned reference */
+    struct mesh_data *data;   /* the result's blob, to be passed on; owned reference */
     struct mesh_extra *extra; /* or NULL. Owned */
     struct mesh_peer_count *peer;
     struct mesh_piece *piece; /* of a map, that this call computes */
@@ -153,7 +153,7 @@ struct mesh_data {
     mesh *m;
     uint32_t n_refs;
     bool is_wanted; /* by something that the daemon of now must have it for */
-    int fd; /* where the bytes are; owned. Kept, for a daemon that comes after this one */
+    int fd;         /* where the bytes are; owned. Kept, for a daemon that comes after this one */
     uint64_t bytes;
     struct wire_hash hash;
     uint64_t generation; /* of the connection that has it; 0: none yet */
@@ -227,12 +227,12 @@ struct mesh {
     int64_t patience_ms;
     uint32_t tasks_per_job; /* MESH_TASKS_MAX, but in tests */
 
-    struct mesh_client *client; /* NULL: none now */
-    uint64_t generation;        /* counts connections */
-    int64_t lost_ms;            /* since when there is none */
-    bool has_puts;              /* data may be there that the daemon has not */
+    struct mesh_client *client;  /* NULL: none now */
+    uint64_t generation;         /* counts connections */
+    int64_t lost_ms;             /* since when there is none */
+    bool has_puts;               /* data may be there that the daemon has not */
     struct mesh_job *submitting; /* whose submission has no answer yet; one at a time */
-    struct buf releases;        /* struct wire_hash, to be sent */
+    struct buf releases;         /* struct wire_hash, to be sent */
 
     struct list names, jobs, datas, groups, maps, requests, waits;
     struct list futures;    /* calls that are not done */
@@ -242,7 +242,7 @@ struct mesh {
     struct list freed;      /* checked builds: not used any more, kept to be recognised */
     size_t n_freed;
     unsigned n_jobs;
-    uint64_t n_open; /* calls that are not done */
+    uint64_t n_open;    /* calls that are not done */
     unsigned n_putting; /* threads in mesh_put() */
     uint64_t next_serial, next_put;
     atomic_bool has_ranges;    /* there may be some: read without the lock */
@@ -251,7 +251,7 @@ struct mesh {
     struct mesh_peer_count **peers; /* owned array of owned */
     size_t n_peers, cap_peers;
     int64_t opened_ms;
-    uint32_t cores_known;  /* of all peers, as last told; 0: not asked yet */
+    uint32_t cores_known;   /* of all peers, as last told; 0: not asked yet */
     int64_t cores_asked_ms; /* when that was asked last, by ourselves */
 };
 

@@ -47,8 +47,8 @@ int mesh_ranges_add(mesh_future *future, const void *p, size_t n_bytes)
     }
     size_t i = mesh_ranges_find(m, (uintptr_t)p);
     memmove(m->ranges + i + 1, m->ranges + i, (m->n_ranges - i) * sizeof(*m->ranges));
-    m->ranges[i] = (struct mesh_range){
-        .start = (uintptr_t)p, .end = (uintptr_t)p + n_bytes, .future = future};
+    m->ranges[i] =
+        (struct mesh_range){.start = (uintptr_t)p, .end = (uintptr_t)p + n_bytes, .future = future};
     m->n_ranges++;
     atomic_store_explicit(&m->has_ranges, true, memory_order_relaxed);
     return 0;

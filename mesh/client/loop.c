@@ -218,8 +218,7 @@ static int send_jobs(mesh *m, bool *ret_has_more, struct errmsg *err)
             r = mesh_job_send(m, job, err);
         }
         unsigned n = 0;
-        if (r == 0 && job->is_accepted &&
-            mesh_client_unsent_bytes(m->client) < UNSENT_BYTES_MAX) {
+        if (r == 0 && job->is_accepted && mesh_client_unsent_bytes(m->client) < UNSENT_BYTES_MAX) {
             r = mesh_job_send_tasks(m, job, TASKS_AT_ONCE, &n, err);
         }
         *ret_has_more |= n == TASKS_AT_ONCE;

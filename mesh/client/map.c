@@ -64,8 +64,8 @@ struct mesh_map {
     size_t n_good;     /* the largest piece that came back */
     size_t next_given; /* in order: the element that is next */
 
-    int error;           /* of the first element that failed, or of the whole map */
-    size_t i_error;      /* that element; SIZE_MAX: of the whole, or none */
+    int error;      /* of the first element that failed, or of the whole map */
+    size_t i_error; /* that element; SIZE_MAX: of the whole, or none */
     struct errmsg text;
 };
 
@@ -116,7 +116,8 @@ static void deliver(struct mesh_piece *piece)
     }
     list_push_back(&map->arrived, &piece->node);
     struct list *at = map->ordered.prev;
-    while (at != &map->ordered && LIST_ENTRY(at, struct mesh_piece, in_order)->first > piece->first) {
+    while (at != &map->ordered &&
+           LIST_ENTRY(at, struct mesh_piece, in_order)->first > piece->first) {
         at = at->prev;
     }
     list_insert_before(at->next, &piece->in_order);
@@ -217,9 +218,8 @@ static void learn(struct mesh_map *map, const struct mesh_piece *piece, uint64_t
     double us = ((double)wall_us + 0.5) / (double)piece->n;
     /* A larger piece says more of an element, for less of it is the call's own cost. */
     bool is_better = piece->n >= map->n_good;
-    map->us = map->us <= 0 || (is_better && piece->n > 2 * map->n_good)
-                  ? us
-                  : map->us * 0.75 + us * 0.25;
+    map->us =
+        map->us <= 0 || (is_better && piece->n > 2 * map->n_good) ? us : map->us * 0.75 + us * 0.25;
     map->n_good = is_better ? piece->n : map->n_good;
 }
 
@@ -306,8 +306,8 @@ static int write_piece(const struct mesh_map *map, const struct mesh_piece *piec
     mesh_writer_init(&writer);
     mesh_writer_chunk(&writer, &chunk);
     struct slice in = slice_of(map->in, map->n * map->in_bytes);
-    mesh_writer_bytes(&writer, slice_part(in, piece->first * map->in_bytes,
-                                          piece->n * map->in_bytes));
+    mesh_writer_bytes(&writer,
+                      slice_part(in, piece->first * map->in_bytes, piece->n * map->in_bytes));
     for (size_t i = 0; i < map->n_values; i++) {
         int r = mesh_write_value(&writer, &map->values[i], i_ref);
         ensure(r == 0); /* looked at when the map began */
@@ -322,8 +322,8 @@ static void submit_piece(struct mesh_piece *piece)
     struct mesh_body args;
     int r = write_piece(map, piece, &args);
     if (r == 0) {
-        mesh_future *future = mesh_submit_chunk(map->m, &map->needs, map->function, &args,
-                                                map->refs, map->n_refs);
+        mesh_future *future =
+            mesh_submit_chunk(map->m, &map->needs, map->function, &args, map->refs, map->n_refs);
         if (future != NULL) {
             future->piece = piece;
             piece->future = future;

@@ -298,8 +298,10 @@ static int prepare(mesh_future *future, const struct mesh_call *call, const char
     }
     for (size_t i = 0; i < n_values; i++) {
         if (check_value(m, &values[i], &counts) < 0) {
-            errmsg_set(err, "argument %zu makes no sense: a NULL, a freed future, or another "
-                            "handle's", i);
+            errmsg_set(err,
+                       "argument %zu makes no sense: a NULL, a freed future, or another "
+                       "handle's",
+                       i);
             return MESH_EINVAL;
         }
     }
@@ -309,8 +311,10 @@ static int prepare(mesh_future *future, const struct mesh_call *call, const char
         r = mesh_name_get(m, function, &future->function);
     }
     if (r < 0) {
-        errmsg_set(err, "%s", r == MESH_EINVAL ? "the call's options or the function's name make "
-                                                 "no sense" : mesh_strerror(r));
+        errmsg_set(err, "%s",
+                   r == MESH_EINVAL ? "the call's options or the function's name make "
+                                      "no sense"
+                                    : mesh_strerror(r));
         return r;
     }
     r = mesh_job_get(m, &needs, &future->job);
@@ -336,7 +340,8 @@ mesh_future *mesh_submit_values(mesh *m, const struct mesh_call *call, const cha
     for (size_t i = 0; i < n_values && is_early; i++) {
         is_early = values[i].type == MESH_INT || values[i].type == MESH_DOUBLE ||
                    ((values[i].type == MESH_BYTES || values[i].type == MESH_RAW ||
-                     values[i].type == MESH_STRING) && values[i].as.borrowed != NULL);
+                     values[i].type == MESH_STRING) &&
+                    values[i].as.borrowed != NULL);
     }
     int r = is_early ? write_values(values, n_values, &future->args) : 0;
     mesh_lock(m);
@@ -425,7 +430,8 @@ static int write_result(struct mesh_writer *writer, mesh_future *future, mesh_fu
         mesh_writer_nil(writer);
         return 0;
     }
-    mesh_writer_copy(writer, slice_part(mesh_body_slice(&dep->result), item.at, item.end - item.at));
+    mesh_writer_copy(writer,
+                     slice_part(mesh_body_slice(&dep->result), item.at, item.end - item.at));
     return 0;
 }
 

@@ -15,9 +15,12 @@
 #define FILE_BYTES WIRE_INLINE_BYTES_MAX /* results from here on are made in a file */
 
 static const char *const kinds[] = {
-    [MESH_ARG_NIL] = "nothing",      [MESH_ARG_INT] = "an integer",
-    [MESH_ARG_DOUBLE] = "a double",  [MESH_ARG_STRING] = "a string",
-    [MESH_ARG_BYTES] = "bytes",      [MESH_ARG_RAW] = "raw bytes",
+    [MESH_ARG_NIL] = "nothing",
+    [MESH_ARG_INT] = "an integer",
+    [MESH_ARG_DOUBLE] = "a double",
+    [MESH_ARG_STRING] = "a string",
+    [MESH_ARG_BYTES] = "bytes",
+    [MESH_ARG_RAW] = "raw bytes",
     [MESH_ARG_INOUT] = "an in-out buffer",
     [MESH_ARG_FOREIGN] = "raw bytes of another architecture",
     [MESH_ARG_ELEMENT] = "an element of a map",
@@ -175,8 +178,9 @@ int mesh_fail(mesh_task *task, const char *format, ...)
 static struct mesh_arg *find(mesh_task *task, size_t i)
 {
     if (i >= task->n_args) {
-        mesh_task_fail(task, WIRE_CALL_BAD_ARGUMENT, "%s: there is no argument %zu, for there are %zu",
-                       task->function, i, task->n_args);
+        mesh_task_fail(task, WIRE_CALL_BAD_ARGUMENT,
+                       "%s: there is no argument %zu, for there are %zu", task->function, i,
+                       task->n_args);
         return NULL;
     }
     return &task->args[i];
@@ -184,8 +188,8 @@ static struct mesh_arg *find(mesh_task *task, size_t i)
 
 static void wrong(mesh_task *task, size_t i, const char *wanted)
 {
-    mesh_task_fail(task, WIRE_CALL_BAD_ARGUMENT, "%s: argument %zu is %s, not %s", task->function, i,
-                   kinds[task->args[i].kind], wanted);
+    mesh_task_fail(task, WIRE_CALL_BAD_ARGUMENT, "%s: argument %zu is %s, not %s", task->function,
+                   i, kinds[task->args[i].kind], wanted);
 }
 
 size_t mesh_n_args(const mesh_task *task)
@@ -368,8 +372,8 @@ static int take_arg(mesh_task *task, const struct mesh_item *item, const struct 
                     size_t n_refs)
 {
     struct mesh_arg *arg = &task->args[task->n_args++];
-    bool is_ref = item->kind == MESH_ITEM_EXT &&
-                  (item->ext == MESH_EXT_REF || item->ext == MESH_EXT_RESULT);
+    bool is_ref =
+        item->kind == MESH_ITEM_EXT && (item->ext == MESH_EXT_REF || item->ext == MESH_EXT_RESULT);
     if (!is_ref) {
         take_item(task, arg, item);
         return 0;
@@ -477,8 +481,8 @@ void mesh_task_give(mesh_task *task, uint8_t *to, size_t n_bytes)
     if (result->type == MESH_NONE) {
         mesh_task_fail(task, WIRE_CALL_NO_RESULT, "%s: it set no result", task->function);
     } else if (is_number && n_bytes == sizeof(int64_t)) {
-        const void *number = result->type == MESH_INT ? (const void *)&result->integer
-                                                      : (const void *)&result->real;
+        const void *number =
+            result->type == MESH_INT ? (const void *)&result->integer : (const void *)&result->real;
         memcpy(to, number, n_bytes);
     } else if (is_number || result->n != n_bytes) {
         mesh_task_fail(task, WIRE_CALL_FAILED, "%s: returned %zu bytes, where %zu are wanted",

@@ -9,8 +9,17 @@
 
 #define MESH_ARGS_MAX (MESH_VALUES_MAX + 2) /* a chunk's head and elements among them */
 
-enum mesh_arg_kind { MESH_ARG_NIL, MESH_ARG_INT, MESH_ARG_DOUBLE, MESH_ARG_STRING, MESH_ARG_BYTES,
-                     MESH_ARG_RAW, MESH_ARG_FOREIGN, MESH_ARG_INOUT, MESH_ARG_ELEMENT };
+enum mesh_arg_kind {
+    MESH_ARG_NIL,
+    MESH_ARG_INT,
+    MESH_ARG_DOUBLE,
+    MESH_ARG_STRING,
+    MESH_ARG_BYTES,
+    MESH_ARG_RAW,
+    MESH_ARG_FOREIGN,
+    MESH_ARG_INOUT,
+    MESH_ARG_ELEMENT
+};
 
 struct mesh_arg {
     enum mesh_arg_kind kind;

@@ -67,8 +67,7 @@ static int file_map(struct file *file, int fd, uint64_t bytes)
     if (p == MAP_FAILED) {
         return -errno;
     }
-    *file = (struct file){
-        .p = p, .n = (size_t)bytes, .device = st.st_dev, .inode = st.st_ino};
+    *file = (struct file){.p = p, .n = (size_t)bytes, .device = st.st_dev, .inode = st.st_ino};
     return 0;
 }
 
@@ -208,7 +207,6 @@ static int run_single(mesh_task *task, mesh_function *function, struct mesh_writ
     run_function(task, function);
     return task->status == WIRE_CALL_OK ? mesh_task_write(task, writer) : 0;
 }
-
 
 struct failure {
     uint32_t i, status, text_bytes;

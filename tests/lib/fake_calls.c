@@ -117,7 +117,6 @@ static void start_worker(struct worker *worker)
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        signal(SIGABRT, SIG_DFL);
         fcntl(out[1], F_SETFL, 0);
         if (dup2(out[1], 1) < 0 || dup2(out[1], 2) < 0) {
             _exit(98);
@@ -222,8 +221,7 @@ static void send_done(struct daemon *daemon, uint32_t i_worker, struct wire_resu
     daemon->jobs[worker->task.job].done++;
     struct wire_message credit = {.type = WIRE_MESSAGE_TASK_CREDIT};
     credit.task_credit.job = worker->task.job;
-    credit.task_credit.tasks_max =
-        daemon->jobs[worker->task.job].done + daemon->options->credit;
+    credit.task_credit.tasks_max = daemon->jobs[worker->task.job].done + daemon->options->credit;
     send_message(daemon, &credit, NULL, 0);
     if (daemon->n_done == daemon->options->die_after && !daemon->is_last) {
         _exit(0);
@@ -343,8 +341,8 @@ static void on_submit(struct daemon *daemon, const struct wire_submit *submit)
         message.error.error = daemon->options->refuse;
         message.error.text = slice_str("the fake daemon refuses");
     } else {
-        message.accepted = (struct wire_accepted){.job = daemon->next_job++,
-                                                  .tasks_max = daemon->options->credit};
+        message.accepted =
+            (struct wire_accepted){.job = daemon->next_job++, .tasks_max = daemon->options->credit};
     }
     send_message(daemon, &message, NULL, 0);
 }
@@ -467,9 +465,8 @@ static void serve(struct daemon *daemon)
         for (uint32_t i = 0; i < daemon->n_workers; i++) {
             fds[i] = (struct pollfd){.fd = daemon->workers[i].fd, .events = POLLIN};
         }
-        fds[daemon->n_workers] =
-            (struct pollfd){.fd = mesh_client_fd(daemon->client),
-                            .events = mesh_client_poll_events(daemon->client)};
+        fds[daemon->n_workers] = (struct pollfd){.fd = mesh_client_fd(daemon->client),
+                                                 .events = mesh_client_poll_events(daemon->client)};
         poll(fds, daemon->n_workers + 1, -1);
         for (uint32_t i = 0; i < daemon->n_workers; i++) {
             if (fds[i].revents != 0) {
@@ -486,8 +483,7 @@ static int listen_at(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        listen(fd, 8) < 0) {
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0) {
         die(path);
     }
     return fd;

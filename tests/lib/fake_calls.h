@@ -11,17 +11,17 @@
 
 struct fake_calls_counts { /* shared with the daemon, whichever it is */
     atomic_uint n_submits, n_tasks, n_puts, n_releases, n_acked, n_daemons;
-    atomic_uint n_unreleased; /* blobs that somebody must release */
+    atomic_uint n_unreleased;       /* blobs that somebody must release */
     atomic_uint n_open, n_open_max; /* tasks without a result */
     atomic_uint cores;
 };
 
 struct fake_calls_options {
-    uint32_t n_workers;  /* 0: 2 */
-    uint32_t credit;     /* tasks that may be outstanding; 0: 256 */
-    uint32_t die_after;  /* the first daemon ends after so many results; 0: it does not */
-    uint32_t n_daemons;  /* that are there one after the other; 0: 1 */
-    uint32_t refuse;     /* enum wire_error for a submit; 0: accepts it */
+    uint32_t n_workers; /* 0: 2 */
+    uint32_t credit;    /* tasks that may be outstanding; 0: 256 */
+    uint32_t die_after; /* the first daemon ends after so many results; 0: it does not */
+    uint32_t n_daemons; /* that are there one after the other; 0: 1 */
+    uint32_t refuse;    /* enum wire_error for a submit; 0: accepts it */
     bool refuses_puts;
 };
 

@@ -232,9 +232,13 @@ static const struct {
     {"shout", {.type = MESH_INT}, MESH_ETYPE, "shout: argument 0 is an integer, not a string"},
     {"add", {.type = MESH_INT}, MESH_ETYPE, "there is no argument 1, for there are 1"},
     {"half", {.type = MESH_STRING, .bytes = 1, .as.borrowed = "x"}, MESH_ETYPE, "not a double"},
-    {"mirror", {.type = MESH_RAW, .bytes = 5, .as.borrowed = "12345"}, MESH_ETYPE,
+    {"mirror",
+     {.type = MESH_RAW, .bytes = 5, .as.borrowed = "12345"},
+     MESH_ETYPE,
      "argument 0 has 5 bytes, not 24"},
-    {"refuse", {.type = MESH_STRING, .bytes = 4, .as.borrowed = "kale"}, MESH_EFAILED,
+    {"refuse",
+     {.type = MESH_STRING, .bytes = 4, .as.borrowed = "kale"},
+     MESH_EFAILED,
      "kale is not to my taste"},
     {"say_seven", {.type = MESH_INT}, MESH_EFAILED, "say_seven: returned 7"},
     {"crash", {.type = MESH_INT}, MESH_ECRASHED, "killed by signal 9"},
@@ -610,7 +614,6 @@ START_TEST(cores_and_peers_are_those_of_now)
     ck_assert_uint_eq(n, 2);
 }
 END_TEST
-
 
 START_TEST(statistics_look_like_those_of_parallel_python)
 {

@@ -170,17 +170,17 @@ START_TEST(two_writers_of_one_buffer_are_refused_whatever_their_order)
     uint8_t buffer[300] = {0};
     mesh_future *first =
         mesh_submit(m, "raise_bytes", mesh_inout(buffer + 100, 100), mesh_int(1), mesh_int(0));
-    const struct mesh_value others[] = {
-        mesh_inout(buffer + 100, 100), mesh_inout(buffer, 101),  mesh_inout(buffer + 199, 101),
-        mesh_inout(buffer, 300),       mesh_bytes(buffer, 300), mesh_raw(buffer + 150, 1)};
+    const struct mesh_value others[] = {mesh_inout(buffer + 100, 100), mesh_inout(buffer, 101),
+                                        mesh_inout(buffer + 199, 101), mesh_inout(buffer, 300),
+                                        mesh_bytes(buffer, 300),       mesh_raw(buffer + 150, 1)};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         mesh_future *other = mesh_submit(m, "raise_bytes", others[i], mesh_int(1));
         ck_assert_int_eq(mesh_future_error(other), MESH_EBUSY);
     }
     mesh_future *before = mesh_submit(m, "raise_bytes", mesh_inout(buffer, 100), mesh_int(2));
     mesh_future *after = mesh_submit(m, "raise_bytes", mesh_inout(buffer + 200, 100), mesh_int(3));
-    mesh_future *twice = mesh_submit(m, "swap_buffers", mesh_inout(buffer + 100, 10),
-                                     mesh_inout(buffer + 105, 10));
+    mesh_future *twice =
+        mesh_submit(m, "swap_buffers", mesh_inout(buffer + 100, 10), mesh_inout(buffer + 105, 10));
     ck_assert_int_eq(mesh_future_error(twice), MESH_EBUSY);
     ck_assert_int_eq(mesh_future_error(before), 0);
     ck_assert_int_eq(mesh_future_error(after), 0);
@@ -213,8 +213,8 @@ START_TEST(two_inout_buffers_of_one_call_keep_apart)
     uint8_t p[2000], q[2000];
     memset(p, 1, sizeof(p));
     memset(q, 2, sizeof(q));
-    mesh_future *future = mesh_submit(m, "swap_buffers", mesh_inout(p, sizeof(p)),
-                                      mesh_inout(q, sizeof(q)));
+    mesh_future *future =
+        mesh_submit(m, "swap_buffers", mesh_inout(p, sizeof(p)), mesh_inout(q, sizeof(q)));
     ck_assert_int_eq(mesh_get_int(future), 2000);
     ck_assert(p[1999] == 2 && q[0] == 1);
 }
@@ -310,8 +310,9 @@ START_TEST(the_error_of_an_argument_is_the_calls_own)
     mesh_future *next = mesh_submit(m, "add", mesh_result(bad), mesh_int(1));
     mesh_future *last = mesh_submit(m, "add", mesh_result(next), mesh_int(1));
     ck_assert_int_eq(mesh_future_error(last), MESH_EFAILED);
-    ck_assert_str_eq(mesh_future_error_text(last), "add, whose result is an argument: refuse, whose "
-                                                   "result is an argument: no");
+    ck_assert_str_eq(mesh_future_error_text(last),
+                     "add, whose result is an argument: refuse, whose "
+                     "result is an argument: no");
     mesh_future *gated = mesh_submit(m, "gated", mesh_int(1));
     mesh_future *waits = mesh_submit(m, "add", mesh_result(gated), mesh_int(1));
     mesh_cancel(gated);

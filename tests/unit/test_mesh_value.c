@@ -10,11 +10,19 @@
 #include "mesh/client/body.h"
 #include "tests/lib/runner.h"
 
-static const int64_t integers[] = {0,          1,          -1,        31,         -32,       -33,
-                                   127,        128,        -128,      -129,       255,       256,
-                                   32767,      32768,      -32768,    -32769,     65535,     65536,
-                                   2147483647, 2147483648, INT32_MIN, INT64_C(-2147483649),
-                                   4294967295, 4294967296, INT64_MAX, INT64_MIN};
+static const int64_t integers[] = {0,          1,
+                                   -1,         31,
+                                   -32,        -33,
+                                   127,        128,
+                                   -128,       -129,
+                                   255,        256,
+                                   32767,      32768,
+                                   -32768,     -32769,
+                                   65535,      65536,
+                                   2147483647, 2147483648,
+                                   INT32_MIN,  INT64_C(-2147483649),
+                                   4294967295, 4294967296,
+                                   INT64_MAX,  INT64_MIN};
 
 static struct mesh_body finish(struct mesh_writer *writer, size_t inline_max)
 {

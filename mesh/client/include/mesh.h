@@ -32,17 +32,16 @@
  *   errors      A function that can fail returns 0 or an error of enum mesh_error (all negative).
  *               Functions that return a future never fail: what went wrong is the future's error.
  *   ownership   What is passed in is copied before the call returns, but where its comment says
- *               "borrowed". What a function returns belongs to the handle or the future it was asked
- *               of and is valid until that is freed, but where its comment says "owned".
- *   futures     Each is owned by who submitted it until mesh_free(); mesh_close() frees the rest.
- *   time        Timeouts are in seconds. MESH_FOREVER waits without end; 0 only looks.
- *   threads     One handle and its futures may be used from several threads at once; one future is
- *               freed by one of them, when no other uses it any more. mesh_task belongs to the thread
- *               that runs the function.
- *   fork        After fork() the child may use neither the handle nor its futures but to forget them;
- *               it may open a handle of its own. Descriptors are close-on-exec.
- *   signals     The library installs no handler and blocks all signals in its own thread.
- *   globals     There are none but the table of functions, which is complete before main().
+ *               "borrowed". What a function returns belongs to the handle or the future it was
+ * asked of and is valid until that is freed, but where its comment says "owned". futures     Each
+ * is owned by who submitted it until mesh_free(); mesh_close() frees the rest. time        Timeouts
+ * are in seconds. MESH_FOREVER waits without end; 0 only looks. threads     One handle and its
+ * futures may be used from several threads at once; one future is freed by one of them, when no
+ * other uses it any more. mesh_task belongs to the thread that runs the function. fork        After
+ * fork() the child may use neither the handle nor its futures but to forget them; it may open a
+ * handle of its own. Descriptors are close-on-exec. signals     The library installs no handler and
+ * blocks all signals in its own thread. globals     There are none but the table of functions,
+ * which is complete before main().
  *
  * A function runs at least once: where a peer is lost, somewhere else again. It must not count on
  * anything but its arguments: no files, no environment, no network; globals keep their values from
@@ -73,23 +72,23 @@ extern "C" {
 
 enum mesh_error {
     MESH_OK = 0,
-    MESH_EINVAL = -1,     /* an argument makes no sense; the text says which */
-    MESH_ENOMEM = -2,     /* memory is short here */
-    MESH_ETIMEDOUT = -3,  /* the timeout of a wait came first; the call goes on */
-    MESH_EDAEMON = -4,    /* no meshd answers and none could be started, or it is gone for good */
-    MESH_EFUNCTION = -5,  /* the program registers no function of that name */
-    MESH_ETYPE = -6,      /* an argument or a result is there, but of another type */
-    MESH_ENONE = -7,      /* no such argument, no such result: it was never set */
-    MESH_ESMALL = -8,     /* the buffer is too small for the result; nothing was copied */
-    MESH_EFAILED = -9,    /* the function failed: mesh_fail(), or it returned something else than 0 */
-    MESH_ECRASHED = -10,  /* its worker was killed by a signal, which the text names, or exited */
-    MESH_ECANCELLED = -11,/* mesh_cancel(), or the handle was closed */
-    MESH_ELATE = -12,     /* it ran longer than its timeout */
-    MESH_ELOST = -13,     /* its peers were lost, more often than may be */
-    MESH_ESTART = -14,    /* no peer could start the program; the text has the loader's own words */
-    MESH_EBUSY = -15,     /* an in-out buffer is on its way with another call */
-    MESH_ELIMIT = -16,    /* too large, or too many */
-    MESH_EIO = -17,       /* a disk or a descriptor failed; the text says where */
+    MESH_EINVAL = -1,    /* an argument makes no sense; the text says which */
+    MESH_ENOMEM = -2,    /* memory is short here */
+    MESH_ETIMEDOUT = -3, /* the timeout of a wait came first; the call goes on */
+    MESH_EDAEMON = -4,   /* no meshd answers and none could be started, or it is gone for good */
+    MESH_EFUNCTION = -5, /* the program registers no function of that name */
+    MESH_ETYPE = -6,     /* an argument or a result is there, but of another type */
+    MESH_ENONE = -7,     /* no such argument, no such result: it was never set */
+    MESH_ESMALL = -8,    /* the buffer is too small for the result; nothing was copied */
+    MESH_EFAILED = -9, /* the function failed: mesh_fail(), or it returned something else than 0 */
+    MESH_ECRASHED = -10,   /* its worker was killed by a signal, which the text names, or exited */
+    MESH_ECANCELLED = -11, /* mesh_cancel(), or the handle was closed */
+    MESH_ELATE = -12,      /* it ran longer than its timeout */
+    MESH_ELOST = -13,      /* its peers were lost, more often than may be */
+    MESH_ESTART = -14, /* no peer could start the program; the text has the loader's own words */
+    MESH_EBUSY = -15,  /* an in-out buffer is on its way with another call */
+    MESH_ELIMIT = -16, /* too large, or too many */
+    MESH_EIO = -17,    /* a disk or a descriptor failed; the text says where */
 };
 
 /* "timed out", ...: never NULL. */
@@ -194,7 +193,7 @@ enum mesh_type {
     MESH_DOUBLE,
     MESH_STRING,
     MESH_BYTES,
-    MESH_RAW,    /* bytes of this machine's layout: only workers of the same architecture get it */
+    MESH_RAW, /* bytes of this machine's layout: only workers of the same architecture get it */
     MESH_INOUT,
     MESH_DATA,
     MESH_FUTURE,
@@ -278,14 +277,14 @@ static inline struct mesh_value mesh_result(mesh_future *future)
 /* --- a handle ----------------------------------------------------------------------------------
  */
 
-struct mesh_options {      /* zero is the default everywhere */
-    const char *socket;    /* the daemon's socket; NULL: as `mesh` finds it, started if absent */
-    const char *program;   /* what travels; NULL: the running executable. A shared object is named
-                            * here: its functions are called, main() is not */
+struct mesh_options {    /* zero is the default everywhere */
+    const char *socket;  /* the daemon's socket; NULL: as `mesh` finds it, started if absent */
+    const char *program; /* what travels; NULL: the running executable. A shared object is named
+                          * here: its functions are called, main() is not */
     const char *const *programs; /* the same program for other architectures, NULL-terminated */
-    unsigned require_peers; /* fail unless so many other peers are up */
-    const char *name;       /* of the jobs, in `mesh jobs`; NULL: the program's name */
-    double patience;        /* seconds to look for a daemon that died; 0: 30 */
+    unsigned require_peers;      /* fail unless so many other peers are up */
+    const char *name;            /* of the jobs, in `mesh jobs`; NULL: the program's name */
+    double patience;             /* seconds to look for a daemon that died; 0: 30 */
 };
 
 /* Connects to the daemon of this machine. Never NULL, but for want of memory: look at mesh_error()
@@ -314,8 +313,9 @@ MESH_API unsigned mesh_cores(mesh *m);
 MESH_API int mesh_peers(mesh *m, struct mesh_peer *peers, size_t peers_max, size_t *ret_n);
 /* Changes the cores that the local peer offers from now on; 0 drains it. */
 MESH_API int mesh_set_cores(mesh *m, unsigned cores);
-/* Prints what Parallel Python's print_stats() prints: for each peer its count of calls, their share,
- * the sum of their run times, time per call; then the time since mesh_open() and the cores. */
+/* Prints what Parallel Python's print_stats() prints: for each peer its count of calls, their
+ * share, the sum of their run times, time per call; then the time since mesh_open() and the cores.
+ */
 MESH_API int mesh_print_stats(mesh *m, FILE *to);
 
 struct mesh_stats {
@@ -328,16 +328,16 @@ MESH_API int mesh_get_stats(mesh *m, struct mesh_stats *stats, size_t stats_max,
 /* --- calls -------------------------------------------------------------------------------------
  */
 
-struct mesh_call {          /* zero is the default everywhere */
-    unsigned cores;         /* that one call occupies; 0: one */
-    uint64_t mem_bytes;     /* that one call needs; 0: not said */
-    const char *arch;       /* "x86_64"; NULL: any the program was built for */
-    double timeout;         /* seconds of one run; 0: none */
-    unsigned runs_max;      /* runs of a call that fails or crashes; 0: one */
-    unsigned priority;      /* larger goes first */
-    bool is_once;           /* never run again after a loss: MESH_ELOST instead */
-    bool no_speculate;      /* never run a second time beside a slow first one */
-    mesh_group *group;      /* it belongs to; borrowed until the call is freed */
+struct mesh_call {      /* zero is the default everywhere */
+    unsigned cores;     /* that one call occupies; 0: one */
+    uint64_t mem_bytes; /* that one call needs; 0: not said */
+    const char *arch;   /* "x86_64"; NULL: any the program was built for */
+    double timeout;     /* seconds of one run; 0: none */
+    unsigned runs_max;  /* runs of a call that fails or crashes; 0: one */
+    unsigned priority;  /* larger goes first */
+    bool is_once;       /* never run again after a loss: MESH_ELOST instead */
+    bool no_speculate;  /* never run a second time beside a slow first one */
+    mesh_group *group;  /* it belongs to; borrowed until the call is freed */
     /* Called once, when the call is done in whatever way, from the library's own thread, or from
      * mesh_submit() or mesh_close() where there is none, without a lock: it may submit, get the
      * result and free the future, but not wait. Never begun after mesh_free() has returned. */
@@ -379,8 +379,8 @@ MESH_API bool mesh_is_done(mesh_future *future);
 /* Waits. 0 or why there is no result, with a text in which the remote end has its say. */
 MESH_API int mesh_future_error(mesh_future *future);
 MESH_API const char *mesh_future_error_text(mesh_future *future);
-/* Of a call that is done: the peer that ran it, "" if none did; the seconds it ran; what it printed,
- * on standard output and standard error. */
+/* Of a call that is done: the peer that ran it, "" if none did; the seconds it ran; what it
+ * printed, on standard output and standard error. */
 MESH_API const char *mesh_future_peer(mesh_future *future);
 MESH_API double mesh_future_seconds(mesh_future *future);
 MESH_API const char *mesh_future_printed(mesh_future *future);
@@ -417,9 +417,9 @@ MESH_API int mesh_sync(mesh *m, const void *buffer, size_t n_bytes);
 /* --- data by reference -------------------------------------------------------------------------
  */
 
-/* Puts bytes, or a file's, once; calls then get them by mesh_ref(). Waits until the daemon has them.
- * NULL and mesh_error() on failure. Owned until mesh_data_free() or mesh_close(). Bytes are copied
- * and kept in memory; a file stays on its disk and must not be changed. */
+/* Puts bytes, or a file's, once; calls then get them by mesh_ref(). Waits until the daemon has
+ * them. NULL and mesh_error() on failure. Owned until mesh_data_free() or mesh_close(). Bytes are
+ * copied and kept in memory; a file stays on its disk and must not be changed. */
 MESH_API mesh_data *mesh_put(mesh *m, const void *bytes, size_t n_bytes);
 MESH_API mesh_data *mesh_put_file(mesh *m, const char *path);
 /* Calls under way keep what they need. NULL is allowed. Returns NULL. */
@@ -428,7 +428,7 @@ MESH_API mesh_data *mesh_data_free(mesh_data *data);
 /* --- maps --------------------------------------------------------------------------------------
  */
 
-struct mesh_map_options {           /* zero is the default everywhere */
+struct mesh_map_options {            /* zero is the default everywhere */
     struct mesh_call call;           /* group and callback are not used */
     size_t chunk;                    /* elements to a call; 0: chosen by measured run times */
     const struct mesh_value *values; /* further arguments, the same for each element: neither in-out
@@ -436,11 +436,11 @@ struct mesh_map_options {           /* zero is the default everywhere */
     size_t n_values;
 };
 
-/* Calls the function for each of n elements and writes the results, in place, into out: the function
- * has the element as its argument 0 (mesh_arg_raw()) and returns out_bytes (mesh_return_raw(); an
- * integer or a double is as good where out_bytes is 8). out may be NULL with out_bytes 0, and may be
- * `in`. Blocks. 0, or the error of the first element that failed, whose text mesh_error_text() has;
- * the others are then written nevertheless. */
+/* Calls the function for each of n elements and writes the results, in place, into out: the
+ * function has the element as its argument 0 (mesh_arg_raw()) and returns out_bytes
+ * (mesh_return_raw(); an integer or a double is as good where out_bytes is 8). out may be NULL with
+ * out_bytes 0, and may be `in`. Blocks. 0, or the error of the first element that failed, whose
+ * text mesh_error_text() has; the others are then written nevertheless. */
 MESH_API int mesh_map_array(mesh *m, const char *function, const void *in, size_t n,
                             size_t in_bytes, void *out, size_t out_bytes,
                             const struct mesh_map_options *options);
@@ -490,8 +490,8 @@ inline mesh_future *mesh_submit(mesh *m, const char *function, Values... v)
     MESH_34TH(__VA_ARGS__, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, \
               SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME,  \
               SOME, SOME, SOME, SOME, SOME, SOME, NONE, NONE)
-#define MESH_34TH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z,    \
-                  A, B, C, D, E, F, G, which, ...)                                                 \
+#define MESH_34TH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, A, \
+                  B, C, D, E, F, G, which, ...)                                                    \
     which
 #endif
 
