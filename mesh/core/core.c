@@ -485,8 +485,10 @@ void *core_result_dup(const struct wire_result *from, struct wire_result *to)
 {
     const struct slice parts[] = {from->out.inlined, from->err.inlined, from->detail};
     const struct wire_slices texts = {.items = parts, .n = ARRAY_LEN(parts)};
-    void *block = mem_alloc_or_die(1, core_slices_bytes(texts));
-    const struct slice *items = core_slices_put(block, texts).items;
+    const struct core_cargo none = {0};
+    const struct core_cargo *cargo;
+    void *block = mem_alloc_or_die(1, core_load_bytes(texts, none));
+    const struct slice *items = core_load_put(block, texts, none, &cargo).items;
     *to = *from;
     to->out.inlined = items[0];
     to->err.inlined = items[1];
