@@ -214,13 +214,14 @@ void mesh_finish(mesh_future *future, int error, const char *text)
         tell_dependents(future);
         drop_arguments(future);
         future->extra->is_settled |= future->extra->n_inouts == 0;
-        if (future->extra->group != NULL) {
-            mesh_group_on_done(future);
-        }
         if (future->extra->on_done != NULL) {
             future->n_refs++;
+            future->extra->is_calling = true;
+            m->n_calling++;
             list_push_back(&m->called, &future->queue);
             mesh_wake(m);
+        } else if (future->extra->group != NULL) {
+            mesh_group_on_done(future);
         }
     }
     if (future->piece != NULL) {
@@ -463,6 +464,11 @@ void mesh_call_back(mesh *m)
             mesh_unlock(m);
             on_done(future, user);
             mesh_lock(m);
+        }
+        future->extra->is_calling = false;
+        m->n_calling--;
+        if (future->extra->group != NULL) {
+            mesh_group_on_done(future);
         }
         mesh_future_unref(future);
     }

@@ -20,6 +20,7 @@ void mesh_group_on_done(mesh_future *future)
 {
     struct mesh_group *group = future->extra->group;
     group->n_open--;
+    future->extra->is_told = true;
     list_push_back(&group->done, &future->extra->in_done);
 }
 
@@ -27,7 +28,7 @@ void mesh_group_forget(mesh_future *future)
 {
     struct mesh_group *group = future->extra->group;
     if (group != NULL) {
-        group->n_open -= future->state != MESH_CALL_DONE;
+        group->n_open -= !future->extra->is_told;
         list_remove(&future->extra->in_group);
         list_remove(&future->extra->in_done);
         future->extra->group = NULL;
@@ -66,7 +67,7 @@ static bool is_group_done(struct mesh_wait *wait)
 static bool is_all_done(struct mesh_wait *wait)
 {
     const mesh *m = wait->what;
-    return m->n_open == 0;
+    return m->n_open == 0 && m->n_calling == 0;
 }
 
 /* Writes the in-out buffers of its calls. Which these are may change while the lock is away. */
@@ -114,7 +115,7 @@ static bool is_first_there(struct mesh_wait *wait)
 {
     const struct mesh_group *group = wait->what;
     return list_is_empty(&group->calls) ||
-           call_of(group->calls.next, false)->state == MESH_CALL_DONE;
+           call_of(group->calls.next, false)->extra->is_told;
 }
 
 static mesh_future *take_next(mesh_group *group, double timeout, bool is_in_order)

@@ -108,6 +108,8 @@ struct mesh_extra {
     uint32_t n_refs, n_deps, n_deps_open, n_dependents, cap_dependents, n_inouts;
     bool is_settled;  /* the in-out buffers are the caller's again */
     bool is_settling; /* a thread writes them now */
+    bool is_calling;  /* done, and its callback is due or runs */
+    bool is_told;     /* its group knows that it is done */
     char *text;       /* of the error; owned */
     char *string;     /* of mesh_get_string(); owned */
     char *printed_text;
@@ -167,7 +169,7 @@ struct mesh_group {
     mesh *m;
     struct list calls; /* in order of submission */
     struct list done;
-    size_t n_open; /* calls that are not done */
+    size_t n_open; /* calls that are not done, or whose callback has not returned */
 };
 
 struct mesh_range { /* an in-out argument on its way */
@@ -243,6 +245,7 @@ struct mesh {
     size_t n_freed;
     unsigned n_jobs;
     uint64_t n_open;    /* calls that are not done */
+    uint64_t n_calling; /* calls whose callback is due or runs */
     unsigned n_putting; /* threads in mesh_put() */
     uint64_t next_serial, next_put;
     atomic_bool has_ranges;    /* there may be some: read without the lock */
@@ -372,6 +375,7 @@ bool mesh_data_is_there(const struct mesh_data *data);
 /* --- group.c, map.c, about.c -------------------------------------------------------------------
  */
 
+/* The call is done and was called back. It is in a group. */
 void mesh_group_on_done(mesh_future *future);
 void mesh_group_forget(mesh_future *future);
 void mesh_map_on_done(mesh_future *future);

@@ -28,20 +28,26 @@
  *         mesh_close(m);
  *     }
  *
- * Conventions
- *   errors      A function that can fail returns 0 or an error of enum mesh_error (all negative).
- *               Functions that return a future never fail: what went wrong is the future's error.
- *   ownership   What is passed in is copied before the call returns, but where its comment says
- *               "borrowed". What a function returns belongs to the handle or the future it was
- * asked of and is valid until that is freed, but where its comment says "owned". futures     Each
- * is owned by who submitted it until mesh_free(); mesh_close() frees the rest. time        Timeouts
- * are in seconds. MESH_FOREVER waits without end; 0 only looks. threads     One handle and its
- * futures may be used from several threads at once; one future is freed by one of them, when no
- * other uses it any more. mesh_task belongs to the thread that runs the function. fork        After
- * fork() the child may use neither the handle nor its futures but to forget them; it may open a
- * handle of its own. Descriptors are close-on-exec. signals     The library installs no handler and
- * blocks all signals in its own thread. globals     There are none but the table of functions,
- * which is complete before main().
+ * Errors: a function that can fail returns 0 or an error of enum mesh_error (all negative). What
+ * returns a future never fails: what went wrong is the future's error.
+ *
+ * Ownership: what is passed in is copied before the call returns, but where its comment says
+ * "borrowed". What a function returns belongs to the handle or the future it was asked of and is
+ * valid until that is freed, but where its comment says "owned". A future is owned by who submitted
+ * it until mesh_free(); mesh_close() frees the rest.
+ *
+ * Time: timeouts are in seconds. MESH_FOREVER waits without end; 0 only looks.
+ *
+ * Threads: one handle and its futures may be used from several threads at once; one future is freed
+ * by one of them, when no other uses it any more. A mesh_task belongs to the thread that runs the
+ * function.
+ *
+ * Fork: after fork() the child may use neither the handle nor its futures but to forget them; it may
+ * open a handle of its own. Descriptors are close-on-exec.
+ *
+ * Signals: the library installs no handler and blocks all signals in its own thread.
+ *
+ * Globals: there are none but the table of functions, which is complete before main().
  *
  * A function runs at least once: where a peer is lost, somewhere else again. It must not count on
  * anything but its arguments: no files, no environment, no network; globals keep their values from
@@ -363,7 +369,7 @@ MESH_API mesh_future *mesh_submit_values(mesh *m, const struct mesh_call *call,
 #define MESH_VALUES_MAX 64
 
 /* Each waits until the call is done and gives its result. The first four give 0, NaN, NULL, NULL
- * where there is none of that type: mesh_future_error() then tells why. */
+ * where there is none of that type: mesh_future_error() then tells why. Bytes are aligned to 16. */
 MESH_API int64_t mesh_get_int(mesh_future *future);
 MESH_API double mesh_get_double(mesh_future *future);
 MESH_API const char *mesh_get_string(mesh_future *future);
@@ -395,10 +401,11 @@ MESH_API int mesh_wait_all(mesh_future *const *futures, size_t n_futures, double
 MESH_API int mesh_wait_any(mesh_future *const *futures, size_t n_futures, double timeout,
                            size_t *ret_i);
 
-/* A group holds the calls submitted with it, until they are taken. Owned until mesh_group_free() or
- * mesh_close(). */
+/* A group holds the calls submitted with it, until they are taken. One that has a callback is done,
+ * for its group, when that has returned: a callback may submit the next call of the group. Owned
+ * until mesh_group_free() or mesh_close(). */
 MESH_API mesh_group *mesh_group_new(mesh *m);
-/* Until all calls of the group are done. NULL stands for every call of the handle. */
+/* Until all calls of the group are done and called back. NULL stands for every call of the handle. */
 MESH_API int mesh_group_wait(mesh *m, mesh_group *group, double timeout);
 /* Takes the next out of the group, in the order in which they are done, or were submitted. NULL
  * when none is left or the time is over. The caller frees it. */
