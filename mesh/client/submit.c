@@ -298,10 +298,11 @@ static int prepare(mesh_future *future, const struct mesh_call *call, const char
     }
     for (size_t i = 0; i < n_values; i++) {
         if (check_value(m, &values[i], &counts) < 0) {
-            errmsg_set(err,
-                       "argument %zu makes no sense: a NULL, a freed future, or another "
-                       "handle's",
-                       i);
+            bool was_not_put = values[i].type == MESH_DATA && values[i].as.data == NULL;
+            errmsg_set(err, "argument %zu: %s", i,
+                       was_not_put && m->error != 0
+                           ? m->texts[m->i_text]
+                           : "it is NULL, or was freed, or is another handle's");
             return MESH_EINVAL;
         }
     }
