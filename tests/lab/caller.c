@@ -1,0 +1,261 @@
+/* A program of libmesh as users write them, in one line of output for each thing it saw:
+ *
+ *     caller good          what each kind of argument and result comes to
+ *     caller bad           how calls fail that must
+ *     caller steady N MS   N calls of MS milliseconds; "N right" when each came back, right
+ *     caller share BYTES N one value by reference to N calls */
+#include <inttypes.h>
+#include <mesh.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LARGE (3u << 20) /* goes by blob */
+
+MESH_FUNCTION(twice)
+{
+    return mesh_return_int(task, 2 * mesh_arg_int(task, 0));
+}
+
+MESH_FUNCTION(half)
+{
+    return mesh_return_double(task, mesh_arg_double(task, 0) / 2);
+}
+
+MESH_FUNCTION(hello)
+{
+    char text[64];
+    const char *name = mesh_arg_string(task, 0);
+    snprintf(text, sizeof(text), "hello %s", name != NULL ? name : "nobody");
+    return mesh_return_string(task, text);
+}
+
+/* Each byte and one: of any bytes, and of an in-out buffer. */
+MESH_FUNCTION(next_bytes)
+{
+    size_t n;
+    const uint8_t *from = mesh_arg_bytes(task, 0, &n);
+    uint8_t *to = from != NULL ? mesh_return_space(task, n) : NULL;
+    for (size_t i = 0; to != NULL && i < n; i++) {
+        to[i] = (uint8_t)(from[i] + 1);
+    }
+    return to != NULL ? 0 : -1;
+}
+
+MESH_FUNCTION(change)
+{
+    size_t n;
+    uint8_t *bytes = mesh_arg_inout(task, 0, &n);
+    for (size_t i = 0; bytes != NULL && i < n; i++) {
+        bytes[i] = (uint8_t)(bytes[i] + 1);
+    }
+    return bytes != NULL ? 0 : -1;
+}
+
+MESH_FUNCTION(sum_of_bytes)
+{
+    size_t n;
+    int64_t sum = 0;
+    const uint8_t *bytes = mesh_arg_bytes(task, 0, &n);
+    for (size_t i = 0; bytes != NULL && i < n; i++) {
+        sum += bytes[i];
+    }
+    return mesh_return_int(task, sum);
+}
+
+MESH_FUNCTION(crash)
+{
+    return raise((int)mesh_arg_int(task, 0));
+}
+
+MESH_FUNCTION(leave)
+{
+    _exit((int)mesh_arg_int(task, 0));
+}
+
+MESH_FUNCTION(refuse)
+{
+    return mesh_fail(task, "no, not %" PRId64, mesh_arg_int(task, 0));
+}
+
+MESH_FUNCTION(nothing)
+{
+    return task == NULL;
+}
+
+MESH_FUNCTION(slow)
+{
+    poll(NULL, 0, (int)mesh_arg_int(task, 1));
+    return mesh_return_int(task, 2 * mesh_arg_int(task, 0));
+}
+
+/* --- what the program does with them ------------------------------------------------------------
+ */
+
+static int n_wrong;
+
+static void check(const char *what, bool is_right)
+{
+    printf("%s: %s\n", what, is_right ? "right" : "WRONG");
+    n_wrong += !is_right;
+}
+
+static bool is_next(const uint8_t *now, const uint8_t *before, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (now == NULL || now[i] != (uint8_t)(before[i] + 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void check_sizes(mesh *m, size_t n)
+{
+    char what[64];
+    size_t n_got = 0;
+    uint8_t *bytes = malloc(n + 1);
+    uint8_t *copy = malloc(n + 1);
+    for (size_t i = 0; i < n; i++) {
+        bytes[i] = copy[i] = (uint8_t)(i * 31 + i / 251);
+    }
+    mesh_future *next = mesh_submit(m, "next_bytes", mesh_bytes(bytes, n));
+    mesh_future *chained = mesh_submit(m, "next_bytes", mesh_result(next));
+    const uint8_t *got = mesh_get_bytes(next, &n_got);
+    snprintf(what, sizeof(what), "bytes of %zu", n);
+    check(what, got != NULL && n_got == n && is_next(got, copy, n));
+    const uint8_t *second = mesh_get_bytes(chained, &n_got);
+    snprintf(what, sizeof(what), "a result of %zu, passed on", n);
+    check(what, second != NULL && n_got == n && is_next(second, got, n));
+    mesh_submit(m, "change", mesh_inout(bytes, n));
+    snprintf(what, sizeof(what), "in-out of %zu", n);
+    check(what, mesh_sync(m, bytes, n) == 0 && is_next(bytes, copy, n));
+    free(copy);
+    free(bytes);
+}
+
+static void check_map(mesh *m)
+{
+    static int64_t numbers[20000];
+    bool is_right = true;
+    for (int64_t i = 0; i < 20000; i++) {
+        numbers[i] = i;
+    }
+    int r = mesh_map_array(m, "twice", numbers, 20000, sizeof(*numbers), numbers, sizeof(*numbers),
+                           NULL);
+    for (int64_t i = 0; i < 20000; i++) {
+        is_right &= numbers[i] == 2 * i;
+    }
+    check("map in place", r == 0 && is_right);
+}
+
+static int do_good(mesh *m)
+{
+    check("int", mesh_get_int(mesh_submit(m, "twice", mesh_int(-21))) == -42);
+    check("double", mesh_get_double(mesh_submit(m, "half", mesh_double(5))) == 2.5);
+    mesh_future *hello = mesh_submit(m, "hello", mesh_string("Parallel"));
+    check("string", strcmp(mesh_get_string(hello), "hello Parallel") == 0);
+    check_sizes(m, 0);
+    check_sizes(m, 1000);
+    check_sizes(m, LARGE);
+    check_map(m);
+    printf("ran on %s\n", mesh_future_peer(hello));
+    return n_wrong;
+}
+
+static void print_end(mesh_future *future)
+{
+    int error = mesh_future_error(future);
+    printf("%s: %s\n", mesh_strerror(error), mesh_future_error_text(future));
+}
+
+static int do_bad(mesh *m)
+{
+    print_end(mesh_submit(m, "no_such_function"));
+    print_end(mesh_submit(m, "twice", mesh_string("two")));
+    print_end(mesh_submit(m, "twice"));
+    print_end(mesh_submit(m, "crash", mesh_int(SIGSEGV)));
+    print_end(mesh_submit(m, "leave", mesh_int(3)));
+    print_end(mesh_submit(m, "refuse", mesh_int(7)));
+    mesh_future *nothing = mesh_submit(m, "nothing");
+    mesh_get_int(nothing);
+    print_end(nothing);
+    struct mesh_call hasty = {.timeout = 0.2};
+    print_end(mesh_submit_with(m, &hasty, "slow", mesh_int(1), mesh_int(60000)));
+    mesh_future *cancelled = mesh_submit(m, "slow", mesh_int(1), mesh_int(60000));
+    mesh_cancel(cancelled);
+    print_end(cancelled);
+    check("afterwards", mesh_get_int(mesh_submit(m, "twice", mesh_int(4))) == 8);
+    return n_wrong;
+}
+
+static int do_steady(mesh *m, int n, int ms)
+{
+    int n_right = 0;
+    mesh_group *group = mesh_group_new(m);
+    struct mesh_call call = {.group = group};
+    for (int i = 0; i < n; i++) {
+        mesh_submit_with(m, &call, "slow", mesh_int(i), mesh_int(ms));
+    }
+    mesh_future *future = mesh_group_next(group, MESH_FOREVER);
+    printf("first is there\n");
+    fflush(stdout);
+    for (int i = 0; future != NULL; i++) {
+        if (mesh_future_error(future) != 0) {
+            printf("%s\n", mesh_future_error_text(future));
+        }
+        n_right += mesh_future_error(future) == 0;
+        mesh_free(future);
+        future = mesh_group_next_in_order(group, MESH_FOREVER);
+    }
+    printf("%d right\n", n_right);
+    return n_right != n;
+}
+
+static int do_share(mesh *m, size_t bytes, int n)
+{
+    uint8_t *value = malloc(bytes);
+    int64_t sum = 0;
+    uint64_t x = 88172645463325252u; /* xorshift64, by George Marsaglia: does not compress */
+    for (size_t i = 0; i < bytes; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        sum += value[i] = (uint8_t)(x >> 56);
+    }
+    mesh_data *data = mesh_put(m, value, bytes);
+    mesh_group *group = mesh_group_new(m);
+    struct mesh_call call = {.group = group};
+    for (int i = 0; i < n; i++) {
+        mesh_submit_with(m, &call, "sum_of_bytes", mesh_ref(data));
+    }
+    int n_right = 0;
+    for (mesh_future *f; (f = mesh_group_next(group, MESH_FOREVER)) != NULL; mesh_free(f)) {
+        n_right += mesh_get_int(f) == sum;
+    }
+    printf("%d right\n", n_right);
+    free(value);
+    return n_right != n;
+}
+
+int main(int argc, char **argv)
+{
+    mesh_init();
+    const char *mode = argc > 1 ? argv[1] : "";
+    mesh *m = mesh_open(NULL);
+    if (mesh_error(m) != 0) {
+        fprintf(stderr, "%s\n", mesh_error_text(m));
+        return 1;
+    }
+    int status = strcmp(mode, "good") == 0  ? do_good(m)
+                 : strcmp(mode, "bad") == 0 ? do_bad(m)
+                 : strcmp(mode, "steady") == 0
+                     ? do_steady(m, atoi(argv[2]), atoi(argv[3]))
+                     : do_share(m, strtoul(argv[2], NULL, 10), atoi(argv[3]));
+    mesh_print_stats(m, stderr);
+    mesh_close(m);
+    return status != 0;
+}
