@@ -5,7 +5,8 @@
  * net.c     dials, connections, bytes that take time
  * shell.c   what a daemon's shell does with links, messages and blobs
  * work.c    cells and the programs in them
- * client.c  clients, their jobs, and what they were told
+ * draw.c    jobs as they are drawn
+ * client.c  clients, and what they were told
  * disk.c    the journal
  * found.c   discovery
  * fault.c   what goes wrong, and its end; strike_*.c, kind by kind
@@ -393,7 +394,7 @@ void work_hang_all(struct sim *sim, struct sim_node *node, bool is_hung);
 /* The daemon is gone, and all cells with it. */
 void work_drop_all(struct sim *sim, struct sim_node *node);
 
-/* client.c */
+/* draw.c */
 struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dice *dice,
                               uint32_t n_tasks);
 /* What else it is to be like. */
@@ -416,6 +417,8 @@ struct client_wish {
     bool may_speculate;
 };
 void client_submit_wish(struct sim *sim, struct sim_node *node, const struct client_wish *wish);
+
+/* client.c */
 void client_connect(struct sim *sim, struct sim_job *job);
 void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
                  const struct wire_message *message);
@@ -436,6 +439,7 @@ struct wire_add_task client_task(const struct sim_job *job, uint32_t number,
 /* Whether only executors of version 2 may have it. */
 bool client_needs_calls(const struct sim_job *job);
 bool client_does_read(const struct sim_task *task, const struct wire_hash *hash);
+void client_free(struct sim_job *job);
 void client_free_all(struct sim *sim);
 bool client_are_all_over(const struct sim *sim);
 /* Peers that could run it, were all of them well. */

@@ -135,6 +135,9 @@ struct pair {
 MESH_FUNCTION(turn_pair)
 {
     const struct pair *p = mesh_arg_raw(task, 0, sizeof(*p));
+    if (p == NULL) {
+        return -1;
+    }
     struct pair q = {.a = p->b, .b = p->a};
     return mesh_return_raw(task, &q, sizeof(q));
 }

@@ -28,7 +28,7 @@ static double time_to_escape(double cx, double cy)
  * for each column. */
 MESH_FUNCTION(row_of_pixels)
 {
-    double row = *(const double *)mesh_arg_raw(task, 0, sizeof(double));
+    double row = mesh_arg_double(task, 0);
     size_t width = (size_t)mesh_arg_int(task, 1);
     double scale = 2.4 / (double)mesh_arg_int(task, 2);
     unsigned char *pixel = mesh_return_space(task, 3 * width);
