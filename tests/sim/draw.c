@@ -196,7 +196,7 @@ static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks,
     job->may_hang = submit->spec.timeout_ms > 0 && submit->spec.timeout_ms < 8000 &&
                     submit->runs_max > 0; /* else for ever */
     uint32_t tries = submit->runs_max == 0 ? 6 : submit->runs_max;
-    job->is_simple = submit->spec.files.n == 0 && submit->spec.mem_bytes == 0 &&
+    job->is_simple = submit->spec.files.n == 0 && job->n_refs == 0 && submit->spec.mem_bytes == 0 &&
                      submit->jobs_max == 0 && !job->is_detached;
     note_shortest(job->owner, millis - millis / 2);
     for (uint32_t i = 1; i <= n_tasks; i++) {

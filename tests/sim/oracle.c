@@ -2,13 +2,16 @@
  * told, and nothing of how the core came to it; core_check() looks at its insides.
  *
  *  a task has one reported result, and it is one that can be right
- *  an attempt is started once, with the words and arguments that were given, on a host that knows
- * of such tasks, and where all that it reads is; what a task reads is not let go a task of a job
- * that runs at most once begins once an executor runs no more cores, and promises no more memory,
- * than it has a cell runs one attempt at a time no submitter has more outstanding than the credit
- * it was told of no lease is renewed for an owner that was not heard just before once nothing goes
- * wrong any more: no task waits while cores idle that may run it; each job ends within its bound;
- * and then nothing is left anywhere, and everybody sees everybody */
+ *  an attempt is started once, with the words and arguments that were given
+ *  it is started on a host that knows of such tasks, where all that it reads is
+ *  what a task reads is not let go
+ *  a task of a job that runs at most once begins once
+ *  an executor runs no more cores, and promises no more memory, than it has
+ *  a cell runs one attempt at a time
+ *  no submitter has more outstanding than the credit it was told of
+ *  no lease is renewed for an owner that was not heard just before
+ *  once nothing goes wrong any more: no task waits while cores idle that may run it; each job ends
+ *  within its bound; and then nothing is left anywhere, and everybody sees everybody */
 #include <stdio.h>
 
 #include "tests/sim/sim_internal.h"
@@ -189,7 +192,8 @@ static void check_given(struct sim *sim, const struct sim_node *node,
                    task->number);
     }
     bool is_stranger = !wire_key_eq(&effect->start.owner, &node->key);
-    if (is_stranger && node->is_version_old && client_needs_calls(task->job)) {
+    bool is_new = effect->start.spec->is_call || refs.n > 0; /* what version 1 has not */
+    if (is_stranger && node->is_version_old && is_new) {
         sim_broken(sim, "%s is of version 1 and starts task %u, which is not", node->name,
                    task->number);
     }
