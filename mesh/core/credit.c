@@ -153,6 +153,16 @@ void core_credit_share_each(uint32_t cores, bool has_self, const uint32_t *deman
     }
 }
 
+/* Over some eight tasks, but over two where they become shorter: who has too little at hand loses
+ * its cores to others after each task, and would need all the longer to show that its tasks are
+ * short now. */
+uint64_t core_credit_smooth(uint64_t expected_ns, uint64_t ns)
+{
+    return expected_ns == 0   ? ns
+           : ns < expected_ns ? (expected_ns + ns) / 2
+                              : (7 * expected_ns + ns) / 8;
+}
+
 uint32_t core_credit_prefetch(uint32_t n_slots, uint64_t wall_ns, uint64_t rtt_ns)
 {
     if (wall_ns == 0 || wall_ns > CORE_PREFETCH_LONG_NS) {

@@ -117,12 +117,12 @@ static void on_started(struct core *core, const struct core_event *event)
     core_send(core, held->owner, &message);
 }
 
-/* Run times are measured as cores are occupied, smoothed over some eight tasks. */
+/* Run times are measured as cores are occupied. */
 static void measure(struct core *core, struct core_held *held)
 {
     struct core_peer *owner = held->owner;
     uint64_t ns = core->now_ns - held->start_ns + 1;
-    owner->wall_ns = owner->wall_ns == 0 ? ns : (7 * owner->wall_ns + ns) / 8;
+    owner->wall_ns = core_credit_smooth(owner->wall_ns, ns);
     core_credit_update(core, owner);
 }
 

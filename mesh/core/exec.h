@@ -130,6 +130,9 @@ void core_credit_share(uint32_t cores, bool has_self, const uint32_t *demands, u
  * core_credit_share() for all of them at once. `room` holds 2 * (cores + 1). Pure. */
 void core_credit_share_each(uint32_t cores, bool has_self, const uint32_t *demands,
                             uint32_t *shares, uint32_t n, uint32_t *room);
+/* The run time to expect of an owner's tasks after one that took so long, where this was expected
+ * before, or 0. Pure. */
+uint64_t core_credit_smooth(uint64_t expected_ns, uint64_t ns);
 /* Tasks to have at hand beyond those that run. Pure. */
 uint32_t core_credit_prefetch(uint32_t n_slots, uint64_t wall_ns, uint64_t rtt_ns);
 

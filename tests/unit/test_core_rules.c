@@ -145,6 +145,19 @@ START_TEST(short_tasks_are_prefetched_and_long_ones_are_not)
 }
 END_TEST
 
+START_TEST(run_times_are_smoothed_and_soon_short_when_tasks_become_so)
+{
+    uint64_t ns = core_credit_smooth(0, 300 * CORE_MS);
+    ck_assert_uint_eq(ns, 300 * CORE_MS);
+    for (unsigned i = 0; i < 8; i++) {
+        ns = core_credit_smooth(ns, CORE_MS);
+    }
+    ck_assert_uint_gt(core_credit_prefetch(1, ns, 0), 1); /* below 5 ms */
+    ns = core_credit_smooth(8 * CORE_MS, 16 * CORE_MS);
+    ck_assert_uint_eq(ns, 9 * CORE_MS); /* one that is longer says little */
+}
+END_TEST
+
 START_TEST(of_two_overlapping_sessions_both_ends_keep_the_same)
 {
     struct wire_key small = {{1}};
@@ -171,6 +184,7 @@ int main(void)
     tcase_add_test(tcase, shares_use_all_cores_and_exceed_no_demand);
     tcase_add_test(tcase, shares_of_all_at_once_are_those_that_each_has_alone);
     tcase_add_test(tcase, short_tasks_are_prefetched_and_long_ones_are_not);
+    tcase_add_test(tcase, run_times_are_smoothed_and_soon_short_when_tasks_become_so);
     tcase_add_test(tcase, of_two_overlapping_sessions_both_ends_keep_the_same);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
