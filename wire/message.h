@@ -608,6 +608,13 @@ struct wire_put_done {
     struct slice text;
 };
 
+struct wire_task_cancel { /* client: no result of this task is wanted any more. It ends as cancelled
+                           * at once, if it has not ended; what runs is killed. Not answered. A
+                           * detached job is cancelled as a whole only */
+    uint64_t job;
+    uint32_t task;
+};
+
 struct wire_release { /* client: one put less of these bytes. Not answered */
     struct wire_hash hash;
 };
@@ -668,7 +675,8 @@ struct wire_release { /* client: one put less of these bytes. Not answered */
     X(JOB_KEPT, 87, wire_job_kept, job_kept)                                                       \
     X(PUT, 88, wire_put, put)                                                                      \
     X(PUT_DONE, 89, wire_put_done, put_done)                                                       \
-    X(RELEASE, 90, wire_release, release)
+    X(RELEASE, 90, wire_release, release)                                                          \
+    X(TASK_CANCEL, 91, wire_task_cancel, task_cancel)
 
 #define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
 enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };

@@ -524,6 +524,12 @@ static const struct wire_field fields_wire_put_done[] = {
 };
 LAYOUT(wire_put_done, "put_done");
 
+static const struct wire_field fields_wire_task_cancel[] = {
+    U64(wire_task_cancel, job),
+    U32(wire_task_cancel, task),
+};
+LAYOUT(wire_task_cancel, "task_cancel");
+
 static const struct wire_field fields_wire_release[] = {HASH(wire_release, hash)};
 LAYOUT(wire_release, "release");
 

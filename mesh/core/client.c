@@ -162,6 +162,12 @@ static bool on_job_message(struct core *core, struct core_client *client,
             core_stream_on_client_ack(core, job, &message->client_stream_ack);
         }
         return true;
+    case WIRE_MESSAGE_TASK_CANCEL:
+        job = own_job(core, client, message->task_cancel.job);
+        if (job != NULL) {
+            core_job_cancel_task(core, job, message->task_cancel.task);
+        }
+        return true;
     case WIRE_MESSAGE_DONE_ACK:
         job = own_job(core, client, message->done_ack.job);
         if (job != NULL) {

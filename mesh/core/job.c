@@ -603,6 +603,16 @@ void core_job_cancel(struct core *core, struct core_job *job)
     core_job_give_up_rest(core, job);
 }
 
+void core_job_cancel_task(struct core *core, struct core_job *job, uint32_t number)
+{
+    struct core_task *task = core_task_find(job, number);
+    if (task == NULL || task->state == CORE_TASK_DONE || job->is_detached) {
+        core->n_ignored++; /* it ended a moment ago */
+        return;
+    }
+    core_task_give_up(core, task, WIRE_END_CANCELLED, WIRE_REFUSAL_NONE, slice_str(""));
+}
+
 void core_job_stop_all(struct core *core)
 {
     table_for_each (entry, &core->jobs) {

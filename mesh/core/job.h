@@ -20,6 +20,8 @@ void core_job_add_task(struct core *core, struct core_client *client,
 void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tasks);
 void core_job_on_done_ack(struct core *core, struct core_job *job, uint64_t n_done);
 void core_job_cancel(struct core *core, struct core_job *job);
+/* One task of an attached job, unless it has ended. */
+void core_job_cancel_task(struct core *core, struct core_job *job, uint32_t number);
 /* A detached job is accepted: its client may add tasks. */
 void core_job_accept(struct core *core, struct core_job *job);
 /* Without a client, and with this number. */

@@ -153,6 +153,16 @@ static void release_some(struct sim *sim, struct sim_job *job)
     }
 }
 
+/* One of its tasks, that may wait, run or have ended. */
+static void cancel_one(struct sim *sim, struct sim_job *job)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_TASK_CANCEL};
+    message.task_cancel.job = job->id;
+    message.task_cancel.task = (uint32_t)dice_between(&sim->dice, 1, job->n_added);
+    job->tasks[message.task_cancel.task].is_cancelled |= !job->is_detached;
+    say(sim, job, &message);
+}
+
 static void feed_fire(struct sim *sim, struct sim_event *event)
 {
     struct sim_job *job = job_of(sim, event->a);
@@ -161,6 +171,9 @@ static void feed_fire(struct sim *sim, struct sim_event *event)
                          job->n_added < job->tasks_max;
          i++) {
         add_task(sim, job);
+    }
+    if (job->is_fickle && job->is_connected && job->n_added > 0 && dice_chance(&sim->dice, 60)) {
+        cancel_one(sim, job);
     }
     if (!job->is_connected || job->is_fed) {
         return;

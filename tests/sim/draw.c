@@ -122,6 +122,7 @@ static void draw_options(struct sim *sim, struct sim_job *job, const struct sim_
         submit->spec.lease_ms = submit->spec.lease_ms > 0 ? 10000 : 0; /* while it is away */
     }
     draw_calls(sim, job, dice);
+    job->is_fickle = dice_chance(dice, 10);
 }
 
 static enum sim_program draw_program(const struct sim_job *job, unsigned mix, struct dice *dice)

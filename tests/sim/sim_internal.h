@@ -225,6 +225,7 @@ struct sim_task {
     uint32_t status, millis;
     uint64_t bytes;
     /* what happened */
+    bool is_cancelled; /* by its client, alone */
     uint32_t n_reports, n_started, n_begun, n_ended, n_failed, n_deaths, n_timeouts, n_refused;
     uint32_t n_running;                     /* now, anywhere */
     uint32_t good_number, good_incarnation; /* the attempt whose success its owner heard of first */
@@ -255,6 +256,7 @@ struct sim_job {
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
     bool is_feed_due, is_ack_due, is_stalled, has_failures, has_deaths, may_hang;
     bool is_detached, is_kept;
+    bool is_fickle; /* its client cancels tasks */
     uint64_t at_ns, done_ns, work_ns; /* core time of all its tasks at normal speed */
     uint64_t longest_ns;
     uint32_t n_running, n_refusals; /* tasks anywhere, now; times a host would not start one */

@@ -424,6 +424,35 @@ START_TEST(a_cancelled_job_ends_everywhere_and_reports_each_task)
 }
 END_TEST
 
+START_TEST(a_task_that_is_cancelled_ends_alone)
+{
+    struct world *world = world_mesh(2, 21);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 50, "sleep", "500");
+    world_run_for(world, 100 * CORE_MS);
+    uint32_t n_running = world_n_running(world, 0) + world_n_running(world, 1);
+    uint64_t n_kills = world_n_effects(world, 0, CORE_EFFECT_KILL) +
+                       world_n_effects(world, 1, CORE_EFFECT_KILL);
+    for (uint32_t task = 1; task <= 50; task += 49) { /* one that runs, one that waits */
+        struct wire_message cancel = {.type = WIRE_MESSAGE_TASK_CANCEL};
+        cancel.task_cancel.job = world_client(world, 0)->job;
+        cancel.task_cancel.task = task;
+        world_client_say(world, 0, &cancel);
+        world_client_say(world, 0, &cancel); /* it has ended */
+    }
+    world_run_for(world, 10 * CORE_MS);
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_CANCELLED], 2);
+    ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_KILL) +
+                          world_n_effects(world, 1, CORE_EFFECT_KILL),
+                      n_kills + 1);
+    ck_assert_uint_eq(world_n_running(world, 0) + world_n_running(world, 1), n_running);
+    ck_assert(world_run_job(world, 0, 60 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->n_by_end[WIRE_END_EXITED], 48);
+    ck_assert_uint_eq(world_n_started(world, 0) + world_n_started(world, 1), 49);
+    world_end(world);
+}
+END_TEST
+
 START_TEST(a_job_dies_with_its_client)
 {
     struct world *world = world_mesh(3, 19);
@@ -624,6 +653,7 @@ int main(void)
     tcase_add_test(tcase, a_task_past_its_timeout_is_killed_and_counts_as_failed);
     tcase_add_test(tcase, the_number_of_a_job_is_not_used_again_by_a_later_life);
     tcase_add_test(tcase, a_cancelled_job_ends_everywhere_and_reports_each_task);
+    tcase_add_test(tcase, a_task_that_is_cancelled_ends_alone);
     tcase_add_test(tcase, a_job_dies_with_its_client);
     tcase_add_test(tcase, a_dead_owner_leaves_nothing_running_past_its_lease);
     tcase_add_test(tcase, a_restarted_owner_ends_what_its_former_life_had_attached);

@@ -282,6 +282,8 @@ static const struct {
     {{.type = WIRE_MESSAGE_PUT_DONE, .put_done = {.id = 3, .bytes = 9, .error = 5}},
      "96 59 03 " NO_KEY_HEX "09 05 a0"},
     {{.type = WIRE_MESSAGE_RELEASE}, "92 5a " NO_KEY_HEX},
+    {{.type = WIRE_MESSAGE_TASK_CANCEL, .task_cancel = {.job = 7, .task = 300}},
+     "93 5b 07 cd012c"},
     {{.type = WIRE_MESSAGE_STREAM,
       .stream = {.id = ID, .stream = 2, .offset = 65535, .bytes = {(const uint8_t *)"\0\n", 2}}},
      "95 0c " ID_HEX "02 cdffff c402000a"},
