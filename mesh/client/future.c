@@ -164,6 +164,7 @@ static void take_out(mesh_future *future)
 {
     if (future->state == MESH_CALL_SENT) {
         mesh_tasks_take(&future->job->sent, future->task);
+        mesh_job_cancel_call(future);
     }
     list_remove(&future->queue);
 }

@@ -80,6 +80,7 @@ struct mesh_job {
     uint32_t n_added;
     struct list waiting; /* struct mesh_future.queue */
     struct mesh_tasks sent;
+    struct buf cancels; /* uint32_t, numbers of tasks: to be told to the daemon */
 };
 
 struct mesh_name { /* of a function */
@@ -300,6 +301,10 @@ void mesh_job_free(mesh *m, struct mesh_job *job);
 void mesh_job_fail(mesh *m, struct mesh_job *job, int error, const char *text);
 /* The connection is gone, and the job with it: what was sent waits again. */
 void mesh_job_lost(mesh *m, struct mesh_job *job);
+/* No result of this call, that was sent, is wanted any more. */
+void mesh_job_cancel_call(mesh_future *future);
+/* Queues what is to be cancelled for sending. 0 or -errno. */
+int mesh_job_send_cancels(mesh *m, struct mesh_job *job, struct errmsg *err);
 /* Sends the job's submission. 0 or -errno. */
 int mesh_job_send(mesh *m, struct mesh_job *job, struct errmsg *err);
 /* Queues up to n_max of its calls for sending. 0 or -errno; *ret_n: how many. */

@@ -11,7 +11,8 @@
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 
-#define LEASE_MS         10000u
+#define LEASE_MS          10000u
+#define CANCELS_BYTES_MAX (sizeof(uint32_t) * MESH_CALLS_MAX)
 #define OUTPUT_BYTES_MAX (UINT64_C(1) << 40) /* of a value: the executor's disk is the limit */
 
 /* --- tasks by number ---------------------------------------------------------------------------
@@ -95,6 +96,7 @@ static struct mesh_job *job_new(mesh *m, const struct mesh_needs *needs)
     if (job != NULL) {
         job->needs = *needs;
         list_init(&job->waiting);
+        buf_init(&job->cancels, CANCELS_BYTES_MAX);
         list_push_front(&m->jobs, &job->node);
         m->n_jobs++;
     }
@@ -176,6 +178,7 @@ void mesh_job_free(mesh *m, struct mesh_job *job)
     list_remove(&job->node);
     m->n_jobs--;
     mem_free(job->sent.slots);
+    buf_done(&job->cancels);
     mem_free(job);
 }
 
@@ -220,6 +223,7 @@ void mesh_job_lost(mesh *m, struct mesh_job *job)
     struct list *before = job->waiting.next;
     struct mesh_future **sent = job->sent.slots;
     job->sent = (struct mesh_tasks){0};
+    buf_clear(&job->cancels);
     job->is_sent = false;
     job->is_accepted = false;
     job->id = job->n_done = job->n_acked = job->n_added = 0;
@@ -352,6 +356,26 @@ static int send_task(struct mesh_job *job, mesh_future *future, struct errmsg *e
     list_remove(&future->queue);
     future->state = MESH_CALL_SENT;
     return 0;
+}
+
+void mesh_job_cancel_call(mesh_future *future)
+{
+    /* Want of memory: it runs to its end, and its result is thrown away. */
+    buf_append(&future->job->cancels, &future->task, sizeof(future->task));
+    mesh_wake(future->m);
+}
+
+int mesh_job_send_cancels(mesh *m, struct mesh_job *job, struct errmsg *err)
+{
+    int r = 0;
+    struct wire_message message = {.type = WIRE_MESSAGE_TASK_CANCEL};
+    message.task_cancel.job = job->id;
+    for (size_t at = 0; r == 0 && at < job->cancels.n; at += sizeof(uint32_t)) {
+        memcpy(&message.task_cancel.task, job->cancels.p + at, sizeof(uint32_t));
+        r = mesh_client_queue(m->client, &message, NULL, 0, err);
+    }
+    buf_clear(&job->cancels);
+    return r;
 }
 
 int mesh_job_send_tasks(mesh *m, struct mesh_job *job, unsigned n_max, unsigned *ret_n,

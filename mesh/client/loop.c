@@ -217,6 +217,9 @@ static int send_jobs(mesh *m, bool *ret_has_more, struct errmsg *err)
         if (r == 0 && !job->is_sent && m->submitting == NULL && !list_is_empty(&job->waiting)) {
             r = mesh_job_send(m, job, err);
         }
+        if (r == 0 && job->cancels.n > 0) {
+            r = mesh_job_send_cancels(m, job, err);
+        }
         unsigned n = 0;
         if (r == 0 && job->is_accepted && mesh_client_unsent_bytes(m->client) < UNSENT_BYTES_MAX) {
             r = mesh_job_send_tasks(m, job, TASKS_AT_ONCE, &n, err);

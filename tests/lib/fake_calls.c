@@ -37,7 +37,7 @@ struct task {
 struct worker {
     pid_t pid;
     int fd, out_fd;
-    bool is_busy;
+    bool is_busy, is_cancelled;
     struct task task;
 };
 
@@ -194,6 +194,21 @@ static void send_call(struct daemon *daemon, struct worker *worker)
     }
     free(task->args);
     worker->is_busy = true;
+    daemon->counts->n_begun++;
+}
+
+static void count_done(struct daemon *daemon, uint64_t job)
+{
+    daemon->n_done++;
+    daemon->counts->n_open--;
+    daemon->jobs[job].done++;
+    struct wire_message credit = {.type = WIRE_MESSAGE_TASK_CREDIT};
+    credit.task_credit.job = job;
+    credit.task_credit.tasks_max = daemon->jobs[job].done + daemon->options->credit;
+    send_message(daemon, &credit, NULL, 0);
+    if (daemon->n_done == daemon->options->die_after && !daemon->is_last) {
+        _exit(0);
+    }
 }
 
 static void send_done(struct daemon *daemon, uint32_t i_worker, struct wire_result *result, int fd)
@@ -216,16 +231,7 @@ static void send_done(struct daemon *daemon, uint32_t i_worker, struct wire_resu
     message.done.peer.b[0] = (uint8_t)(i_worker + 1);
     send_message(daemon, &message, &fd, fd >= 0 ? 1 : 0);
     worker->is_busy = false;
-    daemon->n_done++;
-    daemon->counts->n_open--;
-    daemon->jobs[worker->task.job].done++;
-    struct wire_message credit = {.type = WIRE_MESSAGE_TASK_CREDIT};
-    credit.task_credit.job = worker->task.job;
-    credit.task_credit.tasks_max = daemon->jobs[worker->task.job].done + daemon->options->credit;
-    send_message(daemon, &credit, NULL, 0);
-    if (daemon->n_done == daemon->options->die_after && !daemon->is_last) {
-        _exit(0);
-    }
+    count_done(daemon, worker->task.job);
 }
 
 static void on_crash(struct daemon *daemon, uint32_t i_worker)
@@ -237,6 +243,9 @@ static void on_crash(struct daemon *daemon, uint32_t i_worker)
     if (WIFEXITED(status)) {
         result.end = WIRE_END_EXITED;
         result.status = WIRE_CALL_EXITED + (uint32_t)WEXITSTATUS(status);
+    }
+    if (worker->is_cancelled) {
+        result = (struct wire_result){.end = WIRE_END_CANCELLED};
     }
     send_done(daemon, i_worker, &result, -1);
     end_worker(worker);
@@ -394,6 +403,40 @@ static void on_release(struct daemon *daemon, const struct wire_hash *hash)
     daemon->counts->n_releases++;
 }
 
+static bool is_meant(const struct task *task, const struct wire_task_cancel *cancel)
+{
+    return task->job == cancel->job && task->number == cancel->task;
+}
+
+/* What waits is never begun, what runs is killed. */
+static void on_task_cancel(struct daemon *daemon, const struct wire_task_cancel *cancel)
+{
+    for (uint32_t i = 0; i < daemon->n_workers; i++) {
+        struct worker *worker = &daemon->workers[i];
+        if (worker->is_busy && is_meant(&worker->task, cancel)) {
+            worker->is_cancelled = true;
+            kill(worker->pid, SIGKILL); /* its end is told when it is seen */
+        }
+    }
+    for (uint32_t i = daemon->first; i != daemon->end; i++) {
+        if (!is_meant(&daemon->queue[i % TASKS_MAX], cancel)) {
+            continue;
+        }
+        free(daemon->queue[i % TASKS_MAX].args);
+        for (uint32_t j = i; j != daemon->first; j--) {
+            daemon->queue[j % TASKS_MAX] = daemon->queue[(j - 1) % TASKS_MAX];
+        }
+        daemon->first++;
+        struct wire_message message = {.type = WIRE_MESSAGE_DONE};
+        message.done = (struct wire_done){.job = cancel->job,
+                                          .task = cancel->task,
+                                          .result = {.end = WIRE_END_CANCELLED}};
+        send_message(daemon, &message, NULL, 0);
+        count_done(daemon, cancel->job);
+        return;
+    }
+}
+
 static void on_message(struct daemon *daemon, const struct wire_message *message)
 {
     struct wire_message answer = {.type = WIRE_MESSAGE_DAEMON_HELLO};
@@ -417,6 +460,9 @@ static void on_message(struct daemon *daemon, const struct wire_message *message
         break;
     case WIRE_MESSAGE_RELEASE:
         on_release(daemon, &message->release.hash);
+        break;
+    case WIRE_MESSAGE_TASK_CANCEL:
+        on_task_cancel(daemon, &message->task_cancel);
         break;
     case WIRE_MESSAGE_DONE_ACK:
         daemon->counts->n_acked = (unsigned)message->done_ack.n_done;

@@ -390,7 +390,8 @@ MESH_API const char *mesh_future_error_text(mesh_future *future);
 MESH_API const char *mesh_future_peer(mesh_future *future);
 MESH_API double mesh_future_seconds(mesh_future *future);
 MESH_API const char *mesh_future_printed(mesh_future *future);
-/* It ends with MESH_ECANCELLED, at once, unless it was done before. What waits is never begun. */
+/* It ends with MESH_ECANCELLED, at once, unless it was done before. What waits is never begun; what
+ * runs is killed, with its worker, soon after. */
 MESH_API void mesh_cancel(mesh_future *future);
 /* NULL is allowed. Returns NULL. A call that is not done is cancelled, unless other calls wait for
  * its result. */
