@@ -114,8 +114,7 @@ static bool is_next_there(struct mesh_wait *wait)
 static bool is_first_there(struct mesh_wait *wait)
 {
     const struct mesh_group *group = wait->what;
-    return list_is_empty(&group->calls) ||
-           call_of(group->calls.next, false)->extra->is_told;
+    return list_is_empty(&group->calls) || call_of(group->calls.next, false)->extra->is_told;
 }
 
 static mesh_future *take_next(mesh_group *group, double timeout, bool is_in_order)

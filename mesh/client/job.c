@@ -13,7 +13,7 @@
 
 #define LEASE_MS          10000u
 #define CANCELS_BYTES_MAX (sizeof(uint32_t) * MESH_CALLS_MAX)
-#define OUTPUT_BYTES_MAX (UINT64_C(1) << 40) /* of a value: the executor's disk is the limit */
+#define OUTPUT_BYTES_MAX  (UINT64_C(1) << 40) /* of a value: the executor's disk is the limit */
 
 /* --- tasks by number ---------------------------------------------------------------------------
  */

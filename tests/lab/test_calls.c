@@ -30,8 +30,8 @@ static void make_scene(struct scene *scene)
         scene->hosts[i] = lab_host(scene->lab, names[i]);
     }
     for (unsigned i = 0; i <= N_EXECUTORS; i++) {
-        scene->daemons[i] = daemon_start(scene->hosts[i], "--cores", i == 0 ? "0" : "2",
-                                         "--dead-after", "1", NULL);
+        scene->daemons[i] =
+            daemon_start(scene->hosts[i], "--cores", i == 0 ? "0" : "2", "--dead-after", "1", NULL);
     }
     daemon_wait_whole_mesh(scene->hosts, N_EXECUTORS + 1, PATIENCE_MS);
 }

@@ -428,9 +428,8 @@ static void on_task_cancel(struct daemon *daemon, const struct wire_task_cancel 
         }
         daemon->first++;
         struct wire_message message = {.type = WIRE_MESSAGE_DONE};
-        message.done = (struct wire_done){.job = cancel->job,
-                                          .task = cancel->task,
-                                          .result = {.end = WIRE_END_CANCELLED}};
+        message.done = (struct wire_done){
+            .job = cancel->job, .task = cancel->task, .result = {.end = WIRE_END_CANCELLED}};
         send_message(daemon, &message, NULL, 0);
         count_done(daemon, cancel->job);
         return;

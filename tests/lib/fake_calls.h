@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 struct fake_calls_counts { /* shared with the daemon, whichever it is */
-    atomic_uint n_begun; /* calls that a worker was given */
+    atomic_uint n_begun;   /* calls that a worker was given */
     atomic_uint n_submits, n_tasks, n_puts, n_releases, n_acked, n_daemons;
     atomic_uint n_unreleased;       /* blobs that somebody must release */
     atomic_uint n_open, n_open_max; /* tasks without a result */

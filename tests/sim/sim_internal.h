@@ -256,7 +256,7 @@ struct sim_job {
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
     bool is_feed_due, is_ack_due, is_stalled, has_failures, has_deaths, may_hang;
     bool is_detached, is_kept;
-    bool is_fickle; /* its client cancels tasks */
+    bool is_fickle;                   /* its client cancels tasks */
     uint64_t at_ns, done_ns, work_ns; /* core time of all its tasks at normal speed */
     uint64_t longest_ns;
     uint32_t n_running, n_refusals; /* tasks anywhere, now; times a host would not start one */

@@ -431,8 +431,8 @@ START_TEST(a_task_that_is_cancelled_ends_alone)
     world_submit(world, 0, &job, 50, "sleep", "500");
     world_run_for(world, 100 * CORE_MS);
     uint32_t n_running = world_n_running(world, 0) + world_n_running(world, 1);
-    uint64_t n_kills = world_n_effects(world, 0, CORE_EFFECT_KILL) +
-                       world_n_effects(world, 1, CORE_EFFECT_KILL);
+    uint64_t n_kills =
+        world_n_effects(world, 0, CORE_EFFECT_KILL) + world_n_effects(world, 1, CORE_EFFECT_KILL);
     for (uint32_t task = 1; task <= 50; task += 49) { /* one that runs, one that waits */
         struct wire_message cancel = {.type = WIRE_MESSAGE_TASK_CANCEL};
         cancel.task_cancel.job = world_client(world, 0)->job;

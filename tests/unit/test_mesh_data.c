@@ -467,9 +467,8 @@ START_TEST(what_is_cancelled_is_killed_or_never_begun)
         mesh_cancel(calls[i]);
         ck_assert_int_eq(mesh_future_error(calls[i]), MESH_ECANCELLED);
     }
-    ck_assert_int_eq(mesh_map_array(m, "square", in, 3, 8, out, 8,
-                                    &(struct mesh_map_options){.chunk = 1}),
-                     0);
+    ck_assert_int_eq(
+        mesh_map_array(m, "square", in, 3, 8, out, 8, &(struct mesh_map_options){.chunk = 1}), 0);
     ck_assert_uint_eq(fake.counts->n_begun, 2 + 3);
 }
 END_TEST
