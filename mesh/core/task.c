@@ -375,8 +375,7 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
         core_send(core, peer, &message);
     }
     message = (struct wire_message){.type = WIRE_MESSAGE_TASK};
-    message.task = (struct wire_task){.id = core_attempt_id(attempt),
-                                      .argv = task->argv};
+    message.task = (struct wire_task){.id = core_attempt_id(attempt), .argv = task->argv};
     if (task->input != NULL) {
         message.task.has_input = true;
         message.task.input = task->input->hash;
