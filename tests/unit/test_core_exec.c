@@ -589,8 +589,8 @@ START_TEST(files_of_a_job_that_has_nothing_here_are_let_go_soon_after_its_owner)
     struct wire_file file = {.path = slice_str("data"), .hash = {{5}}, .bytes = 10};
     name_job(&host, ADA, 9,
              (struct wire_job_spec){.cores = 1, .files = {&file, 1}, .is_durable = true});
-    step(&host, (struct core_event){.type = CORE_EVENT_BLOB_STORED,
-                                    .blob_stored = {.hash = file.hash}});
+    step(&host,
+         (struct core_event){.type = CORE_EVENT_BLOB_STORED, .blob_stored = {.hash = file.hash}});
     ck_assert_uint_eq(core_counts(host.core).n_blob_refs, 1);
     go_away(&host, ADA);
     pass_slowly(&host, 11 * CORE_S); /* a lease of an hour is for results */
