@@ -21,6 +21,7 @@
 #define MESH_ALIGN 16u
 /* Items from this size on are aligned; smaller ones are copied. */
 #define MESH_ALIGNED_BYTES 1024u
+
 #define MESH_HEAD_BYTES  24u /* the most that stands before an item's bytes, padding included */
 #define MESH_ARRAY_BYTES 5u  /* the array's own head, always of the long form */
 
