@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mesh/client/handle.h"
+#include "wire/base/text.h"
 
 static struct mesh_entry *first;
 
@@ -27,14 +28,21 @@ mesh_function *mesh_function_find(const char *name, size_t n)
     return NULL;
 }
 
-const char *mesh_function_twice(void)
+int mesh_functions_check(struct errmsg *err)
 {
     for (const struct mesh_entry *entry = first; entry != NULL; entry = entry->next) {
+        size_t n = strlen(entry->name);
+        if (n == 0 || n >= MESH_FUNCTION_BYTES || !text_is_utf8(slice_of(entry->name, n))) {
+            errmsg_set(err, "a function is registered as \"%s\": names are 1 to %u bytes of UTF-8",
+                       entry->name, MESH_FUNCTION_BYTES - 1);
+            return MESH_EINVAL;
+        }
         for (const struct mesh_entry *other = entry->next; other != NULL; other = other->next) {
             if (strcmp(entry->name, other->name) == 0) {
-                return entry->name;
+                errmsg_set(err, "two functions are registered as \"%s\"", entry->name);
+                return MESH_EINVAL;
             }
         }
     }
-    return NULL;
+    return 0;
 }

@@ -82,9 +82,17 @@ void mesh_freed_done(mesh *m)
     }
 }
 
+static void forget_refused(const mesh_future *future)
+{
+    if (future->m->refused.future == future) {
+        future->m->refused.future = NULL;
+    }
+}
+
 void mesh_future_delete(mesh_future *future)
 {
     future->magic = MESH_MAGIC_FREED;
+    forget_refused(future);
     list_remove(&future->all);
     list_remove(&future->queue);
     if (future->extra != NULL) {
@@ -133,7 +141,9 @@ mesh_future *mesh_free(mesh_future *future)
         if (extra->on_done != NULL) {
             extra->on_done = NULL;
         }
-        if (!extra->is_settled && !extra->is_settling) {
+        if (extra->is_settling) {
+            mesh_settle(future); /* another thread writes: until it has, the buffers are not free */
+        } else if (!extra->is_settled) {
             mesh_ranges_drop(future);
             extra->is_settled = true;
         }
@@ -427,6 +437,7 @@ void mesh_settle(mesh_future *future)
 {
     mesh *m = future->m;
     struct mesh_extra *extra = future->extra;
+    forget_refused(future);
     if (extra == NULL || extra->n_inouts == 0 || extra->is_settled) {
         return;
     }

@@ -79,7 +79,9 @@ static void settle_group(struct mesh_group *group)
         list_for_each (it, &group->done) {
             mesh_future *future = call_of(it, true);
             if (future->extra->n_inouts > 0 && !future->extra->is_settled) {
+                future->n_refs++; /* another thread may take it meanwhile, and free it */
                 mesh_settle(future);
+                mesh_future_unref(future);
                 is_again = true;
                 break;
             }

@@ -203,9 +203,10 @@ static int open_options(mesh *m, const struct mesh_options *options)
             return mesh_set_error(m, MESH_ENOMEM, "out of memory");
         }
     }
-    const char *twice = mesh_function_twice();
-    if (twice != NULL) {
-        return mesh_set_error(m, MESH_EINVAL, "two functions are registered as \"%s\"", twice);
+    struct errmsg err;
+    int r = mesh_functions_check(&err);
+    if (r < 0) {
+        return mesh_set_error(m, r, "%s", err.text);
     }
     return mesh_programs_open(m, options);
 }

@@ -30,7 +30,7 @@
 #define MESH_JOBS_MAX       64u        /* distinct sets of needs of one handle */
 #define MESH_TASKS_MAX      (1u << 30) /* of one job; then another takes its place */
 #define MESH_PROGRAMS_MAX   16u
-#define MESH_FUNCTION_BYTES 256u /* of a function's name, its NUL included */
+#define MESH_FUNCTION_BYTES (WIRE_FUNCTION_BYTES_MAX + 1) /* of a name, its NUL included */
 #define MESH_TEXTS          8u
 #define MESH_PATIENCE_S     30.0
 #define MESH_FREED_MAX      4096u /* freed futures that a checked build still recognises */
@@ -106,13 +106,15 @@ struct mesh_extra {
     mesh_future **deps;        /* the same: results that are arguments */
     mesh_future **dependents;  /* owned array of owned references: calls that wait for this one */
     struct mesh_inout *inouts; /* owned array */
-    uint32_t n_refs, n_deps, n_deps_open, n_dependents, cap_dependents, n_inouts;
-    bool is_settled;  /* the in-out buffers are the caller's again */
-    bool is_settling; /* a thread writes them now */
-    bool is_calling;  /* done, and its callback is due or runs */
-    bool is_told;     /* its group knows that it is done */
-    char *text;       /* of the error; owned */
-    char *string;     /* of mesh_get_string(); owned */
+    struct mesh_needs needs;   /* of a call that waits for its arguments: its job, then */
+    uint32_t n_refs, n_deps, n_dependents, cap_dependents, n_inouts;
+    uint32_t n_deps_open; /* results that are missing, and one while the call is being made */
+    bool is_settled;      /* the in-out buffers are the caller's again */
+    bool is_settling;     /* a thread writes them now */
+    bool is_calling;      /* done, and its callback is due or runs */
+    bool is_told;         /* its group knows that it is done */
+    char *text;           /* of the error; owned */
+    char *string;         /* of mesh_get_string(); owned */
     char *printed_text;
     struct mesh_body printed;
 };
@@ -130,9 +132,9 @@ struct mesh_future {
     uint32_t n_refs; /* the caller's, our own until it is done, of a callback that is due, and of
                       * calls that have it as an argument or are its dependents */
     mesh *m;
-    struct mesh_job *job;
-    struct list all;   /* of mesh.futures or, done, of mesh.ended */
-    struct list queue; /* job->waiting, mesh.resolvable or mesh.called */
+    struct mesh_job *job; /* of a call that is WAITING or SENT */
+    struct list all;      /* of mesh.futures or, done, of mesh.ended */
+    struct list queue;    /* job->waiting, mesh.resolvable or mesh.called */
     const struct mesh_name *function;
     struct mesh_body args;
     struct mesh_body result;
@@ -176,6 +178,12 @@ struct mesh_group {
 struct mesh_range { /* an in-out argument on its way */
     uintptr_t start, end;
     mesh_future *future;
+};
+
+/* A call with an in-out argument that was never begun: mesh_sync() tells of it, too. */
+struct mesh_refused {
+    const mesh_future *future; /* NULL: there is none */
+    uintptr_t start, end;      /* of its first in-out argument */
 };
 
 struct mesh_peer_count {
@@ -252,6 +260,7 @@ struct mesh {
     atomic_bool has_ranges;    /* there may be some: read without the lock */
     struct mesh_range *ranges; /* by address; owned */
     size_t n_ranges, cap_ranges;
+    struct mesh_refused refused;    /* the first one that nobody was told of */
     struct mesh_peer_count **peers; /* owned array of owned */
     size_t n_peers, cap_peers;
     int64_t opened_ms;
@@ -400,8 +409,8 @@ void mesh_take_peers(struct mesh_request *request, const struct wire_peers_list 
  */
 
 mesh_function *mesh_function_find(const char *name, size_t n);
-/* A name that two functions have, or NULL. */
-const char *mesh_function_twice(void);
+/* Whether each has a name of its own, and one that can be sent. 0 or MESH_EINVAL. */
+int mesh_functions_check(struct errmsg *err);
 const struct mesh_entry *mesh_function_first(void);
 
 #endif

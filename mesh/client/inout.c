@@ -110,6 +110,21 @@ static bool is_span_done(struct mesh_wait *wait)
     return true;
 }
 
+/* Settles what was begun; the error of what was not comes behind its errors. */
+static int settle_span(mesh *m, const struct span *span)
+{
+    int r = mesh_ranges_settle(m, span->start, span->end);
+    const mesh_future *future = m->refused.future;
+    if (future != NULL && m->refused.start < span->end && span->start < m->refused.end) {
+        const char *text = future->extra != NULL ? future->extra->text : NULL;
+        m->refused.future = NULL;
+        r = r == 0 ? mesh_set_error(m, future->error, "%s",
+                                    text != NULL ? text : mesh_strerror(future->error))
+                   : r;
+    }
+    return r;
+}
+
 int mesh_sync(mesh *m, const void *buffer, size_t n_bytes)
 {
     if (m == NULL) {
@@ -123,7 +138,7 @@ int mesh_sync(mesh *m, const void *buffer, size_t n_bytes)
     mesh_lock(m);
     struct mesh_wait wait = {.is_over = is_span_done, .what = &span};
     int r = mesh_wait_until(m, &wait, MESH_FOREVER);
-    r = r == 0 ? mesh_ranges_settle(m, span.start, span.end) : r;
+    r = r == 0 ? settle_span(m, &span) : r;
     mesh_unlock(m);
     return r;
 }

@@ -67,6 +67,7 @@ struct mesh_map {
     int error;      /* of the first element that failed, or of the whole map */
     size_t i_error; /* that element; SIZE_MAX: of the whole, or none */
     struct errmsg text;
+    struct errmsg told; /* the text, as its asker was told it: ours may change under his eyes */
 };
 
 struct mesh_map *mesh_map_of(struct list *node)
@@ -629,5 +630,12 @@ int mesh_map_next_in_order(mesh_map *map, double timeout, size_t *ret_i)
 
 const char *mesh_map_error_text(const mesh_map *map)
 {
-    return map != NULL ? map->text.text : "out of memory";
+    if (map == NULL) {
+        return "out of memory";
+    }
+    mesh_map *changing = (mesh_map *)(uintptr_t)map; /* only what it was told */
+    mesh_lock(map->m);
+    changing->told = map->text;
+    mesh_unlock(map->m);
+    return map->told.text;
 }

@@ -181,6 +181,7 @@ static int make_room(mesh_future *future, const struct counts *counts)
     extra->refs = mem_alloc(n_refs, sizeof(*extra->refs));
     extra->deps = mem_alloc(counts->n_deps, sizeof(*extra->deps));
     extra->inouts = mem_alloc(counts->n_inouts, sizeof(*extra->inouts));
+    extra->n_deps_open = counts->n_deps > 0; /* ours: nothing is put in before all is written */
     return extra->refs == NULL || extra->deps == NULL || extra->inouts == NULL ? MESH_ENOMEM : 0;
 }
 
@@ -272,11 +273,17 @@ static int take_call(mesh_future *future, const struct mesh_call *call)
     return 0;
 }
 
-static void queue_call(mesh_future *future)
+/* The job is looked up only now: one that nothing waits for may go at any time. 0, MESH_ENOMEM,
+ * MESH_ELIMIT. */
+static int queue_call(mesh_future *future, const struct mesh_needs *needs)
 {
-    future->state = MESH_CALL_WAITING;
-    list_push_back(&future->job->waiting, &future->queue);
-    mesh_wake(future->m);
+    int r = mesh_job_get(future->m, needs, &future->job);
+    if (r == 0) {
+        future->state = MESH_CALL_WAITING;
+        list_push_back(&future->job->waiting, &future->queue);
+        mesh_wake(future->m);
+    }
+    return r;
 }
 
 static bool has_room(struct mesh_wait *wait)
@@ -287,11 +294,11 @@ static bool has_room(struct mesh_wait *wait)
 
 /* What goes wrong has its text in err. */
 static int prepare(mesh_future *future, const struct mesh_call *call, const char *function,
-                   const struct mesh_value *values, size_t n_values, struct errmsg *err)
+                   const struct mesh_value *values, size_t n_values, struct mesh_needs *ret_needs,
+                   struct errmsg *err)
 {
     mesh *m = future->m;
     struct counts counts = {0};
-    struct mesh_needs needs;
     if (n_values > MESH_VALUES_MAX) {
         errmsg_set(err, "a call takes %u values at most", MESH_VALUES_MAX);
         return MESH_ELIMIT;
@@ -307,7 +314,7 @@ static int prepare(mesh_future *future, const struct mesh_call *call, const char
         }
     }
     int r = take_call(future, call);
-    r = r == 0 ? mesh_needs_of(m, call, counts.is_raw, &needs) : r;
+    r = r == 0 ? mesh_needs_of(m, call, counts.is_raw, ret_needs) : r;
     if (r == 0) {
         r = mesh_name_get(m, function, &future->function);
     }
@@ -318,8 +325,7 @@ static int prepare(mesh_future *future, const struct mesh_call *call, const char
                                     : mesh_strerror(r));
         return r;
     }
-    r = mesh_job_get(m, &needs, &future->job);
-    r = r == 0 ? make_room(future, &counts) : r;
+    r = make_room(future, &counts);
     r = r == 0 ? take_refs(future, values, n_values) : r;
     r = r == 0 ? take_buffers(future, values, n_values) : r;
     if (r < 0) {
@@ -328,10 +334,54 @@ static int prepare(mesh_future *future, const struct mesh_call *call, const char
     return r;
 }
 
+/* Writes the values with the lock given up: buffers that are read are nobody else's by now. Who
+ * ends the call meanwhile does not find them. */
+static int write_late(mesh_future *future, const struct mesh_value *values, size_t n_values)
+{
+    struct mesh_body args;
+    mesh_unlock(future->m);
+    int r = write_values(values, n_values, &args);
+    mesh_lock(future->m);
+    if (r == 0 && future->state != MESH_CALL_DONE) {
+        future->args = args;
+    } else if (r == 0) {
+        mesh_body_done(&args);
+    }
+    return r;
+}
+
+static void note_refused(const mesh_future *future, const struct mesh_value *values,
+                         size_t n_values)
+{
+    struct mesh_refused *refused = &future->m->refused;
+    for (size_t i = 0; i < n_values && refused->future == NULL; i++) {
+        if (values[i].type == MESH_INOUT) {
+            refused->future = future;
+            refused->start = (uintptr_t)values[i].as.inout;
+            refused->end = refused->start + values[i].bytes;
+        }
+    }
+}
+
+/* All that was passed is written: queues it, unless results are missing. 0 or an error. */
+static int start_call(mesh_future *future, const struct mesh_needs *needs)
+{
+    struct mesh_extra *extra = future->extra;
+    if (extra == NULL || extra->n_deps == 0) {
+        return queue_call(future, needs);
+    }
+    extra->needs = *needs;
+    if (--extra->n_deps_open == 0) {
+        mesh_resolve(future);
+    }
+    return 0;
+}
+
 mesh_future *mesh_submit_values(mesh *m, const struct mesh_call *call, const char *function,
                                 const struct mesh_value *values, size_t n_values)
 {
     struct errmsg err;
+    struct mesh_needs needs;
     mesh_future *future = m != NULL ? mesh_future_new(m) : NULL;
     if (future == NULL) {
         return NULL;
@@ -356,12 +406,15 @@ mesh_future *mesh_submit_values(mesh *m, const struct mesh_call *call, const cha
     list_push_back(&m->futures, &future->all);
     m->n_open++;
     errmsg_set(&err, "%s", mesh_strerror(r));
-    int prepared = prepare(future, call, function, values, n_values, &err);
+    int prepared = prepare(future, call, function, values, n_values, &needs, &err);
     r = r == 0 ? prepared : r;
+    future->n_refs++; /* of its own, for its callback may free it as soon as it is done */
     if (r == 0 && !is_early) {
-        mesh_unlock(m);
-        r = write_values(values, n_values, &future->args);
-        mesh_lock(m);
+        r = write_late(future, values, n_values);
+        errmsg_set(&err, "%s", mesh_strerror(r));
+    }
+    if (r == 0 && future->state != MESH_CALL_DONE) { /* nobody ended it while it was written */
+        r = start_call(future, &needs);
         errmsg_set(&err, "%s", mesh_strerror(r));
     }
     if (m->lost != 0) {
@@ -369,16 +422,14 @@ mesh_future *mesh_submit_values(mesh *m, const struct mesh_call *call, const cha
         errmsg_set(&err, "%s", m->texts[m->i_text]);
     }
     if (r < 0) {
+        note_refused(future, values, n_values);
         mesh_finish(future, r, err.text);
         mesh_wake_waits(m);
         if (!m->has_thread) {
             mesh_call_back(m);
         }
-    } else if (future->extra == NULL || future->extra->n_deps == 0) {
-        queue_call(future);
-    } else if (future->extra->n_deps_open == 0) {
-        mesh_resolve(future);
     }
+    mesh_future_unref(future);
     mesh_unlock(m);
     return future;
 }
@@ -393,7 +444,7 @@ mesh_future *mesh_submit_chunk(mesh *m, const struct mesh_needs *needs,
     }
     struct counts counts = {.n_refs = n_refs};
     future->is_chunk = true;
-    if (mesh_job_get(m, needs, &future->job) < 0 || make_room(future, &counts) < 0) {
+    if (make_room(future, &counts) < 0 || queue_call(future, needs) < 0) {
         mesh_future_delete(future);
         return NULL;
     }
@@ -407,7 +458,6 @@ mesh_future *mesh_submit_chunk(mesh *m, const struct mesh_needs *needs,
     future->serial = ++m->next_serial;
     list_push_back(&m->futures, &future->all);
     m->n_open++;
-    queue_call(future);
     return future;
 }
 
@@ -498,5 +548,8 @@ void mesh_resolve(mesh_future *future)
     }
     mesh_body_done(&future->args);
     future->args = args;
-    queue_call(future);
+    r = queue_call(future, &future->extra->needs);
+    if (r < 0) {
+        mesh_finish(future, r, NULL);
+    }
 }

@@ -443,9 +443,9 @@ void mesh_init(void)
         exit(1);
     }
     IGNORE(unsetenv(WIRE_WORKER_ENV)); /* what it starts is no worker */
-    const char *twice = mesh_function_twice();
-    if (twice != NULL) {
-        fprintf(stderr, "mesh: two functions are registered as \"%s\"\n", twice);
+    struct errmsg err;
+    if (mesh_functions_check(&err) < 0) {
+        fprintf(stderr, "mesh: %s\n", err.text);
         exit(1);
     }
     exit(mesh_worker_run((int)fd));

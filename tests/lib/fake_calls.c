@@ -256,6 +256,10 @@ static void on_return(struct daemon *daemon, uint32_t i_worker)
 {
     static uint8_t bytes[WIRE_WORKER_BYTES_MAX];
     struct worker *worker = &daemon->workers[i_worker];
+    if (worker->is_cancelled) { /* killed, though it may have answered before */
+        on_crash(daemon, i_worker);
+        return;
+    }
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];

@@ -82,7 +82,7 @@ MESH_FUNCTION(space)
 
 struct point {
     double x, y;
-    int32_t tag;
+    int32_t tag, rest; /* no padding: what is sent is all set */
 };
 
 MESH_FUNCTION(mirror)
@@ -184,9 +184,10 @@ START_TEST(bytes_of_every_size_come_back)
     uint8_t *copy = calloc(n + 1, 1);
     ck_assert_int_eq(mesh_get_copy(made, copy, n, &n_back), 0);
     ck_assert_uint_eq(n_back, n);
-    for (size_t i = 0; i < n; i++) {
-        ck_assert_uint_eq(copy[i], i % 251);
+    for (size_t i = 0; i < n; i++) { /* one assertion for each takes Check minutes */
+        n_back -= copy[i] == i % 251;
     }
+    ck_assert_uint_eq(n_back, 0);
     free(copy);
     free(bytes);
     mesh_free(made);

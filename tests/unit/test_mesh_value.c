@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "mesh/client/body.h"
+#include "mesh/client/handle.h"
 #include "tests/lib/runner.h"
 
 static const int64_t integers[] = {0,          1,
@@ -210,6 +211,36 @@ START_TEST(only_integers_that_a_double_holds_are_exact)
 }
 END_TEST
 
+static int do_nothing(mesh_task *task)
+{
+    return task == NULL;
+}
+
+START_TEST(functions_have_names_that_can_be_sent_each_its_own)
+{
+    static char longest[WIRE_FUNCTION_BYTES_MAX + 1];
+    static char longer[WIRE_FUNCTION_BYTES_MAX + 2];
+    static struct mesh_entry one = {"one", do_nothing, NULL};
+    static struct mesh_entry other = {longest, do_nothing, NULL};
+    const char *const bad[] = {longest, longer, "", "\xff"};
+    struct errmsg err;
+    memset(longest, 'x', sizeof(longest) - 1);
+    memset(longer, 'x', sizeof(longer) - 1);
+    mesh_register(&one);
+    mesh_register(&other);
+    ck_assert_int_eq(mesh_functions_check(&err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        one.name = bad[i];
+        ck_assert_int_eq(mesh_functions_check(&err), MESH_EINVAL);
+        ck_assert_ptr_nonnull(strstr(err.text, i == 0 ? "two functions" : "1 to 120 bytes"));
+        mesh *m = mesh_open(NULL);
+        ck_assert_int_eq(mesh_error(m), MESH_EINVAL);
+        mesh_close(m);
+    }
+    one.name = "one";
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mesh_value");
@@ -222,6 +253,7 @@ int main(void)
     tcase_add_test(tc, a_large_body_is_sealed);
     tcase_add_test(tc, a_body_that_is_cut_or_mangled_is_refused);
     tcase_add_test(tc, only_integers_that_a_double_holds_are_exact);
+    tcase_add_test(tc, functions_have_names_that_can_be_sent_each_its_own);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

@@ -31,10 +31,10 @@
  * Errors: a function that can fail returns 0 or an error of enum mesh_error (all negative). What
  * returns a future never fails: what went wrong is the future's error.
  *
- * Ownership: what is passed in is copied before the call returns, but where its comment says
- * "borrowed". What a function returns belongs to the handle or the future it was asked of and is
- * valid until that is freed, but where its comment says "owned". A future is owned by who submitted
- * it until mesh_free(); mesh_close() frees the rest.
+ * Ownership: what is passed in is copied before the function returns, except where its comment says
+ * "borrowed". What a function returns belongs to the handle or the future that it was asked of and
+ * is valid until that is freed, except where its comment says "owned". A future is owned by who
+ * submitted it, until mesh_free(); mesh_close() frees what is left.
  *
  * Time: timeouts are in seconds. MESH_FOREVER waits without end; 0 only looks.
  *
@@ -42,8 +42,8 @@
  * by one of them, when no other uses it any more. A mesh_task belongs to the thread that runs the
  * function.
  *
- * Fork: after fork() the child may use neither the handle nor its futures but to forget them; it may
- * open a handle of its own. Descriptors are close-on-exec.
+ * Fork: after fork() the child may use neither the handle nor what hangs on it; mesh_close() there
+ * forgets it and does nothing else. It may open a handle of its own. Descriptors are close-on-exec.
  *
  * Signals: the library installs no handler and blocks all signals in its own thread.
  *
@@ -122,7 +122,8 @@ typedef int mesh_function(mesh_task *task);
     MESH_REGISTER(#name, name, name)                                                               \
     static int name(mesh_task *task)
 
-/* Registers a function that is defined elsewhere; `unique` makes a symbol. */
+/* Registers a function that is defined elsewhere under the name `text`, of 1 to 120 bytes; `unique`
+ * is a word of your own that makes a symbol of this file. */
 #define MESH_REGISTER(text, function, unique)                                                      \
     static struct mesh_entry mesh_entry_of_##unique = {text, function, NULL};                      \
     __attribute__((constructor)) static void mesh_register_##unique(void)                          \
@@ -135,7 +136,8 @@ struct mesh_entry { /* of the table; made by the macros */
     mesh_function *function;
     struct mesh_entry *next;
 };
-/* `entry` is borrowed for ever. A second function of one name: mesh_init() and mesh_open() fail. */
+/* `entry` is borrowed for ever. Of two functions of one name, or a name that is too long,
+ * mesh_open() tells with MESH_EINVAL, and a worker with its end. */
 MESH_API void mesh_register(struct mesh_entry *entry);
 
 /* To be called first in main(): in a worker it runs calls and exits the process, never returning.
@@ -151,12 +153,14 @@ MESH_API size_t mesh_n_args(const mesh_task *task);
 MESH_API int64_t mesh_arg_int(mesh_task *task, size_t i);
 MESH_API double mesh_arg_double(mesh_task *task, size_t i); /* an integer too, if it fits exactly */
 MESH_API const char *mesh_arg_string(mesh_task *task, size_t i);
-/* The bytes of a string, bytes, raw, data or in-out argument, and their number. Aligned to 16. */
+/* The bytes of a string, bytes, raw, data or in-out argument, or of a map's element, and their
+ * number (ret_bytes may be NULL). Aligned to 16; an element of a map only as its size allows: those
+ * of 8 bytes stand at multiples of 8, those of 12 at multiples of 4. */
 MESH_API const void *mesh_arg_bytes(mesh_task *task, size_t i, size_t *ret_bytes);
 /* The same, of exactly so many bytes: a raw struct, or an array of a known size. */
 MESH_API const void *mesh_arg_raw(mesh_task *task, size_t i, size_t bytes);
 /* An in-out argument, writable: what stands in it when the function returns 0 goes back. Its number
- * of bytes cannot change. */
+ * of bytes (ret_bytes may be NULL) cannot change. */
 MESH_API void *mesh_arg_inout(mesh_task *task, size_t i, size_t *ret_bytes);
 
 /* Set the result; the last one counts. They return 0, so that `return mesh_return_int(...)` reads
@@ -169,10 +173,11 @@ MESH_API int mesh_return_raw(mesh_task *task, const void *value, size_t bytes);
 /* n_bytes of zeros to be written in place: a large result is made where it leaves from, without a
  * copy. NULL (and the call fails) when memory is short. */
 MESH_API void *mesh_return_space(mesh_task *task, size_t n_bytes);
-/* Fails the call with a text for its submitter. Returns something else than 0. */
+/* Fails the call with a text for its submitter; the first one counts. Returns something else than
+ * 0. */
 MESH_API int mesh_fail(mesh_task *task, const char *format, ...) MESH_PRINTF(2, 3);
 
-/* Where it runs: the peer's name; times this call was placed before, counted from 1. */
+/* The name of the peer it runs on; how often this call was placed by now, counted from 1. */
 MESH_API const char *mesh_task_peer(const mesh_task *task);
 MESH_API unsigned mesh_task_attempt(const mesh_task *task);
 
@@ -397,7 +402,8 @@ MESH_API void mesh_cancel(mesh_future *future);
  * its result. */
 MESH_API mesh_future *mesh_free(mesh_future *future);
 
-/* Waits for several: all of them, or the first; 0 or MESH_ETIMEDOUT. *ret_i is one that is done. */
+/* Waits for several: all of them, or the first; 0 or MESH_ETIMEDOUT; MESH_EINVAL where one is NULL
+ * or another handle's. *ret_i (may be NULL) is one that is done. */
 MESH_API int mesh_wait_all(mesh_future *const *futures, size_t n_futures, double timeout);
 MESH_API int mesh_wait_any(mesh_future *const *futures, size_t n_futures, double timeout,
                            size_t *ret_i);
@@ -406,7 +412,8 @@ MESH_API int mesh_wait_any(mesh_future *const *futures, size_t n_futures, double
  * for its group, when that has returned: a callback may submit the next call of the group. Owned
  * until mesh_group_free() or mesh_close(). */
 MESH_API mesh_group *mesh_group_new(mesh *m);
-/* Until all calls of the group are done and called back. NULL stands for every call of the handle. */
+/* Until all calls of the group are done and were called back. NULL stands for every call of the
+ * handle. */
 MESH_API int mesh_group_wait(mesh *m, mesh_group *group, double timeout);
 /* Takes the next out of the group, in the order in which they are done, or were submitted. NULL
  * when none is left or the time is over. The caller frees it. */
@@ -417,7 +424,9 @@ MESH_API mesh_group *mesh_group_free(mesh_group *group);
 
 /* Until every call is done that has a part of these bytes as an in-out argument; NULL stands for
  * all in-out arguments of the handle. 0, or the error of the first that failed, in order of
- * submission: its buffers are as they were. */
+ * submission: its buffers are as they were. A call that was refused at once counts, too, behind
+ * those, and only the first of such; one whose error was asked for before, or that was freed, does
+ * not. */
 MESH_API int mesh_sync(mesh *m, const void *buffer, size_t n_bytes);
 
 #define MESH_FOREVER (-1.0)
@@ -462,7 +471,8 @@ MESH_API mesh_map *mesh_map_start(mesh *m, const char *function, const void *in,
  * mesh_map_error_text(). A map is asked by one thread at a time, and in one of the two orders. */
 MESH_API int mesh_map_next(mesh_map *map, double timeout, size_t *ret_i);
 MESH_API int mesh_map_next_in_order(mesh_map *map, double timeout, size_t *ret_i);
-/* Of the element that failed first; "" if none did. Valid until the map is freed. */
+/* Of the failed element with the lowest number, of those that are there by now; "" if none failed.
+ * Valid until it is asked again or the map is freed. */
 MESH_API const char *mesh_map_error_text(const mesh_map *map);
 /* Cancels what is not done. NULL is allowed. Returns NULL. */
 MESH_API mesh_map *mesh_map_free(mesh_map *map);
