@@ -377,10 +377,13 @@ int sandbox_find_cell_program(char *to, size_t n_to, struct errmsg *reterr)
 {
     char self[PATH_MAX];
     ssize_t n_self = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n_self > 0) {
-        self[n_self] = '\0';
-        *strrchr(self, '/') = '\0'; /* the kernel's paths are absolute */
-        int n = snprintf(to, n_to, "%s/mesh-cell", self);
+    /* In a build folder; installed, wherever the whole tree was moved to since. */
+    static const char *const beside[] = {"mesh-cell", "../libexec/mesh/mesh-cell"};
+    self[n_self > 0 ? n_self : 0] = '\0';
+    char *slash = strrchr(self, '/'); /* the kernel's paths are absolute */
+    for (size_t i = 0; slash != NULL && i < ARRAY_LEN(beside); i++) {
+        slash[1] = '\0';
+        int n = snprintf(to, n_to, "%s%s", self, beside[i]);
         if (n > 0 && (size_t)n < n_to && access(to, X_OK) == 0) {
             return 0;
         }
