@@ -66,6 +66,10 @@ int main(int argc, char **argv)
     const char *path = argc > 1 ? argv[1] : "mandelbrot.png";
     unsigned width = argc > 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 1200;
     unsigned height = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 800;
+    if (argc == 3 || argc > 4 || width - 1 >= 20000 || height - 1 >= 20000) {
+        fprintf(stderr, "usage: mandelbrot [FILE [WIDTH HEIGHT]], from 1 to 20000\n");
+        return 2;
+    }
     double *rows = calloc(height, sizeof(*rows));
     unsigned char *pixels = calloc(height, 3 * (size_t)width);
     if (rows == NULL || pixels == NULL) {

@@ -66,6 +66,10 @@ int main(int argc, char **argv)
 {
     mesh_init();
     int digits = argc > 1 ? atoi(argv[1]) : 4;
+    if (digits < 1 || digits > 6) {
+        fprintf(stderr, "usage: pi [DIGITS], from 1 to 6\n");
+        return 2;
+    }
     mesh *m = mesh_open(NULL);
     struct count count = {.m = m, .group = mesh_group_new(m), .wanted = 0.5 * pow(10, -digits)};
     unsigned n = 2 * mesh_cores(m); /* so many at once: each is followed by the next */
