@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "mesh/clock.h"
 #include "mesh/link_internal.h"
 #include "wire/base/mem.h"
 
@@ -190,8 +191,23 @@ static void tell_up(struct meshd_link *link)
 
 void link_mark_dirty(struct meshd_link *link)
 {
+    if (link->n_lazy > 0) {
+        list_remove(&link->dirty);
+        link->n_lazy = 0;
+    }
     if (!list_is_linked(&link->dirty)) {
         list_push_back(&link->links->dirty, &link->dirty);
+    }
+}
+
+void link_mark_lazy(struct meshd_link *link)
+{
+    if (!list_is_linked(&link->dirty)) {
+        list_push_back(&link->links->lazy, &link->dirty);
+        link->lazy_ns = meshd_clock_ns();
+        link->n_lazy = 1;
+    } else if (link->n_lazy > 0) {
+        link->n_lazy++; /* else it is flushed in this turn anyway */
     }
 }
 
@@ -369,6 +385,7 @@ void link_flush(struct meshd_link *link)
 {
     struct meshd_links *links = link->links;
     list_remove(&link->dirty);
+    link->n_lazy = 0;
     while (!link->is_writing && wire_session_has_output(link->session)) {
         buf_clear(&links->frame);
         if (wire_session_drain(link->session, &links->frame) < 0) {
