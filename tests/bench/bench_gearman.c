@@ -31,7 +31,8 @@ static void check(gearman_return_t ret, const char *what)
 static gearman_return_t nothing(gearman_job_st *job, void *context)
 {
     (void)context;
-    return gearman_job_send_complete(job, gearman_job_workload(job), gearman_job_workload_size(job));
+    return gearman_job_send_complete(job, gearman_job_workload(job),
+                                     gearman_job_workload_size(job));
 }
 
 static void work(in_port_t port)
