@@ -326,7 +326,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         link_fail(link, -EPROTO, CORE_LINK_END_CLOSED, wire_session_reason(link->session));
         return;
     }
-    /* The handshake answers by itself; all else was marked, as urgent or not, when it was queued. */
+    /* The handshake answers by itself; all else was marked, as urgent or not, when it was queued.
+     */
     if (!was_up && link->state != LINK_CLOSED && wire_session_has_output(link->session)) {
         link_mark_dirty(link);
     }

@@ -32,7 +32,7 @@ struct wire_session {
 
     struct buf in; /* received, from in_at on not yet looked at */
     size_t in_at;
-    struct buf plain;   /* the frame that is being delivered */
+    struct buf plain;          /* the frame that is being delivered */
     struct wire_opened opened; /* the same, while its signature is not checked */
     bool is_unchecked;
     struct slice body;  /* of it, what is not decoded yet */
@@ -238,9 +238,9 @@ static int check_signature(struct wire_session *session)
 }
 
 /* What begins nothing but an attempt, and what ends the need of one, may be dealt with before the
- * signature of its frame is checked (wire/README.md): the seal proves already that it is the peer's.
- * What comes of it can be reported only when the check is over, which is when the next message is
- * asked for. */
+ * signature of its frame is checked (wire/README.md): the seal proves already that it is the
+ * peer's. What comes of it can be reported only when the check is over, which is when the next
+ * message is asked for. */
 static bool may_be_early(const struct wire_message *message)
 {
     return message->type == WIRE_MESSAGE_TASK || message->type == WIRE_MESSAGE_RESULT_ACK;
