@@ -512,7 +512,7 @@ void mesh_loop_unpark(mesh *m)
 }
 
 /* One turn, of a thread that waits. 0 or -errno. */
-static int lead_turn(mesh *m, int timeout_ms)
+static int lead_turn(mesh *m, struct mesh_wait *wait, int timeout_ms)
 {
     struct errmsg err;
     bool has_more = false;
@@ -521,8 +521,10 @@ static int lead_turn(mesh *m, int timeout_ms)
     if (r < 0) {
         return r;
     }
+    mesh_wake_waits(m); /* a call whose argument failed has ended by now */
     bool is_sending = mesh_client_unsent_bytes(m->client) >= UNSENT_BYTES_MAX;
-    if ((!has_more && !m->has_puts) || is_sending) {
+    if (!wait->is_over(wait) && list_is_empty(&m->called) &&
+        ((!has_more && !m->has_puts) || is_sending)) {
         sleep_until_something(m, timeout_ms);
     }
     do {
@@ -549,7 +551,7 @@ bool mesh_loop_lead(mesh *m, struct mesh_wait *wait, int64_t until_ms)
         if (until_ms >= 0 && left_ms <= 0) {
             break;
         }
-        r = lead_turn(m, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+        r = lead_turn(m, wait, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
     }
     if (r < 0) {
         on_lost(m);
