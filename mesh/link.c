@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "mesh/clock.h"
 #include "mesh/link_internal.h"
 #include "wire/base/mem.h"
 
@@ -190,8 +191,23 @@ static void tell_up(struct meshd_link *link)
 
 void link_mark_dirty(struct meshd_link *link)
 {
+    if (link->n_lazy > 0) {
+        list_remove(&link->dirty);
+        link->n_lazy = 0;
+    }
     if (!list_is_linked(&link->dirty)) {
         list_push_back(&link->links->dirty, &link->dirty);
+    }
+}
+
+void link_mark_lazy(struct meshd_link *link)
+{
+    if (!list_is_linked(&link->dirty)) {
+        list_push_back(&link->links->lazy, &link->dirty);
+        link->lazy_ns = meshd_clock_ns();
+        link->n_lazy = 1;
+    } else if (link->n_lazy > 0) {
+        link->n_lazy++; /* else it is flushed in this turn anyway */
     }
 }
 
@@ -294,6 +310,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (link->state != LINK_UP && link->state != LINK_HANDSHAKE) {
         return;
     }
+    bool was_up = link->state == LINK_UP;
     enum wire_reason reason;
     struct errmsg err;
     if (wire_session_feed(link->session, slice_of(buf->base, (size_t)n), &reason, &err) < 0) {
@@ -309,7 +326,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         link_fail(link, -EPROTO, CORE_LINK_END_CLOSED, wire_session_reason(link->session));
         return;
     }
-    if (link->state != LINK_CLOSED && wire_session_has_output(link->session)) {
+    /* The handshake answers by itself; all else was marked, as urgent or not, when it was queued.
+     */
+    if (!was_up && link->state != LINK_CLOSED && wire_session_has_output(link->session)) {
         link_mark_dirty(link);
     }
 }
@@ -369,6 +388,7 @@ void link_flush(struct meshd_link *link)
 {
     struct meshd_links *links = link->links;
     list_remove(&link->dirty);
+    link->n_lazy = 0;
     while (!link->is_writing && wire_session_has_output(link->session)) {
         buf_clear(&links->frame);
         if (wire_session_drain(link->session, &links->frame) < 0) {

@@ -70,6 +70,9 @@ void meshd_links_dial(struct meshd_links *links, uint64_t dial, struct slice add
                       bool must_be_on_link, uint64_t timeout_ns);
 void meshd_links_cancel_dial(struct meshd_links *links, uint64_t dial);
 void meshd_links_send(struct meshd_links *links, uint64_t link, const struct wire_message *message);
+/* The same of a message that may wait, two milliseconds, for others to share its frame. */
+void meshd_links_send_lazily(struct meshd_links *links, uint64_t link,
+                             const struct wire_message *message);
 void meshd_links_close_link(struct meshd_links *links, uint64_t link, enum wire_reason reason,
                             struct slice text);
 

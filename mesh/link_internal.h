@@ -14,6 +14,12 @@
 #define LINK_LINGER_MS 1000u
 #define LINK_FAR_MAX   256u
 
+/* Messages that may wait for others leave when there are so many, or when so much time has passed;
+ * the timer, which is coarse, is for the case that nothing happens any more. */
+#define LINK_GATHER_MAX 64u
+#define LINK_GATHER_NS  UINT64_C(2000000)
+#define LINK_GATHER_MS  2u
+
 /* Pacing looks back over this time, in slots. */
 #define LINK_PACE_NS     UINT64_C(250000000)
 #define LINK_PACE_SLOTS  8u
@@ -30,8 +36,11 @@ enum link_state {
 
 struct meshd_link {
     struct meshd_links *links;
-    struct list node;         /* in links->all */
-    struct list dirty;        /* in links->dirty while something waits to be flushed */
+    struct list node;  /* in links->all */
+    struct list dirty; /* in links->dirty while something waits to be flushed, in
+                        * links->lazy while that may wait */
+    uint32_t n_lazy;   /* messages that may, and since when */
+    uint64_t lazy_ns;
     struct table_entry by_id; /* in links->up, while UP; key: id */
     uint64_t id;
     uint64_t dial; /* 0: accepted */
@@ -58,6 +67,8 @@ struct meshd_links {
     struct meshd_links_config config;
     struct list all;   /* struct meshd_link.node */
     struct list dirty; /* struct meshd_link.dirty */
+    struct list lazy;  /* the same: those whose messages may wait */
+    uv_timer_t gather; /* flushes them if nothing else does; runs while there are any */
     struct table up;   /* id -> link that the core knows */
     uint64_t next_id;
     unsigned n_links;
@@ -91,6 +102,8 @@ void link_linger(struct meshd_link *link);
 void link_tell_down(struct meshd_link *link, enum core_link_end end, enum wire_reason reason);
 /* Something waits to be flushed. */
 void link_mark_dirty(struct meshd_link *link);
+/* The same, and may wait for more. */
+void link_mark_lazy(struct meshd_link *link);
 void link_flush(struct meshd_link *link);
 /* Whether the local end of the connected socket is on an interface that may be used. */
 bool link_is_interface_allowed(const struct meshd_link *link);

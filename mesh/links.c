@@ -22,6 +22,11 @@ struct meshd_links *meshd_links_new(const struct meshd_links_config *config)
     links->next_id = 1;
     list_init(&links->all);
     list_init(&links->dirty);
+    list_init(&links->lazy);
+    int rc = uv_timer_init(links->config.loop, &links->gather);
+    ensure(rc == 0);
+    links->gather.data = links;
+    links->n_handles = 1;
     /* Keys are our own numbers: nobody chooses collisions. */
     table_init(&links->up, sizeof(uint64_t), 0);
     buf_init(&links->frame, 2u * WIRE_BODY_BYTES_MAX);
@@ -43,12 +48,20 @@ void links_maybe_closed(struct meshd_links *links)
     on_closed(user);
 }
 
+static void on_gather_closed(uv_handle_t *handle)
+{
+    struct meshd_links *links = handle->data;
+    links->n_handles--;
+    links_maybe_closed(links);
+}
+
 void meshd_links_close(struct meshd_links *links, void (*on_closed)(void *user), void *user)
 {
     ensure(!links->is_closing);
     links->on_closed = on_closed;
     links->on_closed_user = user;
     listener_close(links);
+    uv_close((uv_handle_t *)&links->gather, on_gather_closed);
     list_for_each (it, &links->all) {
         link_close(LIST_ENTRY(it, struct meshd_link, node));
     }
@@ -106,31 +119,47 @@ bool meshd_links_peer(const struct meshd_links *links, uint64_t id, struct wire_
     return true;
 }
 
+enum urgency {
+    URGENT,
+    LAZY,
+    BULK,
+};
+
 static void send_message(struct meshd_links *links, uint64_t id, const struct wire_message *message,
-                         bool is_bulk)
+                         enum urgency urgency)
 {
     struct meshd_link *link = find_up(links, id);
     if (link == NULL) {
         return;
     }
-    int rc = wire_session_send(link->session, message, is_bulk);
+    int rc = wire_session_send(link->session, message, urgency == BULK);
     if (rc < 0) {
         /* It does not read, or there is no memory for what it should. */
         link_fail(link, rc, CORE_LINK_END_FAILED, WIRE_REASON_LIMIT);
         return;
     }
-    link_mark_dirty(link);
+    if (urgency == LAZY) {
+        link_mark_lazy(link);
+    } else {
+        link_mark_dirty(link);
+    }
 }
 
 void meshd_links_send(struct meshd_links *links, uint64_t id, const struct wire_message *message)
 {
-    send_message(links, id, message, false);
+    send_message(links, id, message, URGENT);
+}
+
+void meshd_links_send_lazily(struct meshd_links *links, uint64_t id,
+                             const struct wire_message *message)
+{
+    send_message(links, id, message, LAZY);
 }
 
 void meshd_links_send_bulk(struct meshd_links *links, uint64_t id,
                            const struct wire_message *message)
 {
-    send_message(links, id, message, true);
+    send_message(links, id, message, BULK);
 }
 
 void meshd_links_close_link(struct meshd_links *links, uint64_t id, enum wire_reason reason,
@@ -178,8 +207,38 @@ size_t meshd_links_bulk_room(struct meshd_links *links, uint64_t id)
     return room < WIRE_CHUNK_BYTES_MAX ? (size_t)room : WIRE_CHUNK_BYTES_MAX;
 }
 
+static void on_gather(uv_timer_t *timer)
+{
+    struct meshd_links *links = timer->data;
+    list_for_each_safe (it, &links->lazy) {
+        link_mark_dirty(
+            LIST_ENTRY(it, struct meshd_link, dirty)); /* and the turn ends with a flush */
+    }
+}
+
+/* What waited long enough leaves now; the rest when its time comes. */
+static void look_at_lazy(struct meshd_links *links)
+{
+    if (list_is_empty(&links->lazy)) {
+        return;
+    }
+    uint64_t now_ns = meshd_clock_ns();
+    list_for_each_safe (it, &links->lazy) {
+        struct meshd_link *link = LIST_ENTRY(it, struct meshd_link, dirty);
+        if (link->n_lazy >= LINK_GATHER_MAX || now_ns - link->lazy_ns >= LINK_GATHER_NS) {
+            link_mark_dirty(link);
+        }
+    }
+    if (!list_is_empty(&links->lazy) && !uv_is_active((uv_handle_t *)&links->gather)) {
+        uv_update_time(links->config.loop); /* the timer counts from it, and it may be old */
+        int rc = uv_timer_start(&links->gather, on_gather, LINK_GATHER_MS, 0);
+        ensure(rc == 0);
+    }
+}
+
 bool meshd_links_flush(struct meshd_links *links)
 {
+    look_at_lazy(links);
     for (unsigned round = 0; round < FLUSH_ROUNDS && !list_is_empty(&links->dirty); round++) {
         /* Once around: a link that found room for more bulk is at the end of the list again. */
         struct list turn = links->dirty;

@@ -5,7 +5,11 @@ static void carry_out_link(struct meshd *meshd, const struct core_effect *effect
 {
     struct meshd_links *links = meshd->links;
     if (effect->type == CORE_EFFECT_SEND) {
-        meshd_links_send(links, effect->send.link, &effect->send.message);
+        if (effect->send.may_wait) {
+            meshd_links_send_lazily(links, effect->send.link, &effect->send.message);
+        } else {
+            meshd_links_send(links, effect->send.link, &effect->send.message);
+        }
     } else if (effect->type == CORE_EFFECT_CLOSE_LINK) {
         meshd_links_close_link(links, effect->close_link.link, effect->close_link.reason,
                                effect->close_link.text);

@@ -32,7 +32,9 @@ struct wire_session {
 
     struct buf in; /* received, from in_at on not yet looked at */
     size_t in_at;
-    struct buf plain;   /* the frame that is being delivered */
+    struct buf plain;          /* the frame that is being delivered */
+    struct wire_opened opened; /* the same, while its signature is not checked */
+    bool is_unchecked;
     struct slice body;  /* of it, what is not decoded yet */
     uint32_t n_pending; /* messages in `body` */
     bool is_final;      /* it is the peer's last frame */
@@ -218,6 +220,32 @@ static void trim(struct wire_session *session)
     }
 }
 
+/* 0 or an error. */
+static int check_signature(struct wire_session *session)
+{
+    struct wire_handshake *handshake = &session->handshake;
+    if (!session->is_unchecked) {
+        return 0;
+    }
+    session->is_unchecked = false;
+    if (!wire_frame_verify(&handshake->peer.key, handshake->session_id,
+                           handshake->secrets->receive.sender, &session->opened)) {
+        errmsg_set(&session->err, "bad signature of frame %llu",
+                   (unsigned long long)session->opened.sequence);
+        return fail(session, -EPROTO, WIRE_REASON_SIGNATURE);
+    }
+    return 0;
+}
+
+/* What begins nothing but an attempt, and what ends the need of one, may be dealt with before the
+ * signature of its frame is checked (wire/README.md): the seal proves already that it is the
+ * peer's. What comes of it can be reported only when the check is over, which is when the next
+ * message is asked for. */
+static bool may_be_early(const struct wire_message *message)
+{
+    return message->type == WIRE_MESSAGE_TASK || message->type == WIRE_MESSAGE_RESULT_ACK;
+}
+
 /* Opens the next frame of `in`, if it is whole. 1, 0 or an error. */
 static int open_frame(struct wire_session *session)
 {
@@ -242,11 +270,8 @@ static int open_frame(struct wire_session *session)
     if (r < 0) {
         return fail_memory(session);
     }
-    if (!wire_frame_verify(&handshake->peer.key, handshake->session_id, seal->sender, &opened)) {
-        errmsg_set(&session->err, "bad signature of frame %llu",
-                   (unsigned long long)opened.sequence);
-        return fail(session, -EPROTO, WIRE_REASON_SIGNATURE);
-    }
+    session->opened = opened;
+    session->is_unchecked = true;
     session->in_at += WIRE_PREFIX_BYTES + frame.n;
     session->counts.n_frames_in++;
     session->counts.bytes_in += opened.body.n;
@@ -330,7 +355,8 @@ int wire_session_next(struct wire_session *session, struct wire_message *ret_mes
     int r = session->state == WIRE_SESSION_FAILED ? session->error : 0;
     while (r >= 0 && session->state == WIRE_SESSION_UP) {
         if (session->n_pending == 0) {
-            r = open_frame(session);
+            r = check_signature(session);
+            r = r == 0 ? open_frame(session) : r;
             if (r == 0) {
                 break;
             }
@@ -338,6 +364,9 @@ int wire_session_next(struct wire_session *session, struct wire_message *ret_mes
         }
         struct wire_message message;
         r = decode_next(session, &message);
+        if (r == 0 && !may_be_early(&message)) {
+            r = check_signature(session);
+        }
         if (r == 0 && message.type != WIRE_MESSAGE_NONE) {
             *ret_message = message;
             return 1;

@@ -76,13 +76,13 @@ void mesh_wake(mesh *m)
     }
 }
 
-static int wait_init(struct mesh_wait *wait)
+static int cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;
     int r = pthread_condattr_init(&attr);
     if (r == 0) {
         r = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        r = r == 0 ? pthread_cond_init(&wait->cond, &attr) : r;
+        r = r == 0 ? pthread_cond_init(cond, &attr) : r;
         IGNORE(pthread_condattr_destroy(&attr)); /* it is one */
     }
     return r == 0 ? 0 : MESH_ENOMEM;
@@ -99,6 +99,18 @@ int mesh_wait_until(mesh *m, struct mesh_wait *wait, double timeout)
     if (m->has_thread && pthread_equal(pthread_self(), m->thread)) {
         return MESH_EINVAL;
     }
+    int64_t until_ms = -1;
+    if (timeout > 0) {
+        double ms = timeout * 1e3 < 1e15 ? timeout * 1e3 : 1e15;
+        until_ms = mesh_client_now_ms() + (int64_t)ms + 1;
+    }
+    if (mesh_loop_lead(m, wait, until_ms)) {
+        return wait->is_over(wait) ? 0 : MESH_ETIMEDOUT;
+    }
+    if (timeout > 0) { /* what is left of it */
+        int64_t left_ms = until_ms - mesh_client_now_ms();
+        timeout = left_ms > 0 ? (double)left_ms / 1e3 : 1e-3;
+    }
     return mesh_wait_short(m, wait, timeout);
 }
 
@@ -107,7 +119,7 @@ int mesh_wait_short(mesh *m, struct mesh_wait *wait, double timeout)
     if (wait->is_over(wait)) {
         return 0;
     }
-    if (wait_init(wait) < 0) {
+    if (cond_init(&wait->cond) < 0) {
         return MESH_ENOMEM;
     }
     struct timespec at;
@@ -130,7 +142,11 @@ void mesh_wake_waits(mesh *m)
         struct mesh_wait *wait = LIST_ENTRY(it, struct mesh_wait, node);
         if (wait->is_over(wait)) {
             IGNORE(pthread_cond_signal(&wait->cond)); /* cannot fail */
+            m->has_waited = true;
         }
+    }
+    if (m->is_led && m->is_asleep) {
+        mesh_wake(m); /* the wait of the one that leads is in no list */
     }
 }
 
@@ -143,7 +159,11 @@ static mesh *handle_new(void)
     if (m == NULL) {
         return NULL;
     }
+    if (cond_init(&m->unpark) < 0) {
+        return mem_free(m);
+    }
     if (pthread_mutex_init(&m->lock, NULL) != 0) {
+        IGNORE(pthread_cond_destroy(&m->unpark)); /* nobody waits for it */
         return mem_free(m);
     }
     m->pid = getpid();
@@ -308,7 +328,8 @@ static void handle_free(mesh *m)
     if (m->wake_fd >= 0) {
         close(m->wake_fd);
     }
-    IGNORE(pthread_mutex_destroy(&m->lock)); /* nobody holds it */
+    IGNORE(pthread_cond_destroy(&m->unpark)); /* its thread is gone */
+    IGNORE(pthread_mutex_destroy(&m->lock));  /* nobody holds it */
     mem_free(m);
 }
 
@@ -319,6 +340,7 @@ mesh *mesh_close(mesh *m)
     }
     mesh_lock(m);
     cancel_all(m);
+    mesh_loop_unpark(m);
     mesh_unlock(m);
     if (m->has_thread) {
         IGNORE(pthread_join(m->thread, NULL)); /* it is ours and was not joined */

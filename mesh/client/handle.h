@@ -218,9 +218,17 @@ struct mesh {
     bool has_thread;
     pid_t pid; /* of the process it was opened in */
     int wake_fd;
-    bool is_asleep; /* the thread polls, or is about to */
+    bool is_asleep; /* who does the work of the thread polls, or is about to */
     bool is_woken;  /* since its turn began there is more to do */
     bool is_closing;
+    /* A thread that waits does the handle's work meanwhile (loop.c), rather than be woken by the
+     * thread that does it. */
+    bool is_led;      /* one does */
+    bool is_parked;   /* the handle's thread stands aside, until `unpark` or, if is_brief, soon */
+    bool is_brief;    /* it looks again in a moment */
+    bool has_waited;  /* somebody's wait was ended in this turn: the next may come at once */
+    uint64_t n_leads; /* begun so far */
+    pthread_cond_t unpark;
 
     int lost; /* 0, or the error all calls end with */
     int error;
@@ -295,6 +303,11 @@ int mesh_error_of(int negative_errno);
 int mesh_loop_connect(mesh *m, struct errmsg *err);
 /* Starts the handle's thread. 0 or MESH_ENOMEM. */
 int mesh_loop_start(mesh *m);
+/* Does the handle's work until this wait is over or its time, in mesh_client_now_ms(), if it is not
+ * negative. False: it cannot, or cannot go on, and the wait is to be waited for as any other. */
+bool mesh_loop_lead(mesh *m, struct mesh_wait *wait, int64_t until_ms);
+/* The handle's thread takes its work back, if nobody does it. */
+void mesh_loop_unpark(mesh *m);
 /* Asks the daemon and waits for the answer. 0 or an error, whose text is in the request. */
 int mesh_ask(mesh *m, struct mesh_request *request);
 

@@ -9,6 +9,7 @@
  * handle's patience lasts; after that every call ends with MESH_EDAEMON. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #define UNSENT_BYTES_MAX (256u << 10)
 #define TASKS_AT_ONCE    256u  /* of a job, before others have a turn */
 #define MESSAGES_AT_ONCE 1024u /* before the lock is given up */
+#define PARK_S           1e-3
 #define BACK_OFF_MIN_MS  20
 #define BACK_OFF_MAX_MS  1000
 
@@ -463,6 +465,105 @@ static int receive_all(mesh *m, struct errmsg *err)
     return r == -EAGAIN || r == -EINTR ? 0 : r == 0 ? 1 : r;
 }
 
+/* --- who does it -------------------------------------------------------------------------------
+ * A thread that waits for a call would have to be woken by ours, which the socket woke: so it looks
+ * after the socket itself, and ours stands aside ("parked"). Ours does so in the hope of a next
+ * wait when it has just ended the last one there was, for PARK_S; as long as the waits follow upon
+ * each other it stays. Callbacks remain its own. */
+
+static bool is_anybody_waiting(const mesh *m)
+{
+    list_for_each (it, &m->waits) {
+        struct mesh_wait *wait = LIST_ENTRY(it, struct mesh_wait, node);
+        if (!wait->is_over(wait)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void park(mesh *m)
+{
+    m->is_parked = true;
+    m->is_brief = true;
+    while (!m->is_closing && m->is_parked) {
+        struct timespec at;
+        uint64_t n_leads = m->n_leads;
+        mesh_client_deadline(PARK_S, &at);
+        int r = m->is_brief ? pthread_cond_timedwait(&m->unpark, &m->lock, &at)
+                            : pthread_cond_wait(&m->unpark, &m->lock);
+        if (m->is_led && !list_is_empty(&m->called)) {
+            mesh_call_back(m);
+            mesh_wake(m); /* who leads may have waited for that */
+        } else if (r != 0 && m->n_leads == n_leads) {
+            m->is_parked = m->is_led; /* nobody came, or the one that leads stays long */
+            m->is_brief = false;
+        }
+    }
+    m->is_parked = false;
+}
+
+void mesh_loop_unpark(mesh *m)
+{
+    if (m->is_parked && !m->is_led) {
+        m->is_parked = false;
+        IGNORE(pthread_cond_signal(&m->unpark)); /* cannot fail */
+    }
+}
+
+/* One turn, of a thread that waits. 0 or -errno. */
+static int lead_turn(mesh *m, struct mesh_wait *wait, int timeout_ms)
+{
+    struct errmsg err;
+    bool has_more = false;
+    m->is_woken = false;
+    int r = send_all(m, &has_more, &err);
+    if (r < 0) {
+        return r;
+    }
+    mesh_wake_waits(m); /* a call whose argument failed has ended by now */
+    bool is_sending = mesh_client_unsent_bytes(m->client) >= UNSENT_BYTES_MAX;
+    if (!wait->is_over(wait) && list_is_empty(&m->called) &&
+        ((!has_more && !m->has_puts) || is_sending)) {
+        sleep_until_something(m, timeout_ms);
+    }
+    do {
+        r = receive_all(m, &err);
+        mesh_wake_waits(m);
+    } while (r > 0);
+    if (!list_is_empty(&m->called)) {
+        IGNORE(pthread_cond_signal(&m->unpark)); /* cannot fail */
+    }
+    return r;
+}
+
+bool mesh_loop_lead(mesh *m, struct mesh_wait *wait, int64_t until_ms)
+{
+    if (!m->is_parked || m->is_led || m->client == NULL || m->lost != 0 || m->is_closing) {
+        return false;
+    }
+    m->is_led = true;
+    m->n_leads++;
+    int r = 0;
+    int64_t left_ms = -1;
+    while (r == 0 && m->client != NULL && !m->is_closing && !wait->is_over(wait)) {
+        left_ms = until_ms >= 0 ? until_ms - mesh_client_now_ms() : -1;
+        if (until_ms >= 0 && left_ms <= 0) {
+            break;
+        }
+        r = lead_turn(m, wait, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+    }
+    if (r < 0) {
+        on_lost(m);
+    }
+    m->is_led = false;
+    if (r < 0 || m->is_closing || !m->is_brief || is_anybody_waiting(m) ||
+        !list_is_empty(&m->called)) {
+        mesh_loop_unpark(m);
+    }
+    return wait->is_over(wait) || (until_ms >= 0 && left_ms <= 0);
+}
+
 /* --- the thread --------------------------------------------------------------------------------
  */
 
@@ -471,6 +572,7 @@ static void turn(mesh *m, int *back_off_ms)
     struct errmsg err;
     bool has_more = false;
     m->is_woken = false;
+    m->has_waited = false;
     if (m->client == NULL) {
         reconnect(m, back_off_ms);
         mesh_call_back(m);
@@ -491,7 +593,9 @@ static void turn(mesh *m, int *back_off_ms)
         return;
     }
     bool is_sending = mesh_client_unsent_bytes(m->client) >= UNSENT_BYTES_MAX;
-    if ((!has_more && !m->has_puts) || is_sending) {
+    if (m->has_waited && !has_more && !is_sending && !is_anybody_waiting(m)) {
+        park(m);
+    } else if ((!has_more && !m->has_puts) || is_sending) {
         sleep_until_something(m, -1);
     }
 }

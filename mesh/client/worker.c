@@ -31,6 +31,7 @@ struct file {
 struct worker {
     int fd;
     struct buf packet;
+    struct rusage usage; /* when the call before had run */
     struct mesh_task task;
     struct file args;
     struct file refs[WIRE_REFS_MAX]; /* of this call, and mapped on for the next one */
@@ -351,7 +352,7 @@ static int answer(struct worker *worker, const struct wire_worker_call *call)
     mesh_task *task = &worker->task;
     struct mesh_writer writer;
     struct mesh_body value;
-    struct rusage before, after;
+    struct rusage after;
     uint64_t serial = call->serial;
     snprintf(task->function, sizeof(task->function), "%.*s", SLICE_FMT(call->function));
     snprintf(task->peer, sizeof(task->peer), "%.*s", SLICE_FMT(call->peer));
@@ -359,9 +360,8 @@ static int answer(struct worker *worker, const struct wire_worker_call *call)
     mesh_task_reset(task);
     mesh_writer_init(&writer);
     mesh_body_init(&value);
-    IGNORE(getrusage(RUSAGE_SELF, &before)); /* cannot fail */
     int r = run_call(worker, call, &writer);
-    IGNORE(getrusage(RUSAGE_SELF, &after));
+    IGNORE(getrusage(RUSAGE_SELF, &after)); /* cannot fail */
     if (r == 0 && task->status == WIRE_CALL_OK) {
         r = mesh_writer_finish(&writer, WIRE_INLINE_BYTES_MAX, &value);
     } else {
@@ -376,9 +376,10 @@ static int answer(struct worker *worker, const struct wire_worker_call *call)
     struct wire_worker_return ret = {.serial = serial,
                                      .status = task->status,
                                      .text = slice_str(task->text),
-                                     .user_us = us_of(after.ru_utime, before.ru_utime),
-                                     .sys_us = us_of(after.ru_stime, before.ru_stime),
+                                     .user_us = us_of(after.ru_utime, worker->usage.ru_utime),
+                                     .sys_us = us_of(after.ru_stime, worker->usage.ru_stime),
                                      .peak_kib = (uint64_t)after.ru_maxrss};
+    worker->usage = after; /* what it takes to answer and to receive counts for the next */
     r = send_return(worker, &ret, &value);
     mesh_body_done(&value);
     mesh_task_end(task);
@@ -417,6 +418,7 @@ int mesh_worker_run(int fd)
     worker.fd = fd;
     worker.task.result.fd = -1;
     buf_init(&worker.packet, WIRE_WORKER_BYTES_MAX);
+    IGNORE(getrusage(RUSAGE_SELF, &worker.usage)); /* cannot fail */
     int r = say_hello(&worker);
     while (r == 0) {
         r = serve(&worker);

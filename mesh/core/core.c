@@ -367,7 +367,8 @@ void core_log(struct core *core, enum core_log_level level, const char *format, 
     effect->log.text = text;
 }
 
-void core_send(struct core *core, struct core_peer *peer, const struct wire_message *message)
+static void send_message(struct core *core, struct core_peer *peer,
+                         const struct wire_message *message, bool may_wait)
 {
     if (peer->is_self) {
         struct core_letter *letter = arena_alloc(&core->letter_arena, 1, sizeof(*letter));
@@ -377,8 +378,19 @@ void core_send(struct core *core, struct core_peer *peer, const struct wire_mess
     } else if (peer->link != NULL) {
         struct core_effect *effect = emit_raw(core, CORE_EFFECT_SEND);
         effect->send.link = peer->link->id;
+        effect->send.may_wait = may_wait;
         effect->send.message = *message;
     }
+}
+
+void core_send(struct core *core, struct core_peer *peer, const struct wire_message *message)
+{
+    send_message(core, peer, message, false);
+}
+
+void core_send_lazily(struct core *core, struct core_peer *peer, const struct wire_message *message)
+{
+    send_message(core, peer, message, true);
 }
 
 void core_client_send(struct core *core, uint64_t client, const struct wire_message *message)

@@ -585,6 +585,10 @@ void core_log(struct core *core, enum core_log_level level, const char *format, 
 /* To a peer over the session that stands, or to ourselves; nothing when it has none. What the
  * message points to must live in the batch, or until the next step. */
 void core_send(struct core *core, struct core_peer *peer, const struct wire_message *message);
+/* The same, of what may wait a moment for more that goes to that peer: a frame costs its two ends
+ * far more than a message in it. */
+void core_send_lazily(struct core *core, struct core_peer *peer,
+                      const struct wire_message *message);
 void core_client_send(struct core *core, uint64_t client, const struct wire_message *message);
 
 /* What a deep copy of a task's words takes, and of its cargo, if it has any. */

@@ -238,7 +238,11 @@ static void give(struct core *core, struct core_peer *owner, struct wire_credit 
     owner->credit_given = credit;
     struct wire_message message = {.type = WIRE_MESSAGE_CREDIT};
     message.credit = credit;
-    core_send(core, owner, &message);
+    if (owner->n_open > 0) {
+        core_send_lazily(core, owner, &message); /* it goes along with a result */
+    } else {
+        core_send(core, owner, &message);
+    }
     hand_back(core, owner);
 }
 

@@ -83,6 +83,7 @@ struct core_effect {
     union {
         struct {
             uint64_t link;
+            bool may_wait; /* a moment, for others to share its frame */
             struct wire_message message;
         } send;
         struct {

@@ -114,7 +114,7 @@ static void on_started(struct core *core, const struct core_event *event)
     }
     struct wire_message message = {.type = WIRE_MESSAGE_STARTED};
     message.started.id = held->key.id;
-    core_send(core, held->owner, &message);
+    core_send_lazily(core, held->owner, &message);
 }
 
 /* Run times are measured as cores are occupied. */

@@ -363,7 +363,13 @@ static void send_result(struct core *core, struct core_held *held)
     struct wire_message message = {.type = WIRE_MESSAGE_RESULT};
     message.result.id = held->key.id;
     message.result.result = held->result;
-    core_send(core, held->owner, &message);
+    /* While more of this owner's runs here, and is over soon, they leave together. */
+    struct core_peer *owner = held->owner;
+    if (owner->n_open > 0 && owner->wall_ns < CORE_GATHER_NS) {
+        core_send_lazily(core, owner, &message);
+    } else {
+        core_send(core, owner, &message);
+    }
 }
 
 void core_held_end(struct core *core, struct core_held *held, const struct wire_result *result)

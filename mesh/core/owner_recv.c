@@ -30,7 +30,7 @@ void core_result_ack(struct core *core, struct core_peer *peer, const struct wir
 {
     struct wire_message message = {.type = WIRE_MESSAGE_RESULT_ACK};
     message.result_ack.id = *id;
-    core_send(core, peer, &message);
+    core_send_lazily(core, peer, &message);
 }
 
 static void on_credit(struct core *core, struct core_peer *peer, const struct wire_credit *credit)

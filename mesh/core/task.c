@@ -393,7 +393,12 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
         message.task.input = task->input->hash;
         message.task.input_bytes = task->input->bytes;
     }
-    core_send(core, peer, &message);
+    if (peer->n_placed > (uint64_t)CORE_GATHER_TASKS * peer->credit.cores &&
+        peer->n_placed > peer->credit.n_tasks / 2) {
+        core_send_lazily(core, peer, &message);
+    } else {
+        core_send(core, peer, &message);
+    }
     for (uint32_t i = 0; i < message.task.refs.n; i++) {
         core_blob_note_holder(core, &message.task.refs.items[i].hash, peer);
     }

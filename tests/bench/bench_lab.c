@@ -177,6 +177,60 @@ START_TEST(discovery_late_joiner)
 }
 END_TEST
 
+/* A value that 100 calls refer to: what each executor receives is counted where it comes in. */
+#define REF_CALLS "100"
+/* Headers, signatures, beats, and what a full queue of the switch drops and TCP sends again. A
+ * second copy would be 200. */
+#define REF_PERCENT_MAX 120
+
+static const char *call(struct lab_host *host, const char *bytes, const char *n_calls)
+{
+    const char *argv[] = {getenv("LAB_CALLER"), "share", bytes, n_calls, NULL};
+    const char *env[] = {"MESH_SOCKET=" DAEMON_SOCKET, NULL};
+    struct lab_start how = {.env = env};
+    ck_assert_ptr_nonnull(argv[0]);
+    struct lab_process *process = lab_spawnv(host, argv, &how);
+    lab_expect(process, 1000 * 1000, 0);
+    return lab_output(process);
+}
+
+START_TEST(reference)
+{
+    struct lab_host *hosts[N_PEERS];
+    struct lab_process *daemons[N_PEERS];
+    struct lab *lab = make_mesh(hosts, daemons, 0);
+    uint64_t mib;
+    ck_assert_int_eq(text_parse_u64(getenv("BENCH_REF_MIB"), 1024 * 1024, &mib), 0);
+    for (unsigned i = 0; i < N_PEERS; i++) {
+        daemons[i] = daemon_start(hosts[i], "--cores", i == 0 ? "0" : "1", NULL);
+    }
+    daemon_wait_whole_mesh(hosts, N_PEERS, PATIENCE_MS);
+    call(hosts[0], "1", "12"); /* the program is there from now on */
+    uint64_t before[N_PEERS];
+    for (unsigned i = 1; i < N_PEERS; i++) {
+        before[i] = lab_counters(hosts[i], SWITCH_TO_HOST).n_bytes;
+    }
+    char bytes[32];
+    snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)mib << 20);
+    uint64_t start_ns = lab_now_ns();
+    ck_assert_str_eq(call(hosts[0], bytes, REF_CALLS), REF_CALLS " right\n");
+    double took_s = (double)(lab_now_ns() - start_ns) / 1e9;
+    double percent_max = 0;
+    for (unsigned i = 1; i < N_PEERS; i++) {
+        uint64_t n = lab_counters(hosts[i], SWITCH_TO_HOST).n_bytes - before[i];
+        double percent = 100.0 * (double)n / (double)(mib << 20);
+        percent_max = percent > percent_max ? percent : percent_max;
+        printf("# figure: %s received %.1f %% of the value (limit %d)\n", names[i], percent,
+               REF_PERCENT_MAX);
+        ck_assert_msg(percent > 99 && percent < REF_PERCENT_MAX, "%s: %.1f %%", names[i], percent);
+    }
+    printf("{\"bench\": \"reference\", \"mib\": %llu, \"calls\": %s, \"peers\": %d,"
+           " \"percent_max\": %.1f, \"seconds\": %.1f}\n",
+           (unsigned long long)mib, REF_CALLS, N_PEERS - 1, percent_max, took_s);
+    lab_free(lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bench");
@@ -189,5 +243,11 @@ int main(void)
     tcase_add_test(tc, discovery_at_once);
     tcase_add_test(tc, discovery_late_joiner);
     suite_add_tcase(suite, tc);
+    if (getenv("BENCH_REF_MIB") != NULL) { /* takes minutes: tests/bench/calls asks for it */
+        tc = tcase_create("reference");
+        tcase_set_timeout(tc, 1200);
+        tcase_add_test(tc, reference);
+        suite_add_tcase(suite, tc);
+    }
     return lab_run_suite(suite);
 }
