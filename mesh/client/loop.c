@@ -469,7 +469,7 @@ static int receive_all(mesh *m, struct errmsg *err)
  * A thread that waits for a call would have to be woken by ours, which the socket woke: so it looks
  * after the socket itself, and ours stands aside ("parked"). Ours does so in the hope of a next
  * wait when it has just ended the last one there was, for PARK_S; as long as the waits follow upon
- * each other it stays. Callbacks remain its own. */
+ * each other it stays. Callbacks remain its own: when one is due it takes all of its work back. */
 
 static bool is_anybody_waiting(const mesh *m)
 {
@@ -492,10 +492,7 @@ static void park(mesh *m)
         mesh_client_deadline(PARK_S, &at);
         int r = m->is_brief ? pthread_cond_timedwait(&m->unpark, &m->lock, &at)
                             : pthread_cond_wait(&m->unpark, &m->lock);
-        if (m->is_led && !list_is_empty(&m->called)) {
-            mesh_call_back(m);
-            mesh_wake(m); /* who leads may have waited for that */
-        } else if (r != 0 && m->n_leads == n_leads) {
+        if (r != 0 && m->n_leads == n_leads) {
             m->is_parked = m->is_led; /* nobody came, or the one that leads stays long */
             m->is_brief = false;
         }
@@ -531,22 +528,24 @@ static int lead_turn(mesh *m, struct mesh_wait *wait, int timeout_ms)
         r = receive_all(m, &err);
         mesh_wake_waits(m);
     } while (r > 0);
-    if (!list_is_empty(&m->called)) {
-        IGNORE(pthread_cond_signal(&m->unpark)); /* cannot fail */
-    }
     return r;
+}
+
+static bool can_lead(const mesh *m)
+{
+    return m->client != NULL && m->lost == 0 && !m->is_closing && list_is_empty(&m->called);
 }
 
 bool mesh_loop_lead(mesh *m, struct mesh_wait *wait, int64_t until_ms)
 {
-    if (!m->is_parked || m->is_led || m->client == NULL || m->lost != 0 || m->is_closing) {
+    if (!m->is_parked || m->is_led || !can_lead(m)) {
         return false;
     }
     m->is_led = true;
     m->n_leads++;
     int r = 0;
     int64_t left_ms = -1;
-    while (r == 0 && m->client != NULL && !m->is_closing && !wait->is_over(wait)) {
+    while (r == 0 && can_lead(m) && !wait->is_over(wait)) {
         left_ms = until_ms >= 0 ? until_ms - mesh_client_now_ms() : -1;
         if (until_ms >= 0 && left_ms <= 0) {
             break;
