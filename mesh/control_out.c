@@ -78,7 +78,7 @@ static void open_outputs(struct control_client *client, struct wire_message *mes
                          unsigned *n_fds)
 {
     struct wire_result *result = &message->done.result;
-    int rc = open_output(client, &result->out, fds, n_fds);
+    int rc = message->done.is_away ? 0 : open_output(client, &result->out, fds, n_fds);
     if (rc == 0) {
         rc = open_output(client, &result->err, fds, n_fds);
     }
@@ -97,6 +97,21 @@ static void open_outputs(struct control_client *client, struct wire_message *mes
     result->detail = slice_str("its output could not be read back from this peer's disk");
 }
 
+static void open_got(struct control_client *client, struct wire_message *message, int fds[2],
+                     unsigned *n_fds)
+{
+    uint64_t bytes;
+    int rc = meshd_blobs_open(client->control->config.blobs, &message->got.hash, &fds[0], &bytes);
+    if (rc == 0) {
+        *n_fds = 1;
+        return;
+    }
+    meshd_log(client->control->config.log, CORE_LOG_ERROR, "cannot open a stored blob: %s",
+              strerror(-rc));
+    message->got.error = WIRE_ERROR_UNAVAILABLE;
+    message->got.text = slice_str("it could not be read back from this peer's disk");
+}
+
 /* --- sending -----------------------------------------------------------------------------------
  */
 
@@ -107,6 +122,8 @@ void client_send(struct control_client *client, const struct wire_message *messa
     unsigned n_fds = 0;
     if (message->type == WIRE_MESSAGE_DONE) {
         open_outputs(client, &sent, fds, &n_fds);
+    } else if (message->type == WIRE_MESSAGE_GOT && message->got.error == WIRE_ERROR_NONE) {
+        open_got(client, &sent, fds, &n_fds);
     }
     struct client_segment *segment = segment_for(client, n_fds > 0);
     size_t n_before = segment != NULL ? segment->bytes.n : 0;

@@ -14,7 +14,8 @@
 struct fetch {
     struct list node; /* in transfers->fetches or, without a link, ->partials */
     uint64_t link;
-    struct wire_key key; /* of the peer it comes from */
+    struct wire_key key;   /* of the peer it comes from */
+    struct wire_key owner; /* for whom that keeps it; zero: it is its own */
     struct wire_hash hash;
     uint64_t bytes;
     struct meshd_blob_part *part;
@@ -244,14 +245,19 @@ static struct fetch *new_fetch(struct meshd_transfers *transfers, const struct w
 }
 
 void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
-                           const struct wire_hash *hash, uint64_t bytes)
+                           const struct wire_hash *hash, uint64_t bytes,
+                           const struct wire_key *owner)
 {
+    static const struct wire_key none;
+    bool is_of_another = memcmp(owner, &none, sizeof(none)) != 0;
     struct wire_key key;
     if (!meshd_links_peer(transfers->links, link, &key)) {
         put_failed(transfers, hash, false);
         return;
     }
-    if (meshd_blobs_is_known(transfers->blobs, hash, &key) &&
+    /* Who names it must have shown that it has it: that is the owner, who named the peer as well.
+     */
+    if (meshd_blobs_is_known(transfers->blobs, hash, is_of_another ? owner : &key) &&
         fetch_from_store(transfers, hash) == 0) {
         return;
     }
@@ -264,10 +270,11 @@ void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
         return;
     }
     fetch->link = link;
+    fetch->owner = *owner;
     list_push_back(&transfers->fetches, &fetch->node);
     struct wire_message want = {
         .type = WIRE_MESSAGE_BLOB_WANT,
-        .blob_want = {.hash = *hash, .offset = meshd_blob_part_bytes(fetch->part)},
+        .blob_want = {.hash = *hash, .offset = meshd_blob_part_bytes(fetch->part), .owner = *owner},
     };
     meshd_links_send(transfers->links, link, &want);
 }
@@ -292,7 +299,11 @@ static void fetch_finish(struct meshd_transfers *transfers, struct fetch *fetch)
         return;
     }
     struct wire_hash hash = fetch->hash;
+    static const struct wire_key none;
     meshd_blobs_set_known(transfers->blobs, &hash, &fetch->key);
+    if (memcmp(&fetch->owner, &none, sizeof(none)) != 0) {
+        meshd_blobs_set_known(transfers->blobs, &hash, &fetch->owner); /* it let us have it */
+    }
     meshd_blobs_pin(transfers->blobs, &hash);
     meshd_blobs_unhold(transfers->blobs, &hash);
     fetch_free(fetch);

@@ -103,7 +103,11 @@ unsigned wire_local_n_fds(const struct wire_message *message)
         return 1;
     }
     if (message->type == WIRE_MESSAGE_DONE) {
-        return is_blob(&message->done.result.out) + is_blob(&message->done.result.err);
+        const struct wire_done *done = &message->done;
+        return (!done->is_away && is_blob(&done->result.out)) + is_blob(&done->result.err);
+    }
+    if (message->type == WIRE_MESSAGE_GOT) {
+        return message->got.error == WIRE_ERROR_NONE;
     }
     return 0;
 }

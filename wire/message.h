@@ -15,6 +15,7 @@
 #include "wire/base/ensure.h"
 #include "wire/base/slice.h"
 #include "wire/limits.h"
+#include "wire/message_enums.h"
 
 #define WIRE_KEY_BYTES  32
 #define WIRE_HASH_BYTES 32
@@ -35,134 +36,12 @@ struct wire_attempt_id {
     uint32_t number;      /* from 1; only grows for one task */
 };
 
-/* --- enumerations ------------------------------------------------------------------------------
- * Each is one X-macro, so that log, JSON and documents use one set of names. Values are the wire's
- * and never change. A value from a newer peer that is not in the list is taken as the first. */
-
-/* Why a session ends; the `reason` of a goodbye. */
-#define WIRE_REASONS(X)                                                                            \
-    X(NONE, 0, "none")                                                                             \
-    X(LEAVING, 1, "leaving")         /* the daemon stops */                                        \
-    X(REPLACED, 2, "replaced")       /* a newer session with the same peer stands */               \
-    X(PROTOCOL, 3, "protocol error") /* a rule of the protocol was broken */                       \
-    X(VERSION, 4, "no common version")                                                             \
-    X(SIGNATURE, 5, "bad signature")                                                               \
-    X(SEAL, 6, "bad seal")     /* decryption failed, or the mesh secrets differ */                 \
-    X(MESH, 7, "another mesh") /* the mesh tags differ */                                          \
-    X(SELF, 8, "own identity") /* one's own key at the other end */                                \
-    X(LIMIT, 9, "limit exceeded")                                                                  \
-    X(CLONED, 10, "cloned identity") /* two live daemons with one key */                           \
-    X(BANNED, 11, "banned")                                                                        \
-    X(SILENT, 12, "silent too long")                                                               \
-    X(OFF_LINK, 13, "not on this link")                                                            \
-    X(TIMEOUT, 14, "handshake timed out")                                                          \
-    X(IDLE, 15, "not needed now") /* a large mesh: it has others to talk to, and so has the peer   \
-                                   */
-
-/* How an attempt ended. */
-#define WIRE_ENDS(X)                                                                               \
-    X(NONE, 0, "none")                                                                             \
-    X(EXITED, 1, "exited")       /* by itself; `status` is the exit status */                      \
-    X(SIGNALED, 2, "signaled")   /* by a signal nobody of ours sent; `status` is its number */     \
-    X(TIMEOUT, 3, "timeout")     /* killed: ran longer than the job's timeout */                   \
-    X(CANCELLED, 4, "cancelled") /* killed: its owner said so */                                   \
-    X(LEASE, 5, "lease expired") /* killed: its owner was not heard from */                        \
-    X(OUTPUT_LIMIT, 6, "too much output")                                                          \
-    X(CELL_DIED, 7, "cell died")      /* the executor's sandbox failed under it */                 \
-    X(NO_DISK, 8, "disk full")        /* the executor could not keep its output */                 \
-    X(LOST, 9, "lost")                /* its peer was lost; only ever in a `done` */               \
-    X(NOT_STARTED, 10, "not started") /* no peer could start it; only ever in a `done` */
-
-/* Why an executor gives an attempt back without having run it to an end. */
-#define WIRE_REFUSALS(X)                                                                           \
-    X(NONE, 0, "none")                                                                             \
-    X(RECALLED, 1, "recalled") /* as the owner asked */                                            \
-    X(NO_CREDIT, 2, "over credit")                                                                 \
-    X(DRAINING, 3, "draining")                                                                     \
-    X(UNKNOWN_JOB, 4, "unknown job")                                                               \
-    X(NOT_FOUND, 5, "command not found")          /* exit status 127 */                            \
-    X(NOT_EXECUTABLE, 6, "not executable")        /* exit status 126 */                            \
-    X(NO_INTERPRETER, 7, "interpreter not found") /* 126 */                                        \
-    X(WRONG_ARCH, 8, "wrong architecture")        /* 126 */                                        \
-    X(NO_CELL, 9, "no cell")                      /* the sandbox could not be set up */            \
-    X(NO_MEMORY, 10, "out of memory")                                                              \
-    X(NO_DISK, 11, "disk full")                                                                    \
-    X(NO_SANDBOX, 12, "runs no strangers' tasks") /* no sandbox there */                           \
-    X(NO_BLOB, 13, "file not received")                                                            \
-    X(TOO_LARGE, 14, "arguments too large")                                                        \
-    X(BUSY, 15, "busy")
-
-/* What a peer is to us. */
-#define WIRE_PEER_STATES(X)                                                                        \
-    X(NONE, 0, "none")                                                                             \
-    X(UP, 1, "up")                                                                                 \
-    X(SUSPECT, 2, "suspect")                                                                       \
-    X(DOWN, 3, "down")                                                                             \
-    X(REFUSED, 4, "refused")                                                                       \
-    X(CONFLICT, 5, "conflict")
-
-/* Where an attempt stands at its executor; used in inventories. */
-#define WIRE_HELD(X)                                                                               \
-    X(NONE, 0, "none")                                                                             \
-    X(QUEUED, 1, "queued")                                                                         \
-    X(RUNNING, 2, "running")                                                                       \
-    X(ENDED, 3, "ended") /* result not acknowledged yet */
-
-/* Why a daemon refuses what a client asked. */
-#define WIRE_ERRORS(X)                                                                             \
-    X(NONE, 0, "none")                                                                             \
-    X(INVALID, 1, "invalid")         /* the request makes no sense */                              \
-    X(DENIED, 2, "denied")           /* not this user's */                                         \
-    X(UNKNOWN, 3, "unknown")         /* no such job, no such peer */                               \
-    X(UNAVAILABLE, 4, "unavailable") /* not now: too few peers, disk full */                       \
-    X(LIMIT, 5, "limit exceeded")                                                                  \
-    X(NOT_FOUND, 6, "command not found")                                                           \
-    X(NOT_EXECUTABLE, 7, "not executable")
-
-/* How a function ended that was called. */
-#define WIRE_CALL_STATUSES(X)                                                                      \
-    X(OK, 0, "ok")                                                                                 \
-    X(FAILED, 1, "failed")             /* it said so */                                            \
-    X(NO_FUNCTION, 2, "no function")   /* the program registers none of that name */               \
-    X(BAD_ARGUMENT, 3, "bad argument") /* one is not there, or of another type */                  \
-    X(NO_RESULT, 4, "no result")       /* it returned without having set one */                    \
-    X(NO_MEMORY, 5, "out of memory")
-
-/* Behind those: the worker exited with the rest of the status, without an answer. */
-#define WIRE_CALL_EXITED 128u
-
-#define WIRE_ENUM_REASON(name, value, text)  WIRE_REASON_##name = value,
-#define WIRE_ENUM_END(name, value, text)     WIRE_END_##name = value,
-#define WIRE_ENUM_REFUSAL(name, value, text) WIRE_REFUSAL_##name = value,
-#define WIRE_ENUM_PEER(name, value, text)    WIRE_PEER_##name = value,
-#define WIRE_ENUM_HELD(name, value, text)    WIRE_HELD_##name = value,
-#define WIRE_ENUM_ERROR(name, value, text)   WIRE_ERROR_##name = value,
-#define WIRE_ENUM_CALL(name, value, text)    WIRE_CALL_##name = value,
-enum wire_reason { WIRE_REASONS(WIRE_ENUM_REASON) };
-enum wire_end { WIRE_ENDS(WIRE_ENUM_END) };
-enum wire_refusal { WIRE_REFUSALS(WIRE_ENUM_REFUSAL) };
-enum wire_peer_state { WIRE_PEER_STATES(WIRE_ENUM_PEER) };
-enum wire_held { WIRE_HELD(WIRE_ENUM_HELD) };
-enum wire_error { WIRE_ERRORS(WIRE_ENUM_ERROR) };
-enum wire_call_status { WIRE_CALL_STATUSES(WIRE_ENUM_CALL) };
-
 /* A job's number is its owner's incarnation, then a counter: never used again. People see it as
  * "INCARNATION.COUNT". */
 #define WIRE_JOB_TEXT_BYTES 24
 const char *wire_job_text(uint64_t job, char to[static WIRE_JOB_TEXT_BYTES]);
 /* 0, or -EINVAL. */
 int wire_job_parse(const char *text, uint64_t *ret_job) MUST_CHECK;
-
-/* The text of a value; "unknown" for one that is not in the list. */
-const char *wire_reason_text(uint32_t reason);
-const char *wire_end_text(uint32_t end);
-const char *wire_refusal_text(uint32_t refusal);
-const char *wire_peer_state_text(uint32_t state);
-const char *wire_held_text(uint32_t held);
-const char *wire_error_text(uint32_t error);
-const char *wire_call_status_text(uint32_t status);
-
-enum wire_stream { WIRE_STREAM_NONE = 0, WIRE_STREAM_OUT = 1, WIRE_STREAM_ERR = 2 };
 
 /* --- parts -------------------------------------------------------------------------------------
  */
@@ -191,6 +70,8 @@ struct wire_files {
 struct wire_ref {
     struct wire_hash hash; /* not zero */
     uint64_t bytes;
+    struct wire_key holder; /* in a task: who has it, where that is not the owner, and may give it
+                             * to the executor; else zero */
 };
 
 struct wire_refs {
@@ -382,6 +263,8 @@ struct wire_drop { /* and what may not: kill and forget, no result is sent */
 struct wire_blob_want { /* send me this blob from here on */
     struct wire_hash hash;
     uint64_t offset;
+    struct wire_key owner; /* of the result that it is of, when the receiver keeps that for a third
+                            * peer: the owner's grant allows it. Zero: it is for the two of us */
 };
 
 struct wire_blob_data { /* low priority, paced */
@@ -393,6 +276,12 @@ struct wire_blob_data { /* low priority, paced */
 
 struct wire_blob_refuse { /* it is not there, or not for you */
     struct wire_hash hash;
+};
+
+struct wire_grant { /* owner to executor: this peer may fetch the output of a result that it keeps
+                     */
+    struct wire_attempt_id id;
+    struct wire_key peer;
 };
 
 /* --- client and daemon -------------------------------------------------------------------------
@@ -439,6 +328,7 @@ struct wire_add_task { /* client: the next task of the job; one descriptor when 
     uint64_t input_bytes;
     struct slice args;     /* as in wire_task */
     struct wire_refs refs; /* each one that this connection put, or was given by a done */
+    bool keeps_result;     /* of a call: what it returns may stay where it was made */
 };
 
 struct wire_submit_end { /* client: no more tasks */
@@ -477,6 +367,7 @@ struct wire_done { /* daemon: a task's one result. A descriptor travels along fo
     struct slice peer_name;
     uint32_t refusal; /* enum wire_refusal, when result.end is NOT_STARTED */
     struct wire_result result;
+    bool is_away; /* the blob of result.out stayed where it was made: no descriptor, see get */
 };
 
 struct wire_done_ack { /* client: this many of the job's results are dealt with, in all */
@@ -619,6 +510,22 @@ struct wire_release { /* client: one put less of these bytes. Not answered */
     struct wire_hash hash;
 };
 
+struct wire_get { /* client: bytes that a done left elsewhere. Answered by got */
+    struct wire_hash hash;
+};
+
+struct wire_got { /* daemon: one descriptor, unless there is an error */
+    struct wire_hash hash;
+    uint64_t bytes;
+    uint32_t error; /* enum wire_error; UNAVAILABLE: they were lost */
+    struct slice text;
+};
+
+struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they still take a release
+                    */
+    struct wire_hash hash;
+};
+
 /* --- all of them -------------------------------------------------------------------------------
  */
 
@@ -649,6 +556,7 @@ struct wire_release { /* client: one put less of these bytes. Not answered */
     X(BLOB_DATA, 22, wire_blob_data, blob_data)                                                    \
     X(BLOB_REFUSE, 23, wire_blob_refuse, blob_refuse)                                              \
     X(PEERS_SUM, 24, wire_peers_sum, peers_sum)                                                    \
+    X(GRANT, 25, wire_grant, grant)                                                                \
     X(CLIENT_HELLO, 64, wire_client_hello, client_hello)                                           \
     X(DAEMON_HELLO, 65, wire_daemon_hello, daemon_hello)                                           \
     X(SUBMIT, 66, wire_submit, submit)                                                             \
@@ -676,7 +584,10 @@ struct wire_release { /* client: one put less of these bytes. Not answered */
     X(PUT, 88, wire_put, put)                                                                      \
     X(PUT_DONE, 89, wire_put_done, put_done)                                                       \
     X(RELEASE, 90, wire_release, release)                                                          \
-    X(TASK_CANCEL, 91, wire_task_cancel, task_cancel)
+    X(TASK_CANCEL, 91, wire_task_cancel, task_cancel)                                              \
+    X(GET, 92, wire_get, get)                                                                      \
+    X(GOT, 93, wire_got, got)                                                                      \
+    X(GONE, 94, wire_gone, gone)
 
 #define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
 enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };

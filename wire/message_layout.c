@@ -117,6 +117,7 @@ LAYOUT_RULED(wire_file, "file", wire_rule_file);
 static const struct wire_field fields_wire_ref[] = {
     HASH(wire_ref, hash),
     U64(wire_ref, bytes),
+    {LATER(wire_ref, holder, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES},
 };
 LAYOUT_RULED(wire_ref, "ref", wire_rule_ref);
 
@@ -303,6 +304,7 @@ LAYOUT(wire_drop, "drop");
 static const struct wire_field fields_wire_blob_want[] = {
     HASH(wire_blob_want, hash),
     U64(wire_blob_want, offset),
+    {LATER(wire_blob_want, owner, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES},
 };
 LAYOUT(wire_blob_want, "blob_want");
 
@@ -316,6 +318,12 @@ LAYOUT_RULED(wire_blob_data, "blob_data", wire_rule_blob_data);
 
 static const struct wire_field fields_wire_blob_refuse[] = {HASH(wire_blob_refuse, hash)};
 LAYOUT(wire_blob_refuse, "blob_refuse");
+
+static const struct wire_field fields_wire_grant[] = {
+    STRUCT(wire_grant, id, wire_attempt_id),
+    KEY(wire_grant, peer),
+};
+LAYOUT(wire_grant, "grant");
 
 /* --- client and daemon -------------------------------------------------------------------------
  */
@@ -364,6 +372,7 @@ static const struct wire_field fields_wire_add_task[] = {
     U64(wire_add_task, input_bytes),
     {LATER(wire_add_task, args, struct slice, BYTES), .max = WIRE_INLINE_BYTES_MAX},
     ITEMS_SINCE(wire_add_task, "refs", refs., wire_ref, WIRE_REFS_MAX, 2),
+    {LATER(wire_add_task, keeps_result, bool, BOOL), .max = 1},
 };
 LAYOUT_RULED(wire_add_task, "add_task", wire_rule_add_task);
 
@@ -405,6 +414,7 @@ static const struct wire_field fields_wire_done[] = {
     TEXT(wire_done, peer_name, WIRE_NAME_BYTES_MAX),
     ENUM(wire_done, refusal, WIRE_REFUSALS, wire_refusal_text),
     STRUCT(wire_done, result, wire_result),
+    {LATER(wire_done, is_away, bool, BOOL), .max = 1},
 };
 LAYOUT(wire_done, "done");
 
@@ -532,6 +542,20 @@ LAYOUT(wire_task_cancel, "task_cancel");
 
 static const struct wire_field fields_wire_release[] = {HASH(wire_release, hash)};
 LAYOUT(wire_release, "release");
+
+static const struct wire_field fields_wire_get[] = {HASH(wire_get, hash)};
+LAYOUT(wire_get, "get");
+
+static const struct wire_field fields_wire_got[] = {
+    HASH(wire_got, hash),
+    U64(wire_got, bytes),
+    ENUM(wire_got, error, WIRE_ERRORS, wire_error_text),
+    TEXT(wire_got, text, WIRE_REASON_BYTES_MAX),
+};
+LAYOUT(wire_got, "got");
+
+static const struct wire_field fields_wire_gone[] = {HASH(wire_gone, hash)};
+LAYOUT(wire_gone, "gone");
 
 /* --- by number ---------------------------------------------------------------------------------
  */

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "mesh/core/exec.h"
+#include "mesh/core/grant.h"
 #include "mesh/core/job.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
 
@@ -164,25 +166,42 @@ static void fetch_ask(struct core *core, struct core_fetch *fetch)
     effect->blob_fetch.link = fetch->link;
     effect->blob_fetch.hash = blob->hash;
     effect->blob_fetch.bytes = fetch->bytes;
+    effect->blob_fetch.owner = fetch->owner;
 }
+
+static bool is_kept_for_another(const struct core_fetch *fetch)
+{
+    static const struct wire_key none;
+    return !wire_key_eq(&fetch->owner, &none);
+}
+
+static void fetch_answered(struct core *core, struct core_fetch *fetch, int error);
 
 static void ask_next(struct core *core, struct core_blob *blob)
 {
+    struct core_fetch *failed = NULL;
     list_for_each (node, &blob->fetches) {
         struct core_fetch *fetch = LIST_ENTRY(node, struct core_fetch, of_blob);
         if (blob->active == NULL) {
             fetch_ask(core, fetch);
         }
+        bool is_in_vain =
+            is_kept_for_another(fetch) && !fetch->is_stored && fetch->peer->link == NULL;
+        failed = blob->active != fetch && is_in_vain ? fetch : failed;
+    }
+    if (failed != NULL) {
+        fetch_answered(core, failed, -ENOENT); /* and looks again */
     }
 }
 
 static struct core_fetch *fetch_get(struct core *core, struct core_peer *peer,
-                                    const struct wire_hash *hash, uint64_t n_bytes)
+                                    const struct wire_key *owner, const struct wire_hash *hash,
+                                    uint64_t n_bytes)
 {
     struct core_blob *blob = blob_get(core, hash);
     list_for_each (node, &blob->fetches) {
         struct core_fetch *known = LIST_ENTRY(node, struct core_fetch, of_blob);
-        if (known->peer == peer) {
+        if (known->peer == peer && wire_key_eq(&known->owner, owner)) {
             return known;
         }
     }
@@ -190,6 +209,7 @@ static struct core_fetch *fetch_get(struct core *core, struct core_peer *peer,
     fetch->blob = blob;
     fetch->peer = peer;
     fetch->bytes = n_bytes;
+    fetch->owner = *owner;
     list_init(&fetch->needs);
     list_push_back(&blob->fetches, &fetch->of_blob);
     list_push_back(&peer->fetches, &fetch->of_peer);
@@ -197,19 +217,34 @@ static struct core_fetch *fetch_get(struct core *core, struct core_peer *peer,
     return fetch;
 }
 
-void core_need_want(struct core *core, struct core_need *need, struct core_peer *peer,
-                    const struct wire_hash *hash, uint64_t n_bytes)
+static void want(struct core *core, struct core_need *need, struct core_peer *peer,
+                 const struct wire_key *owner, const struct wire_hash *hash, uint64_t n_bytes)
 {
     ensure(need->state == CORE_NEED_NONE);
     if (core_hash_is_zero(hash)) {
         need->state = CORE_NEED_MET;
         return;
     }
-    need->fetch = fetch_get(core, peer, hash, n_bytes);
+    need->fetch = fetch_get(core, peer, owner, hash, n_bytes);
     need->fetch->is_stored |= peer->is_self;
     list_push_back(&need->fetch->needs, &need->node);
     need->state = need->fetch->is_stored ? CORE_NEED_MET : CORE_NEED_PENDING;
     fetch_ask(core, need->fetch);
+}
+
+void core_need_want(struct core *core, struct core_need *need, struct core_peer *peer,
+                    const struct wire_hash *hash, uint64_t n_bytes)
+{
+    static const struct wire_key none;
+    want(core, need, peer, &none, hash, n_bytes);
+}
+
+void core_need_want_of(struct core *core, struct core_need *need, struct core_peer *peer,
+                       const struct core_peer *owner, const struct wire_hash *hash,
+                       uint64_t n_bytes)
+{
+    ensure(peer->link != NULL && !owner->is_self);
+    want(core, need, peer, &owner->key, hash, n_bytes);
 }
 
 void core_need_drop(struct core *core, struct core_need *need)
@@ -253,7 +288,9 @@ static void fetch_answered(struct core *core, struct core_fetch *fetch, int erro
         }
         need->on_done(core, need, error);
     }
-    blob->active = NULL;
+    if (blob->active == fetch) {
+        blob->active = NULL;
+    }
     struct core_peer *peer = fetch->peer;
     if (list_is_empty(&fetch->needs)) {
         fetch_free(core, fetch);
@@ -283,7 +320,7 @@ void core_blob_on_failed(struct core *core, const struct wire_hash *hash, bool i
     struct core_fetch *fetch = blob->active;
     struct core_link *now = fetch->peer->link;
     bool is_link_gone = now == NULL || now->id != fetch->link;
-    if (!is_ours && is_link_gone && !list_is_empty(&fetch->needs)) {
+    if (!is_ours && is_link_gone && !is_kept_for_another(fetch) && !list_is_empty(&fetch->needs)) {
         blob->active = NULL; /* the session went, not the blob: again over the next */
         ask_next(core, blob);
         return;
@@ -315,7 +352,12 @@ void core_blob_free_all(struct core *core)
 
 void core_blob_on_want(struct core *core, struct core_peer *peer, const struct wire_blob_want *want)
 {
+    static const struct wire_key none;
     if (peer->link == NULL) {
+        return;
+    }
+    if (!wire_key_eq(&want->owner, &none)) {
+        core_grant_on_want(core, peer, want);
         return;
     }
     if (core_owner_may_serve(core, peer, &want->hash) ||
@@ -324,6 +366,9 @@ void core_blob_on_want(struct core *core, struct core_peer *peer, const struct w
         effect->blob_serve.link = peer->link->id;
         effect->blob_serve.hash = want->hash;
         effect->blob_serve.offset = want->offset;
+        return;
+    }
+    if (core_left_ask(core, peer, want)) {
         return;
     }
     struct wire_message message = {.type = WIRE_MESSAGE_BLOB_REFUSE};

@@ -28,6 +28,11 @@ void core_blob_forget_peer(struct core_peer *peer);
  * on_done is called from a later event, never from here. */
 void core_need_want(struct core *core, struct core_need *need, struct core_peer *peer,
                     const struct wire_hash *hash, uint64_t n_bytes);
+/* The same for what is the owner's and kept by that peer, which the owner lets give it to us. When
+ * its session goes, the need fails. */
+void core_need_want_of(struct core *core, struct core_need *need, struct core_peer *peer,
+                       const struct core_peer *owner, const struct wire_hash *hash,
+                       uint64_t n_bytes);
 /* No longer; nothing is called. A need that wants nothing is left alone. */
 void core_need_drop(struct core *core, struct core_need *need);
 

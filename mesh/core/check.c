@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "mesh/core/exec.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 
 static void check_cards(const struct core *core)
@@ -281,6 +282,72 @@ static void check_holders(const struct core_blob *blob)
     ensure(n == blob->n_holders && n <= CORE_HOLDERS_MAX); /* 24 */
 }
 
+/* Refs of the client's jobs, which keep its blobs. */
+static uint64_t n_reads_of(const struct core *core, const struct core_client *client)
+{
+    uint64_t n = 0;
+    table_for_each (entry, &core->jobs) {
+        const struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
+        table_for_each (inner, &job->tasks) {
+            const struct core_task *task = LIST_ENTRY(inner, struct core_task, by_number);
+            bool is_counted = job->client == client && !job->is_detached;
+            n += is_counted ? core_cargo_refs(task->cargo).n : 0;
+        }
+    }
+    return n;
+}
+
+static uint32_t check_put(const struct core_put *put)
+{
+    uint32_t n_lefts = 0;
+    list_for_each (node, &put->lefts) {
+        const struct core_left *left = LIST_ENTRY(node, struct core_left, of_put);
+        ensure(left->put == put && list_is_linked(&left->of_peer)); /* 25 */
+        n_lefts++;
+    }
+    bool is_asked = put->n_gets > 0 || !list_is_empty(&put->asks);
+    ensure(put->n > 0 || put->n_reads > 0);                                /* 26 */
+    ensure(put->is_here || put->is_gone == (n_lefts == 0));                /* 27 */
+    ensure(!put->is_here || !put->is_gone);                                /* 27 */
+    ensure(!put->is_here || n_lefts == 0 || put->n_reads > 0);             /* 27 */
+    ensure(!is_asked || (!put->is_here && put->from != NULL));             /* 28 */
+    ensure(put->from == NULL || put->from->put == put);                    /* 28 */
+    ensure((put->from != NULL) == (put->need.state == CORE_NEED_PENDING)); /* 28 */
+    return n_lefts;
+}
+
+/* Results that stayed with those who made them. */
+static void check_lefts(const struct core *core)
+{
+    uint32_t n_of_puts = 0;
+    uint32_t n_of_peers = 0;
+    table_for_each (entry, &core->clients) {
+        const struct core_client *client = LIST_ENTRY(entry, struct core_client, by_id);
+        uint64_t n_reads = 0;
+        table_for_each (inner, &client->puts) {
+            const struct core_put *put = LIST_ENTRY(inner, struct core_put, by_hash);
+            ensure(put->client == client);
+            n_of_puts += check_put(put);
+            n_reads += put->n_reads;
+        }
+        ensure(n_reads == n_reads_of(core, client)); /* 26 */
+    }
+    table_for_each (entry, &core->peers) {
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        uint32_t n = 0;
+        uint64_t n_bytes = 0;
+        list_for_each (node, &peer->lefts) {
+            n_bytes += LIST_ENTRY(node, struct core_left, of_peer)->put->bytes;
+            n++;
+        }
+        ensure(n == peer->n_lefts && n_bytes == peer->left_bytes);     /* 25 */
+        ensure(n <= CORE_LEFTS_MAX && n_bytes <= CORE_LEFT_BYTES_MAX); /* 25 */
+        ensure(n == 0 || core_peer_is_here(peer));                     /* 25 */
+        n_of_peers += n;
+    }
+    ensure(n_of_puts == n_of_peers); /* 25 */
+}
+
 void core_check(const struct core *core)
 {
     ensure(!core->is_stepping);
@@ -301,6 +368,7 @@ void core_check(const struct core *core)
     check_journal(&core->journal);
     ensure(n_tasks == core->n_tasks);
     check_exec(core, &sums);
+    check_lefts(core);
     table_for_each (entry, &core->blobs) {
         const struct core_blob *blob = LIST_ENTRY(entry, struct core_blob, by_hash);
         ensure(blob->n_refs > 0); /* 13 */
@@ -326,10 +394,13 @@ struct core_counts core_counts(const struct core *core)
         .n_records_said = core->journal.n_said,
         .n_records_failed = core->journal.n_failed,
         .n_keeping = core->journal.n_keeping,
+        .n_waiters = core->n_waiters,
         .is_sparse = core->is_sparse,
     };
     table_for_each (entry, &core->peers) {
-        counts.n_held_ended += LIST_ENTRY(entry, struct core_peer, by_key)->n_ended;
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        counts.n_held_ended += peer->n_ended;
+        counts.n_lefts += peer->n_lefts;
     }
     table_for_each (entry, &core->cards) {
         const struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);

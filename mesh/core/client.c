@@ -3,6 +3,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/left.h"
 #include "mesh/core/put.h"
 #include "wire/base/mem.h"
 
@@ -70,6 +71,9 @@ static void on_down(struct core *core, uint64_t id)
 
 void core_client_free_all(struct core *core)
 {
+    table_for_each (entry, &core->jobs) {
+        LIST_ENTRY(entry, struct core_job, by_id)->client = NULL;
+    }
     table_for_each (entry, &core->clients) {
         client_free(core, LIST_ENTRY(entry, struct core_client, by_id));
     }
@@ -200,6 +204,9 @@ static void on_message(struct core *core, struct core_client *client,
         return;
     case WIRE_MESSAGE_RELEASE:
         core_put_on_release(core, client, &message->release.hash);
+        return;
+    case WIRE_MESSAGE_GET:
+        core_left_on_get(core, client, &message->get.hash);
         return;
     case WIRE_MESSAGE_PEERS_QUERY:
         client->is_watching = message->peers_query.is_watch;

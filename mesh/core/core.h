@@ -68,6 +68,8 @@ struct core_counts {
     uint32_t n_jobs, n_tasks, n_attempts;                          /* as submitter */
     uint32_t n_held_queued, n_held_running, n_held_ended, n_cells; /* as executor */
     uint32_t cores_used, n_blob_refs;
+    uint32_t n_lefts,
+        n_waiters; /* results left with others; peers that ask for what is left here */
     /* Of the journal: said and not answered; to be said again; results of tasks among these. */
     uint32_t n_records_said, n_records_failed, n_keeping;
     bool is_sparse; /* a large mesh: sessions with some */

@@ -55,7 +55,8 @@ struct core_fetch { /* one blob from one peer */
     struct list of_blob, of_peer;
     struct list needs; /* of core_need.node */
     uint64_t bytes;
-    uint64_t link; /* over which it was asked */
+    uint64_t link;         /* over which it was asked */
+    struct wire_key owner; /* of what the peer only keeps, and may give us; zero: it is its own */
     bool is_stored;
 };
 
@@ -65,7 +66,8 @@ struct core_need { /* one reason to have it */
     struct list node;
     struct core_fetch *fetch;
     enum core_need_state state;
-    void *of; /* whose need it is */
+    bool is_of_holder; /* asked of a peer that only keeps it: its owner may still have it */
+    void *of;          /* whose need it is */
     /* error 0: met. -ENOENT: the peer has it not; -ENOSPC: no room here. The need is then dropped
      * already. */
     void (*on_done)(struct core *core, struct core_need *need, int error);
@@ -194,6 +196,9 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     struct list sites;           /* of core_site.of_peer */
     struct list fetches;         /* of core_fetch.of_peer */
     struct list holds;           /* of core_holder.of_peer */
+    struct list lefts;           /* of core_left.of_peer: results of ours that stayed there */
+    uint32_t n_lefts;
+    uint64_t left_bytes;
     struct core_timer rest_timer;
     struct core_stats stats;
 
@@ -349,6 +354,7 @@ struct core_task {
     uint32_t n_numbers, n_runs, n_lost_runs, n_cell_deaths, n_attempts;
     uint32_t n_out; /* attempts that are not lost, cancelled ones among them */
     uint32_t n_recalls;
+    bool keeps_result;       /* it may stay where it was made */
     struct wire_slices argv; /* owned, behind the struct */
     size_t argv_bytes;
     const struct core_cargo *cargo; /* in that block; NULL: none */
@@ -472,6 +478,8 @@ struct core_held { /* an attempt here */
     struct core_cell *cell;
     const struct core_cargo *cargo; /* in the block of argv; NULL: none */
     struct core_need *ref_needs;    /* one for each of the cargo's refs; NULL: there are none */
+    struct wire_key *grants;        /* owned: who may fetch the result, beside the owner */
+    uint32_t n_grants;
     struct list of_xjob, in_queue;
     uint64_t start_ns;
     struct core_timer timeout_timer;
@@ -551,6 +559,9 @@ struct core {
     struct core_journal journal;
 
     struct table xjobs, held, blobs, origins;
+    struct list waiters; /* of core_waiter, in grant.c */
+    uint32_t n_waiters;
+    struct core_timer waiter_timer;
     struct heap turns; /* of core_origin.by_turn: first whose turn it is */
     struct list idle_cells;
     struct list active;   /* of core_peer.active: who shares the cores; ourselves first */

@@ -139,6 +139,9 @@ struct core_effect {
             uint64_t link;
             struct wire_hash hash;
             uint64_t bytes; /* as announced; more is refused */
+            /* Zero, or a third peer's, for which that one keeps the blob: to be asked for in its
+             * name, and what is here may be used if the third one may use it. */
+            struct wire_key owner;
         } blob_fetch;
         struct {
             uint64_t link;

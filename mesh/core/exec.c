@@ -8,6 +8,7 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/exec.h"
+#include "mesh/core/grant.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
@@ -389,6 +390,7 @@ void core_exec_init(struct core *core)
     core->renew_timer.fire = renew_fire;
     core->stop_timer.fire = stop_fire;
     core_cell_init(core);
+    core_grant_init(core);
 }
 
 void core_stop(struct core *core)
@@ -418,6 +420,7 @@ void core_stop(struct core *core)
 void core_exec_free_all(struct core *core)
 {
     core->effects = NULL;
+    core_grant_free_all(core);
     table_for_each (entry, &core->held) {
         core_held_discard(core, LIST_ENTRY(entry, struct core_held, by_key));
     }

@@ -1,5 +1,6 @@
 /* What owners say to their executor. */
 #include "mesh/core/exec.h"
+#include "mesh/core/grant.h"
 #include "mesh/core/peer.h"
 
 static void on_want(struct core *core, struct core_peer *owner, const struct wire_want *want)
@@ -175,6 +176,9 @@ bool core_exec_on_message(struct core *core, struct core_peer *peer,
         }
         return true;
     }
+    case WIRE_MESSAGE_GRANT:
+        core_grant_on_grant(core, peer, &message->grant);
+        return true;
     case WIRE_MESSAGE_STREAM_ACK: {
         struct core_held *held = core_held_find(core, &peer->key, &message->stream_ack.id);
         if (held != NULL) {

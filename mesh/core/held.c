@@ -5,6 +5,8 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/exec.h"
+#include "mesh/core/grant.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 #include "wire/base/buf.h"
 #include "wire/base/mem.h"
@@ -39,10 +41,31 @@ static void timeout_fire(struct core *core, struct core_timer *timer)
     core_held_kill(core, CONTAINER_OF(timer, struct core_held, timeout_timer), WIRE_END_TIMEOUT);
 }
 
+/* The peer that keeps the ref's blob did not give it: the owner will. It is ours where we are the
+ * owner; then it is found out whether anybody has it. */
+static bool has_other_source(struct core *core, struct core_held *held, struct core_need *need)
+{
+    if (need == &held->input_need || !need->is_of_holder) {
+        return false;
+    }
+    const struct wire_ref *ref = &core_cargo_refs(held->cargo).items[need - held->ref_needs];
+    need->is_of_holder = false;
+    if (held->owner->is_self) {
+        core_left_refused(core, held->key.id.job, &ref->hash, &ref->holder);
+        return false;
+    }
+    core_need_want(core, need, held->owner, &ref->hash, ref->bytes);
+    return true;
+}
+
 /* Its input or a ref came, or will not. */
 static void blob_done(struct core *core, struct core_need *need, int error)
 {
     struct core_held *held = need->of;
+    if (error == -ENOENT && has_other_source(core, held, need)) {
+        core_held_maybe_ready(core, held);
+        return;
+    }
     const char *what =
         need == &held->input_need ? "the task's input" : "a blob that the task reads";
     if (error == 0) {
@@ -65,6 +88,7 @@ static void held_free(struct core_grave *grave)
     mem_free(held->streams);
     mem_free(held->texts);
     mem_free(held->ref_needs);
+    mem_free(held->grants);
     mem_free(held);
 }
 
@@ -74,13 +98,36 @@ static void need_init(struct core_held *held, struct core_need *need)
     need->on_done = blob_done;
 }
 
+/* From who keeps it for the owner, where that is said and we have a session with it; it may be
+ * ourselves. */
+static void want_ref(struct core *core, struct core_held *held, struct core_need *need,
+                     const struct wire_ref *ref)
+{
+    static const struct wire_key none;
+    struct core_peer *holder =
+        wire_key_eq(&ref->holder, &none) ? NULL : core_peer_find(core, &ref->holder);
+    if (holder == NULL || holder == held->owner) {
+        core_need_want(core, need, held->owner, &ref->hash, ref->bytes);
+    } else if (holder->is_self) {
+        bool is_here = core_grant_find(held->owner, &ref->hash) != NULL;
+        core_need_want(core, need, is_here ? holder : held->owner, &ref->hash, ref->bytes);
+    } else if (held->owner->is_self) {
+        need->is_of_holder = true;
+        core_need_want(core, need, holder, &ref->hash, ref->bytes);
+    } else if (holder->link != NULL) {
+        need->is_of_holder = true;
+        core_need_want_of(core, need, holder, held->owner, &ref->hash, ref->bytes);
+    } else {
+        core_need_want(core, need, held->owner, &ref->hash, ref->bytes);
+    }
+}
+
 static void want_refs(struct core *core, struct core_held *held)
 {
     struct wire_refs refs = core_cargo_refs(held->cargo);
     for (uint32_t i = 0; i < refs.n; i++) {
         need_init(held, &held->ref_needs[i]);
-        core_need_want(core, &held->ref_needs[i], held->owner, &refs.items[i].hash,
-                       refs.items[i].bytes);
+        want_ref(core, held, &held->ref_needs[i], &refs.items[i]);
     }
 }
 

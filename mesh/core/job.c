@@ -363,7 +363,7 @@ static struct slice task_fault(struct core *core, const struct core_job *job,
     if (!job->spec.is_call && add->args.n > 0) {
         return slice_str("has arguments of a call and is none");
     }
-    if (!core_put_has_all(job->client, add->refs)) {
+    if (!core_put_has_all(job->client, add->refs, job->is_detached)) {
         return slice_str("reads a blob that this connection did not put");
     }
     return slice_str("");

@@ -82,7 +82,10 @@
 #define CORE_NAP_NS               (1 * CORE_S)  /* its first rest; each doubles, */
 #define CORE_NAP_MAX_NS           (60 * CORE_S) /* up to this */
 #define CORE_CLIENTS_MAX          256u
-#define CORE_PUTS_MAX             65536u     /* blobs that one client has put */
+#define CORE_PUTS_MAX             65536u /* blobs that one client has put */
+#define CORE_LEFTS_MAX            256u   /* results of calls that may stay with one peer, */
+#define CORE_LEFT_BYTES_MAX       (UINT64_C(1) << 30) /* and their bytes: it is its disk */
+#define CORE_GETS_MAX             4096u      /* one blob asked for by its client, at once */
 #define CORE_HOLDERS_MAX          256u       /* peers known to have a blob */
 #define CORE_REFS_MOVE_MAX        (4u << 20) /* more is not sent for a core that idles elsewhere */
 #define CORE_WATCH_NS             (250 * CORE_MS) /* between two lists to a watcher */
@@ -110,6 +113,10 @@
 /* Between two reckonings of shares, for each pair of owners that share: many may not cost more than
  * a small part of a processor. */
 #define CORE_CREDIT_PAIR_NS UINT64_C(100)
+#define CORE_GRANTS_STEP    8u
+#define CORE_GRANTS_MAX     256u  /* peers that may fetch one result here; then one makes room */
+#define CORE_WAITERS_MAX    1024u /* peers that wait for an owner's word */
+#define CORE_WAITER_NS      (1 * CORE_S) /* so long: it comes over another session */
 #define CORE_STOP_NS        (2 * CORE_S) /* for what runs to end when the daemon stops */
 
 #endif

@@ -3,6 +3,7 @@
 #include "mesh/core/blob.h"
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
 
@@ -145,7 +146,9 @@ static void on_result(struct core *core, struct core_peer *peer,
     struct found found = find(core, peer, &message->id);
     const struct wire_result *result = &message->result;
     if (found.attempt == NULL) {
-        core_result_ack(core, peer, &message->id);
+        if (core_left_find(peer, &message->id) == NULL) { /* else it stays there */
+            core_result_ack(core, peer, &message->id);
+        }
         return;
     }
     struct core_attempt *attempt = found.attempt;
@@ -183,6 +186,7 @@ static void on_result(struct core *core, struct core_peer *peer,
     case WIRE_END_NO_DISK:
         /* As a cell that died: elsewhere if there is room, but not for ever. */
         rest_peer(core, attempt->site->peer, CORE_REST_NS);
+        core_left_bring(core, attempt->site->peer);
         on_cell_died(core, attempt, result);
         return;
     case WIRE_END_NONE:
@@ -190,6 +194,7 @@ static void on_result(struct core *core, struct core_peer *peer,
     case WIRE_END_LEASE:
     case WIRE_END_LOST:
     case WIRE_END_NOT_STARTED:
+    case WIRE_END_NO_DATA:
         on_mesh_end(core, attempt, result);
         return;
     }
@@ -247,9 +252,12 @@ static void blame(struct core *core, const struct core_attempt *attempt,
     case WIRE_REFUSAL_BUSY:
         rest_peer(core, site->peer, CORE_REST_NS / 5);
         return;
+    case WIRE_REFUSAL_NO_DISK:
+        core_left_bring(core, site->peer);
+        rest_or_out(core, attempt, refuse);
+        return;
     case WIRE_REFUSAL_NO_CELL:
     case WIRE_REFUSAL_NO_MEMORY:
-    case WIRE_REFUSAL_NO_DISK:
         rest_or_out(core, attempt, refuse);
         return;
     case WIRE_REFUSAL_NOT_FOUND:
@@ -258,6 +266,15 @@ static void blame(struct core *core, const struct core_attempt *attempt,
     case WIRE_REFUSAL_WRONG_ARCH:
     case WIRE_REFUSAL_NO_SANDBOX:
     case WIRE_REFUSAL_NO_BLOB:
+        if (core_left_state_of(attempt->task) == CORE_LEFT_GONE) {
+            return;
+        }
+        if (core_left_bytes_away(attempt->task) > 0) { /* it may be another's fault */
+            rest_peer(core, site->peer, CORE_REST_NS / 5);
+            return;
+        }
+        site_out(core, site, refuse);
+        return;
     case WIRE_REFUSAL_TOO_LARGE:
         site_out(core, site, refuse);
         return;
@@ -322,7 +339,7 @@ bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
         if (task->input != NULL && memcmp(&task->input->hash, hash, sizeof(*hash)) == 0) {
             return true;
         }
-        if (is_ref_of(task, hash)) {
+        if (is_ref_of(task, hash) && core_left_has(task, hash)) {
             return true;
         }
         if (task->job->is_restored && is_file_of(task->job, hash)) {

@@ -54,6 +54,7 @@ static struct core_peer *peer_new(struct core *core, struct core_card *card)
     list_init(&peer->sites);
     list_init(&peer->fetches);
     list_init(&peer->holds);
+    list_init(&peer->lefts);
     list_init(&peer->held);
     list_init(&peer->queue);
     list_init(&peer->queued);
@@ -115,7 +116,7 @@ static bool is_needed(const struct core *core, const struct core_peer *peer)
     if (peer->is_self || peer->link != NULL || !list_is_empty(&peer->dials) ||
         !list_is_empty(&peer->placed) || !list_is_empty(&peer->past) ||
         !list_is_empty(&peer->fetches) || !list_is_empty(&peer->held) ||
-        !list_is_empty(&peer->xjobs) || core_peer_is_here(peer) ||
+        !list_is_empty(&peer->xjobs) || peer->n_lefts > 0 || core_peer_is_here(peer) ||
         peer->state == CORE_PEER_CONFLICT) {
         return true;
     }

@@ -4,6 +4,7 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/job.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
 
@@ -209,8 +210,11 @@ static uint64_t n_to_send(const struct core *core, const struct core_task *task,
 {
     const struct core_job *job = task->job;
     bool has_files = site->peer->is_self || site->job_link != 0;
-    uint64_t n_refs =
-        task->cargo != NULL ? core_blob_bytes_missing(core, task->cargo->refs, site->peer) : 0;
+    uint64_t n_refs = 0;
+    if (task->cargo != NULL) {
+        n_refs = site->peer->is_self ? core_left_bytes_away(task)
+                                     : core_blob_bytes_missing(core, task->cargo->refs, site->peer);
+    }
     uint64_t n_files = has_files ? 0 : job->file_bytes;
     return n_refs <= UINT64_MAX - n_files ? n_refs + n_files : UINT64_MAX;
 }
@@ -431,10 +435,16 @@ void core_place_run(struct core *core)
             break;
         }
         struct core_task *task = LIST_ENTRY(job->waiting.next, struct core_task, in_waiting);
-        struct core_site *site = choose_site(core, job, task);
+        enum core_left_state left = core_left_state_of(task);
+        if (left == CORE_LEFT_GONE) {
+            core_task_give_up(core, task, WIRE_END_NO_DATA, WIRE_REFUSAL_NONE,
+                              slice_str("what it reads was lost with the peer that had it"));
+            continue;
+        }
+        struct core_site *site = left == CORE_LEFT_READY ? choose_site(core, job, task) : NULL;
         if (site == NULL) {
             job->tried = core->n_passes;
-            if (task->n_cell_deaths > 0) { /* waits for another peer: let others pass */
+            if (task->n_cell_deaths > 0 || left != CORE_LEFT_READY) { /* let others pass */
                 list_remove(&task->in_waiting);
                 list_push_back(&job->waiting, &task->in_waiting);
             }

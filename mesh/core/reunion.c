@@ -1,6 +1,7 @@
 /* What is where after a cut. The executor says what it holds; what may go on is kept, the rest is
  * dropped there, and what we believe to be there and is not goes back to waiting. */
 #include "mesh/core/job.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 
 void core_owner_link_up(struct core *core, struct core_peer *peer)
@@ -12,6 +13,7 @@ void core_owner_link_up(struct core *core, struct core_peer *peer)
         attempt->is_seen = false;
         attempt->is_recalled = false; /* the word of it may be lost with the session */
     }
+    core_left_link_up(peer);
     core_place_peer_changed(core, peer);
     core_job_on_peer_up(core);
 }
@@ -37,6 +39,11 @@ static bool is_adopted(struct core *core, struct core_peer *peer, struct core_ta
 /* Whether the attempt may go on where it is. */
 static bool is_kept(struct core *core, struct core_peer *peer, const struct wire_held_attempt *held)
 {
+    struct core_left *left = core_left_find(peer, &held->id);
+    if (left != NULL) {
+        left->is_seen = true;
+        return true;
+    }
     struct core_job *job = core_job_find(core, held->id.job);
     struct core_task *task = job != NULL ? core_task_find(job, held->id.task) : NULL;
     struct core_attempt *attempt = task != NULL ? core_attempt_find(task, peer, &held->id) : NULL;
@@ -123,6 +130,7 @@ void core_owner_on_inventory(struct core *core, struct core_peer *peer,
     send_verdict(core, peer, WIRE_MESSAGE_DROP, drop, n_drop);
     if (inventory->is_last) {
         lose_unseen(core, peer);
+        core_left_lose(core, peer, true);
         peer->is_inventoried = true;
         core_place_peer_changed(core, peer);
     }
@@ -134,4 +142,5 @@ void core_owner_peer_lost(struct core *core, struct core_peer *peer)
     while (!list_is_empty(&peer->placed)) {
         core_attempt_lost(core, LIST_ENTRY(peer->placed.next, struct core_attempt, of_peer));
     }
+    core_left_lose(core, peer, false);
 }

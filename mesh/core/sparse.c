@@ -57,7 +57,7 @@ bool core_sparse_wants(const struct core *core, const struct core_card *card)
 static bool is_working(const struct core_peer *peer)
 {
     return peer->n_placed > 0 || peer->n_open > 0 || peer->want_sent.n_tasks > 0 ||
-           !list_is_empty(&peer->held) || !list_is_empty(&peer->fetches);
+           !list_is_empty(&peer->held) || !list_is_empty(&peer->fetches) || peer->n_lefts > 0;
 }
 
 bool core_sparse_keeps(const struct core *core, const struct core_peer *peer)

@@ -10,6 +10,7 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/job.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 
 /* --- run times ---------------------------------------------------------------------------------
@@ -235,8 +236,12 @@ static int compare(const void *a, const void *b)
 static bool is_light_at(const struct look *look, const struct core_task *task,
                         const struct core_peer *peer)
 {
-    return task->cargo == NULL ||
-           core_blob_bytes_missing(look->core, task->cargo->refs, peer) <= CORE_REFS_MOVE_MAX;
+    if (task->cargo == NULL) {
+        return true;
+    }
+    uint64_t n_bytes = peer->is_self ? core_left_bytes_away(task)
+                                     : core_blob_bytes_missing(look->core, task->cargo->refs, peer);
+    return n_bytes <= CORE_REFS_MOVE_MAX && core_left_state_of(task) == CORE_LEFT_READY;
 }
 
 /* The idle peer where the task would end first, if that is sooner than where it is. */

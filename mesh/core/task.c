@@ -6,6 +6,7 @@
 #include "mesh/core/blob.h"
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 #include "mesh/core/put.h"
 #include "wire/base/mem.h"
@@ -237,7 +238,7 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
     struct core_peer *peer = attempt->site->peer;
     bool is_elsewhere =
         !core_hash_is_zero(&result->out.hash) || !core_hash_is_zero(&result->err.hash);
-    if (peer->is_self || !is_elsewhere) {
+    if (peer->is_self || !is_elsewhere || core_left_may(attempt, result)) {
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, result);
         return;
     }
@@ -293,6 +294,7 @@ struct core_task *core_task_new(struct core *core, struct core_job *job,
     task->number = add->task;
     task->argv = core_load_put(task + 1, add->argv, cargo, &task->cargo);
     task->argv_bytes = n_bytes;
+    task->keeps_result = add->keeps_result;
     if (job->spec.is_streamed) {
         task->streams = mem_alloc_or_die(1, sizeof(*task->streams));
     }
@@ -309,6 +311,7 @@ struct core_task *core_task_new(struct core *core, struct core_job *job,
     for (uint32_t i = 0; i < add->refs.n; i++) {
         core_blob_ref(core, &add->refs.items[i].hash);
     }
+    core_put_pin(job->is_detached ? NULL : job->client, add->refs);
     return task;
 }
 
@@ -327,6 +330,7 @@ void core_task_maybe_free(struct core *core, struct core_task *task)
     for (uint32_t i = 0; i < refs.n; i++) {
         core_blob_unref(core, &refs.items[i].hash);
     }
+    core_put_unpin(core, job->is_detached ? NULL : job->client, refs);
     table_remove(&job->tasks, &task->by_number);
     core->n_tasks--;
     core_bury(core, &task->grave, task_free);
@@ -387,7 +391,7 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
     message.task = (struct wire_task){.id = core_attempt_id(attempt),
                                       .argv = task->argv,
                                       .args = core_cargo_args(task->cargo),
-                                      .refs = core_cargo_refs(task->cargo)};
+                                      .refs = core_left_refs_for(core, task, peer)};
     if (task->input != NULL) {
         message.task.has_input = true;
         message.task.input = task->input->hash;
@@ -446,16 +450,22 @@ static void count_result(struct core_task *task, struct core_peer *peer,
 }
 
 /* What a call returned, where it is large: other tasks may read it as if it were put. */
-static void put_output(struct core *core, struct core_client *client, struct core_peer *peer,
-                       const struct wire_output *output)
+static void put_output(struct core *core, const struct core_attempt *attempt,
+                       const struct wire_output *output, bool is_left)
 {
-    core_put_add(core, client, &output->hash, output->bytes);
+    struct core_peer *peer = attempt->site->peer;
+    struct core_put *put =
+        core_put_add(core, attempt->task->job->client, &output->hash, output->bytes, !is_left);
     core_blob_note_holder(core, &output->hash, peer);
+    if (put != NULL && is_left) {
+        struct wire_attempt_id id = core_attempt_id(attempt);
+        core_left_add(core, put, peer, &id);
+    }
 }
 
 static void send_done(struct core *core, const struct core_task *task,
                       const struct core_attempt *attempt, enum wire_refusal refusal,
-                      const struct wire_result *result)
+                      const struct wire_result *result, bool is_left)
 {
     struct wire_message message = {.type = WIRE_MESSAGE_DONE};
     struct wire_done *done = &message.done;
@@ -463,6 +473,7 @@ static void send_done(struct core *core, const struct core_task *task,
     done->task = task->number;
     done->n_runs = task->n_runs + task->n_lost_runs;
     done->refusal = refusal;
+    done->is_away = is_left;
     done->result = *result;
     done->result.out.inlined = core_batch_copy(core, result->out.inlined);
     done->result.err.inlined = core_batch_copy(core, result->err.inlined);
@@ -474,8 +485,8 @@ static void send_done(struct core *core, const struct core_task *task,
     }
     core_client_send(core, task->job->client->id, &message);
     if (task->job->spec.is_call && attempt != NULL) {
-        put_output(core, task->job->client, attempt->site->peer, &result->out);
-        put_output(core, task->job->client, attempt->site->peer, &result->err);
+        put_output(core, attempt, &result->out, is_left);
+        put_output(core, attempt, &result->err, false);
     }
 }
 
@@ -509,15 +520,18 @@ void core_task_report(struct core *core, struct core_task *task, struct core_att
         return;
     }
     struct core_peer *peer = attempt != NULL ? attempt->site->peer : NULL;
+    bool is_left = attempt != NULL && core_left_may(attempt, result);
     if (!finish(core, task, CORE_TASK_ON_REPORT, peer, result)) {
         return;
     }
     if (task->job->client != NULL) {
-        send_done(core, task, attempt, refusal, result);
+        send_done(core, task, attempt, refusal, result, is_left);
     }
     if (attempt != NULL) {
         struct wire_attempt_id id = core_attempt_id(attempt);
-        core_result_ack(core, peer, &id);
+        if (!is_left) { /* else that would be the end of it */
+            core_result_ack(core, peer, &id);
+        }
         core_attempt_free(core, attempt);
     }
     clear(core, task);
@@ -544,7 +558,7 @@ void core_task_give_up(struct core *core, struct core_task *task, enum wire_end 
         return;
     }
     if (task->job->client != NULL && !task->job->is_detached) {
-        send_done(core, task, NULL, refusal, &result);
+        send_done(core, task, NULL, refusal, &result, false);
     }
     clear(core, task);
 }

@@ -53,6 +53,10 @@ struct world_client { /* what the client of a node has seen */
     struct slice args; /* of each task of later submits, if any; */
     struct wire_refs refs;
     uint32_t n_puts, put_error; /* answered; the last answer */
+    bool keeps_result;          /* as each task of later submits says */
+    uint32_t n_gots, n_gone;
+    struct wire_got got;   /* the last; its text cleared */
+    struct wire_gone gone; /* the last */
 };
 
 struct world *world_new(uint64_t seed);
@@ -110,6 +114,11 @@ struct wire_ref world_ref(uint8_t name, uint64_t n_bytes);
 /* The node's client puts it, or takes it back. */
 void world_put(struct world *world, unsigned i, const struct wire_ref *ref);
 void world_release(struct world *world, unsigned i, const struct wire_ref *ref);
+/* It asks for bytes that a done left elsewhere. */
+void world_get(struct world *world, unsigned i, const struct wire_ref *ref);
+/* Node `from` sends node `to` a message that its core did not say. */
+void world_forge(struct world *world, unsigned from, unsigned to,
+                 const struct wire_message *message);
 /* Stores are true to life for a blob that is watched, as each that is put: what was fetched once is
  * kept, and found at the next fetch. */
 void world_watch(struct world *world, const struct wire_hash *hash);

@@ -225,6 +225,7 @@ void world_feed(struct world *world, unsigned i)
         }
         message.add_task.args = client->args;
         message.add_task.refs = client->refs;
+        message.add_task.keeps_result = client->keeps_result;
         world_client_say_in(world, i, &message);
         world_item_new(world, ITEM_FEED, i, 0);
     } else if (client->n_added == client->n_tasks) {
@@ -316,6 +317,15 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
     case WIRE_MESSAGE_PUT_DONE:
         client->n_puts++;
         client->put_error = message->put_done.error;
+        break;
+    case WIRE_MESSAGE_GOT:
+        client->n_gots++;
+        client->got = message->got;
+        client->got.text = (struct slice){0};
+        break;
+    case WIRE_MESSAGE_GONE:
+        client->n_gone++;
+        client->gone = message->gone;
         break;
     case WIRE_MESSAGE_OK:
         client->has_ok = true;

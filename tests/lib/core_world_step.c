@@ -166,6 +166,19 @@ static void close_link(struct world *world, unsigned i, uint64_t id, enum wire_r
     }
 }
 
+void world_forge(struct world *world, unsigned from, unsigned to,
+                 const struct wire_message *message)
+{
+    for (uint64_t id = 1; id < world->n_links; id++) {
+        const struct link *link = &world->links[id];
+        bool is_it = (link->node[0] == from && link->node[1] == to) ||
+                     (link->node[0] == to && link->node[1] == from);
+        if (is_it && link->is_up[0] && link->is_up[1]) {
+            message_in(world, to, 0, id, message);
+        }
+    }
+}
+
 static void fail_fetches(struct world *world, unsigned i, uint64_t link)
 {
     struct node *node = &world->nodes[i];
@@ -243,6 +256,7 @@ static void on_blob_effect(struct world *world, unsigned i, const struct core_ef
         unsigned side = world_side_of(link, i);
         struct wire_message want = {.type = WIRE_MESSAGE_BLOB_WANT};
         want.blob_want.hash = effect->blob_fetch.hash;
+        want.blob_want.owner = effect->blob_fetch.owner;
         if (link->is_up[1 - side]) {
             message_in(world, link->node[1 - side], world->latency_ns, effect->blob_fetch.link,
                        &want);

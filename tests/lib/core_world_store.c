@@ -61,6 +61,13 @@ void world_release(struct world *world, unsigned i, const struct wire_ref *ref)
     world_client_say(world, i, &message);
 }
 
+void world_get(struct world *world, unsigned i, const struct wire_ref *ref)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_GET};
+    message.get.hash = ref->hash;
+    world_client_say(world, i, &message);
+}
+
 void world_set_room(struct world *world, unsigned i, uint64_t n_bytes)
 {
     world->nodes[i].room = n_bytes;

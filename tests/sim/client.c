@@ -5,6 +5,7 @@
 
 #include "tests/sim/sim_internal.h"
 #include "wire/base/mem.h"
+#include "wire/blob_hash.h"
 
 /* --- what a job is made of ---------------------------------------------------------------------
  */
@@ -35,7 +36,7 @@ bool client_does_read(const struct sim_task *task, const struct wire_hash *hash)
             return true;
         }
     }
-    return false;
+    return task->passed.bytes > 0 && wire_hash_eq(&task->passed.hash, hash);
 }
 
 bool client_is_eligible(const struct sim_job *job, const struct sim_node *node)
@@ -80,7 +81,7 @@ static void say(struct sim *sim, struct sim_job *job, const struct wire_message 
     sim_step(sim, job->owner, &event);
 }
 
-static struct sim_job *job_of(struct sim *sim, uint64_t client)
+struct sim_job *client_of(const struct sim *sim, uint64_t client)
 {
     list_for_each (at, &sim->jobs) {
         struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
@@ -130,6 +131,10 @@ struct wire_add_task client_task(const struct sim_job *job, uint32_t number,
             words->refs[add.refs.n++] = job->refs[i];
         }
     }
+    if (job->tasks[number].passed.bytes > 0) {
+        words->refs[add.refs.n++] = job->tasks[number].passed;
+    }
+    add.keeps_result = job->keeps_results;
     return add;
 }
 
@@ -137,7 +142,8 @@ static void add_task(struct sim *sim, struct sim_job *job)
 {
     struct sim_words words;
     struct wire_message message = {.type = WIRE_MESSAGE_ADD_TASK};
-    message.add_task = client_task(job, ++job->n_added, &words);
+    pass_choose(sim, job, &job->tasks[++job->n_added]);
+    message.add_task = client_task(job, job->n_added, &words);
     say(sim, job, &message);
 }
 
@@ -165,10 +171,10 @@ static void cancel_one(struct sim *sim, struct sim_job *job)
 
 static void feed_fire(struct sim *sim, struct sim_event *event)
 {
-    struct sim_job *job = job_of(sim, event->a);
+    struct sim_job *job = client_of(sim, event->a);
     job->is_feed_due = false;
     for (unsigned i = 0; i < 32 && job->is_connected && job->n_added < job->n_tasks &&
-                         job->n_added < job->tasks_max;
+                         job->n_added < job->tasks_max && !pass_is_held_back(job);
          i++) {
         add_task(sim, job);
     }
@@ -185,7 +191,7 @@ static void feed_fire(struct sim *sim, struct sim_event *event)
         message.submit_end.n_tasks = job->n_tasks;
         say(sim, job, &message);
         release_some(sim, job);
-    } else if (job->n_added < job->tasks_max) {
+    } else if (job->n_added < job->tasks_max && !pass_is_held_back(job)) {
         feed_later(sim, job);
     }
 }
@@ -193,7 +199,7 @@ static void feed_fire(struct sim *sim, struct sim_event *event)
 /* a: client. */
 static void ack_fire(struct sim *sim, struct sim_event *event)
 {
-    struct sim_job *job = job_of(sim, event->a);
+    struct sim_job *job = client_of(sim, event->a);
     job->is_ack_due = false;
     if (!job->is_connected || job->is_stalled || job->is_done || job->is_detached) {
         return;
@@ -225,7 +231,7 @@ void client_stall(struct sim *sim, struct sim_job *job, bool is_stalled)
 /* a: client, b: task, c: offset. */
 static void stream_ack_fire(struct sim *sim, struct sim_event *event)
 {
-    struct sim_job *job = job_of(sim, event->a);
+    struct sim_job *job = client_of(sim, event->a);
     if (!job->is_connected || job->is_done) {
         return;
     }
@@ -254,10 +260,14 @@ static void on_stream(struct sim *sim, struct sim_job *job, const struct wire_cl
 }
 
 /* a: client. The client has what it came for. */
+static void leave_later(struct sim *sim, struct sim_job *job);
+
 static void leave_fire(struct sim *sim, struct sim_event *event)
 {
-    struct sim_job *job = job_of(sim, event->a);
-    if (job->is_connected) {
+    struct sim_job *job = client_of(sim, event->a);
+    if (job->is_connected && job->n_gots < job->n_gets) {
+        leave_later(sim, job); /* it waits for bytes that it asked for */
+    } else if (job->is_connected) {
         client_leave(sim, job);
     }
 }
@@ -289,7 +299,7 @@ static void on_error(struct sim *sim, struct sim_job *job, const struct wire_err
 void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
                  const struct wire_message *message)
 {
-    struct sim_job *job = job_of(sim, client);
+    struct sim_job *job = client_of(sim, client);
     if (job == NULL || !job->is_connected) {
         return;
     }
@@ -307,8 +317,18 @@ void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
     case WIRE_MESSAGE_DONE:
         oracle_done(sim, job, &message->done);
         job->n_done++;
+        pass_on_done(sim, job, &message->done);
+        if (job->keeps_results) {
+            feed_later(sim, job);
+        }
         fair_fewer(sim, job);
         ack_later(sim, job);
+        return;
+    case WIRE_MESSAGE_GOT:
+        pass_on_got(sim, job, &message->got);
+        return;
+    case WIRE_MESSAGE_GONE:
+        pass_on_gone(sim, job, &message->gone.hash);
         return;
     case WIRE_MESSAGE_CLIENT_STREAM:
         on_stream(sim, job, &message->client_stream);
@@ -396,7 +416,7 @@ void client_cancel(struct sim *sim, struct sim_job *job)
 
 void client_closed(struct sim *sim, struct sim_node *node, uint64_t client)
 {
-    struct sim_job *job = job_of(sim, client);
+    struct sim_job *job = client_of(sim, client);
     if (job != NULL) {
         job->is_connected = false;
         job->is_dead |= !job->is_done && !job->is_kept;

@@ -93,6 +93,7 @@ static void draw_calls(struct sim *sim, struct sim_job *job, struct dice *dice)
         spec->exec = text(job, "");
         job->n_refs = 0;
     }
+    pass_draw(job, dice);
 }
 
 static void draw_options(struct sim *sim, struct sim_job *job, const struct sim_wish *wish,
@@ -193,7 +194,7 @@ static void draw_tasks(struct sim *sim, struct sim_job *job, uint32_t n_tasks,
         submit->spec.timeout_ms = millis * 12 + 500;
     }
     unsigned mix = (unsigned)dice_roll(dice, 100);
-    mix = wish->has_output ? 4 : mix;
+    mix = wish->has_output || job->keeps_results ? 4 : mix;
     job->may_hang = submit->spec.timeout_ms > 0 && submit->spec.timeout_ms < 8000 &&
                     submit->runs_max > 0; /* else for ever */
     uint32_t tries = submit->runs_max == 0 ? 6 : submit->runs_max;

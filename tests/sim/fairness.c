@@ -406,7 +406,7 @@ static bool presses(const struct sim *sim, const struct sim_node *owner,
         const struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
         if (job->owner == owner && !is_wide(job) && does_wait_for(sim, job, host)) {
             return sim_node_runs(host) && sim_node_runs(owner) && !host->is_stopping &&
-                   is_judged(sim, owner) && is_judged(sim, host) &&
+                   !pass_is_any_open(sim, owner) && is_judged(sim, owner) && is_judged(sim, host) &&
                    (host == owner || net_are_linked(sim, host, owner));
         }
     }

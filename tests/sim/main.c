@@ -312,6 +312,9 @@ static int conclude(const struct command *command, const uint64_t *broken, size_
            (unsigned long long)report.n_second, (unsigned long long)report.n_recalled,
            (unsigned long long)report.n_messages, (unsigned long long)report.n_frames,
            (double)report.virtual_ns / 3.6e12, seconds, (double)report.slowest_permille / 10);
+    printf("%llu results stayed where they were made, %llu tasks read one, %llu were lost\n",
+           (unsigned long long)report.n_away, (unsigned long long)report.n_passed,
+           (unsigned long long)report.n_gone);
     printf(
         "%llu shares of executors were judged; the worst used %.1f %% of what it may fall short\n",
         (unsigned long long)report.n_shares, (double)report.unfair_permille / 10);

@@ -306,7 +306,7 @@ static void check_success(struct sim *sim, const struct sim_task *task,
             wrong(sim, task, done, "with another's output");
         }
     } else if (task->program == SIM_BLOB) {
-        if (shell_stored(task->job->owner, &done->result.out.hash) == NULL &&
+        if (!done->is_away && shell_stored(task->job->owner, &done->result.out.hash) == NULL &&
             !task->job->owner->had_disk_fault && !task->job->is_dead && !task->job->is_cancelled) {
             wrong(sim, task, done, "and its output is not here");
         }
@@ -384,6 +384,13 @@ static void check_end(struct sim *sim, const struct sim_task *task, const struct
             wrong(sim, task, done, "and nobody refused it");
         }
         return;
+    case WIRE_END_NO_DATA: {
+        const char *fault = pass_fault_of_no_data(sim, task);
+        if (fault != NULL) {
+            wrong(sim, task, done, fault);
+        }
+        return;
+    }
     case WIRE_END_NONE:
     case WIRE_END_LEASE:
     case WIRE_END_OUTPUT_LIMIT:

@@ -143,6 +143,9 @@ void sim_report_add(struct sim_report *a, const struct sim_report *b)
     a->n_jobs += b->n_jobs;
     a->n_attempts += b->n_attempts;
     a->n_second += b->n_second;
+    a->n_away += b->n_away;
+    a->n_passed += b->n_passed;
+    a->n_gone += b->n_gone;
     a->n_recalled += b->n_recalled;
     a->n_frames += b->n_frames;
     a->n_bytes += b->n_bytes;

@@ -124,6 +124,7 @@ static void fetch(struct sim *sim, struct sim_node *node, const struct core_effe
     }
     struct wire_message want = {.type = WIRE_MESSAGE_BLOB_WANT};
     want.blob_want.hash = *hash;
+    want.blob_want.owner = effect->blob_fetch.owner;
     net_send(sim, conn, end, &want, false);
 }
 

@@ -231,6 +231,8 @@ struct sim_task {
     uint32_t good_number, good_incarnation; /* the attempt whose success its owner heard of first */
     uint32_t number_max;                    /* largest attempt number seen */
     uint64_t streamed;
+    struct wire_ref passed; /* a result that it reads besides; no bytes: none */
+    bool is_passed_gone;    /* and its client heard that this was lost */
 };
 
 struct sim_refusals { /* of tasks of a job by one host */
@@ -251,6 +253,10 @@ struct sim_job {
     struct sim_task *tasks;             /* 1 .. n_tasks */
     struct wire_ref refs[SIM_REFS_MAX]; /* put by its client */
     uint32_t n_refs;
+    bool keeps_results;   /* they stay where they were made; see pass.c */
+    struct wire_ref away; /* the last of them, to be passed on; no bytes: none */
+    bool is_away_gone;
+    uint32_t n_gets, n_gots;
     uint64_t n_done, n_acked;
     uint32_t plain_micros; /* at most, of each task; 0: drawn in milliseconds */
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
@@ -266,6 +272,24 @@ struct sim_job {
     bool is_simple; /* sleeps only, no files, no memory, no -j: nothing holds it back */
     uint32_t n_out; /* attempts sent and not answered */
 };
+
+/* --- pass.c ------------------------------------------------------------------------------------
+ */
+
+/* Whether the job's results stay where they are made. */
+bool pass_draw(struct sim_job *job, struct dice *dice);
+/* It waits for results before it adds another task. */
+bool pass_is_held_back(const struct sim_job *job);
+/* What the task reads besides, before it is added. */
+void pass_choose(struct sim *sim, struct sim_job *job, struct sim_task *task);
+void pass_on_done(struct sim *sim, struct sim_job *job, const struct wire_done *done);
+void pass_on_gone(struct sim *sim, struct sim_job *job, const struct wire_hash *hash);
+void pass_on_got(struct sim *sim, struct sim_job *job, const struct wire_got *got);
+/* The owner has a job whose tasks each read what another made: such an attempt has its place in the
+ * credit while it waits for that. */
+bool pass_is_any_open(const struct sim *sim, const struct sim_node *owner);
+/* Why that end of the task is wrong, or NULL. */
+const char *pass_fault_of_no_data(const struct sim *sim, const struct sim_task *task);
 
 /* --- the world ---------------------------------------------------------------------------------
  */
@@ -434,7 +458,7 @@ struct sim_job *client_job(const struct sim *sim, const struct wire_key *owner, 
 struct sim_words {
     char number[16];
     struct slice argv[2];
-    struct wire_ref refs[SIM_REFS_MAX];
+    struct wire_ref refs[SIM_REFS_MAX + 1];
 };
 struct wire_add_task client_task(const struct sim_job *job, uint32_t number,
                                  struct sim_words *words);
@@ -443,6 +467,7 @@ bool client_needs_calls(const struct sim_job *job);
 bool client_does_read(const struct sim_task *task, const struct wire_hash *hash);
 void client_free(struct sim_job *job);
 void client_free_all(struct sim *sim);
+struct sim_job *client_of(const struct sim *sim, uint64_t client);
 bool client_are_all_over(const struct sim *sim);
 /* Peers that could run it, were all of them well. */
 uint32_t client_n_eligible(const struct sim *sim, const struct sim_job *job);
