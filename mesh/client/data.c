@@ -15,7 +15,7 @@ struct mesh_data *mesh_data_new(mesh *m, int fd, uint64_t bytes)
     struct mesh_data *data = mem_alloc(1, sizeof(*data));
     if (data != NULL) {
         data->m = m;
-        data->fd = fd;
+        data->fd = fd; /* or -1, of bytes that are away */
         data->bytes = bytes;
         data->n_refs = 1;
         list_push_back(&m->datas, &data->node);
@@ -25,7 +25,7 @@ struct mesh_data *mesh_data_new(mesh *m, int fd, uint64_t bytes)
 
 bool mesh_data_is_there(const struct mesh_data *data)
 {
-    return data->generation != 0 && data->generation == data->m->generation;
+    return data->generation != 0 && data->generation == data->m->generation && !data->is_lost;
 }
 
 void mesh_data_release(mesh *m, const struct wire_hash *hash)
@@ -39,11 +39,14 @@ void mesh_data_unref(struct mesh_data *data)
     if (--data->n_refs > 0) {
         return;
     }
-    if (mesh_data_is_there(data) && data->m->client != NULL) {
+    bool is_counted = data->generation != 0 && data->generation == data->m->generation;
+    if (is_counted && data->m->client != NULL) { /* what is lost, too */
         mesh_data_release(data->m, &data->hash);
     }
     list_remove(&data->node);
-    close(data->fd);
+    if (data->fd >= 0) {
+        close(data->fd);
+    }
     mem_free(data);
 }
 

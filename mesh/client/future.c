@@ -28,6 +28,7 @@ struct mesh_extra *mesh_future_extra(mesh_future *future)
         if (future->extra != NULL) {
             future->extra->future = future;
             mesh_body_init(&future->extra->printed);
+            mesh_body_init(&future->extra->plan);
         }
     }
     return future->extra;
@@ -42,6 +43,7 @@ static void extra_free(struct mesh_extra *extra)
         return;
     }
     mesh_body_done(&extra->printed);
+    mesh_body_done(&extra->plan);
     mem_free(extra->refs);
     mem_free(extra->deps);
     mem_free(extra->dependents);
@@ -97,14 +99,16 @@ void mesh_future_delete(mesh_future *future)
     list_remove(&future->queue);
     if (future->extra != NULL) {
         mesh_group_forget(future);
-        for (uint32_t i = 0; i < future->extra->n_refs; i++) {
-            mesh_data_unref(future->extra->refs[i]);
+        if (future->m->is_closing) { /* others that it refers to may be gone */
+            future->extra->n_deps = 0;
         }
+        mesh_drop_arguments(future);
         if (!future->extra->is_settled) {
             mesh_ranges_drop(future);
         }
     }
     if (future->data != NULL) {
+        future->data->maker = NULL;
         mesh_data_unref(future->data);
     }
     mesh_body_done(&future->args);
@@ -118,9 +122,20 @@ void mesh_future_delete(mesh_future *future)
 
 void mesh_future_unref(mesh_future *future)
 {
-    if (--future->n_refs == 0) {
-        mesh_future_delete(future);
+    mesh *m = future->m;
+    if (--future->n_refs > 0) {
+        return;
     }
+    list_remove(&future->queue);
+    list_push_back(&m->dying, &future->queue);
+    if (m->is_burying) {
+        return; /* a chain of them may be long: not by recursion */
+    }
+    m->is_burying = true;
+    while (!list_is_empty(&m->dying)) {
+        mesh_future_delete(LIST_ENTRY(m->dying.next, mesh_future, queue));
+    }
+    m->is_burying = false;
 }
 
 mesh_future *mesh_free(mesh_future *future)
@@ -152,6 +167,7 @@ mesh_future *mesh_free(mesh_future *future)
         mesh_finish(future, MESH_ECANCELLED, "freed before it was done");
     }
     future->is_user = false;
+    mesh_away_freed(future);
     mesh_future_unref(future);
     mesh_wake_waits(m);
     mesh_unlock(m);
@@ -179,7 +195,7 @@ static void take_out(mesh_future *future)
     list_remove(&future->queue);
 }
 
-static void tell_dependents(mesh_future *future)
+void mesh_tell_dependents(mesh_future *future)
 {
     struct mesh_extra *extra = future->extra;
     for (uint32_t i = 0; i < extra->n_dependents; i++) {
@@ -193,7 +209,7 @@ static void tell_dependents(mesh_future *future)
     extra->n_dependents = 0;
 }
 
-static void drop_arguments(mesh_future *future)
+void mesh_drop_arguments(mesh_future *future)
 {
     struct mesh_extra *extra = future->extra;
     uint32_t n_refs = extra->n_refs;
@@ -220,10 +236,11 @@ void mesh_finish(mesh_future *future, int error, const char *text)
     list_remove(&future->all);
     list_push_back(&m->ended, &future->all);
     m->n_open--;
-    mesh_body_done(&future->args);
-    if (future->extra != NULL) {
-        tell_dependents(future);
-        drop_arguments(future);
+    if (future->extra == NULL) {
+        mesh_body_done(&future->args);
+    } else {
+        mesh_away_finish(future);
+        mesh_tell_dependents(future);
         future->extra->is_settled |= future->extra->n_inouts == 0;
         if (future->extra->on_done != NULL) {
             future->n_refs++;
@@ -238,7 +255,17 @@ void mesh_finish(mesh_future *future, int error, const char *text)
     if (future->piece != NULL) {
         mesh_map_on_done(future);
     }
+    if (future->extra != NULL && future->extra->remakes != NULL) {
+        mesh_away_deliver(future);
+    }
     mesh_future_unref(future);
+}
+
+void mesh_future_spoil(mesh_future *future, int error, const char *text)
+{
+    future->error = error;
+    set_text(future, text);
+    mesh_wake_waits(future->m);
 }
 
 static int error_of_status(uint32_t status)
@@ -343,6 +370,7 @@ static int take_blob(mesh_future *future, const struct wire_output *out, int fd)
     }
     data->hash = out->hash;
     data->generation = m->generation;
+    data->maker = future;
     future->data = data;
     future->result = (struct mesh_body){.n = out->bytes, .fd = fd};
     return 0;
@@ -380,8 +408,14 @@ void mesh_finish_done(mesh_future *future, const struct wire_done *done)
     int error = error_of_end(result);
     /* It was taken out of the table by its number already. */
     future->state = MESH_CALL_WAITING;
-    int r;
-    if (is_blob) {
+    if (result->end == WIRE_END_NO_DATA && mesh_away_has_lost(future)) {
+        mesh_away_block(future);
+        return;
+    }
+    int r = 0;
+    if (done->is_away) {
+        is_blob = false; /* the descriptor of what it printed is the first */
+    } else if (is_blob) {
         r = take_blob(future, &result->out, mesh_client_take_fd(future->m->client, 0));
     } else {
         r = take_inline(&future->result, result->out.inlined);
@@ -394,6 +428,13 @@ void mesh_finish_done(mesh_future *future, const struct wire_done *done)
         describe(future, done, &err);
     } else if (r < 0) {
         error = mesh_error_of(r);
+    }
+    if (done->is_away && error == 0) {
+        mesh_away_done(future, done);
+        return;
+    }
+    if (done->is_away) {
+        mesh_data_release(future->m, &result->out.hash);
     }
     mesh_finish(future, error, error != 0 && err.text[0] != '\0' ? err.text : NULL);
 }

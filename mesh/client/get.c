@@ -77,7 +77,9 @@ const char *mesh_future_error_text(mesh_future *future)
     const char *text = mesh_strerror(r);
     if (r == 0 && future->mistake != 0) {
         text = future->mistake == MESH_ENONE ? "the function set no result"
-                                             : "the result is of another type";
+               : future->mistake == MESH_EINVAL
+                   ? "the result is elsewhere: a callback may not wait for it"
+                   : "the result is of another type";
     } else if (r == 0) {
         text = "";
     } else if (future->extra != NULL && future->extra->text != NULL) {
@@ -100,6 +102,13 @@ void mesh_cancel(mesh_future *future)
 /* --- results -----------------------------------------------------------------------------------
  */
 
+/* What is away is asked for again where that came to nothing. */
+static bool is_here(struct mesh_wait *wait)
+{
+    mesh_future *future = (mesh_future *)(uintptr_t)wait->what;
+    return mesh_away_is_here(future);
+}
+
 /* The value it returned, with the lock held from here on where 0 is returned: then the caller
  * unlocks. */
 static int begin_get(mesh_future *future, struct mesh_item *ret_item)
@@ -110,6 +119,11 @@ static int begin_get(mesh_future *future, struct mesh_item *ret_item)
     }
     struct mesh_items items;
     r = wait_locked(future, MESH_FOREVER);
+    if (r == 0 && !mesh_away_is_here(future)) {
+        struct mesh_wait wait = {.is_over = is_here, .what = future};
+        r = mesh_wait_until(future->m, &wait, MESH_FOREVER);
+        future->mistake = r; /* a callback may not wait for it */
+    }
     r = r == 0 ? future->error : r;
     if (r == 0) {
         r = mesh_error_of(mesh_body_map(&future->result));

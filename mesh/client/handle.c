@@ -170,13 +170,14 @@ static mesh *handle_new(void)
     m->wake_fd = -1;
     m->tasks_per_job = MESH_TASKS_MAX;
     m->opened_ms = mesh_client_now_ms();
-    struct list *const lists[] = {&m->names,      &m->jobs,   &m->futures, &m->datas,
-                                  &m->groups,     &m->maps,   &m->waits,   &m->requests,
-                                  &m->resolvable, &m->called, &m->freed,   &m->ended};
+    struct list *const lists[] = {&m->names, &m->jobs,  &m->futures,  &m->datas,      &m->groups,
+                                  &m->maps,  &m->waits, &m->requests, &m->resolvable, &m->called,
+                                  &m->freed, &m->ended, &m->fetching, &m->blocked,    &m->dying};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         list_init(lists[i]);
     }
     buf_init(&m->releases, RELEASES_BYTES_MAX);
+    buf_init(&m->gets, RELEASES_BYTES_MAX);
     struct utsname system;
     if (uname(&system) == 0) {
         snprintf(m->arch, sizeof(m->arch), "%.*s", (int)WIRE_ARCH_BYTES_MAX, system.machine);
@@ -322,6 +323,7 @@ static void handle_free(mesh *m)
     mesh_programs_done(m);
     mesh_client_free(m->client);
     buf_done(&m->releases);
+    buf_done(&m->gets);
     mem_free(m->peers);
     mem_free(m->ranges);
     mem_free(m->socket);

@@ -7,7 +7,8 @@
  *
  * A call goes BLOCKED (arguments are missing) -> WAITING (in its job's queue) -> SENT -> DONE. The
  * caller's thread makes it and queues it; the handle's thread sends it and receives the result. A
- * daemon that dies sends SENT back to WAITING. */
+ * daemon that dies sends SENT back to WAITING. A result that stays where it was made is DONE, too,
+ * when another call reads it; else it is FETCHING until it is here. See away.c. */
 #ifndef MESH_CLIENT_HANDLE_H
 #define MESH_CLIENT_HANDLE_H
 
@@ -27,6 +28,7 @@
 
 #define MESH_CALLS_MAX      (1u << 20) /* under way; more wait in mesh_submit() */
 #define MESH_LOSSES_MAX     3u         /* daemons that may die under one call */
+#define MESH_REMAKES_MAX    3u         /* times that one lost result is computed again */
 #define MESH_JOBS_MAX       64u        /* distinct sets of needs of one handle */
 #define MESH_TASKS_MAX      (1u << 30) /* of one job; then another takes its place */
 #define MESH_PROGRAMS_MAX   16u
@@ -106,9 +108,20 @@ struct mesh_extra {
     mesh_future **deps;        /* the same: results that are arguments */
     mesh_future **dependents;  /* owned array of owned references: calls that wait for this one */
     struct mesh_inout *inouts; /* owned array */
-    struct mesh_needs needs;   /* of a call that waits for its arguments: its job, then */
     uint32_t n_refs, n_deps, n_dependents, cap_dependents, n_inouts;
     uint32_t n_deps_open; /* results that are missing, and one while the call is being made */
+    /* How to make the result again, should it be lost where it stays. The arguments as they were
+     * submitted: results among them by their places in deps. Owned. */
+    struct mesh_needs needs; /* of the job, also for a call that waits for its arguments */
+    struct mesh_body plan;
+    uint32_t n_own_refs; /* of refs; those behind are results */
+    uint32_t n_readers;  /* calls that are not done and have the result as an argument */
+    uint8_t n_remakes;
+    bool keeps_result;    /* may stay away though nobody reads it */
+    bool has_lineage;     /* it is done, and what it was made of is kept */
+    bool is_dropped;      /* the result was let go of, for nobody could read it any more */
+    mesh_future *remake;  /* the call that makes the result again; it has a reference to this one */
+    mesh_future *remakes; /* of such a call: whose. Owned reference */
     bool is_settled;      /* the in-out buffers are the caller's again */
     bool is_settling;     /* a thread writes them now */
     bool is_calling;      /* done, and its callback is due or runs */
@@ -119,7 +132,13 @@ struct mesh_extra {
     struct mesh_body printed;
 };
 
-enum mesh_call_state { MESH_CALL_BLOCKED, MESH_CALL_WAITING, MESH_CALL_SENT, MESH_CALL_DONE };
+enum mesh_call_state {
+    MESH_CALL_BLOCKED,
+    MESH_CALL_WAITING,
+    MESH_CALL_SENT,
+    MESH_CALL_FETCHING, /* it has ended, and its result is on the way here */
+    MESH_CALL_DONE
+};
 
 struct mesh_future {
     uint32_t magic;
@@ -158,7 +177,12 @@ struct mesh_data {
     mesh *m;
     uint32_t n_refs;
     bool is_wanted; /* by something that the daemon of now must have it for */
-    int fd;         /* where the bytes are; owned. Kept, for a daemon that comes after this one */
+    int fd;         /* where the bytes are; owned. Kept, for a daemon that comes after this one. -1
+                     * while they are away */
+    bool is_away;   /* the daemon knows who has them */
+    bool is_asked;  /* and was asked for them */
+    bool is_lost;   /* nobody has them any more */
+    mesh_future *maker; /* the call that returned them, while it is there; or NULL. Borrowed */
     uint64_t bytes;
     struct wire_hash hash;
     uint64_t generation; /* of the connection that has it; 0: none yet */
@@ -252,6 +276,11 @@ struct mesh {
     bool has_puts;               /* data may be there that the daemon has not */
     struct mesh_job *submitting; /* whose submission has no answer yet; one at a time */
     struct buf releases;         /* struct wire_hash, to be sent */
+    struct buf gets;             /* the same */
+    struct list fetching;        /* FETCHING calls */
+    struct list blocked;         /* BLOCKED calls that have not looked at their arguments yet */
+    struct list dying;           /* futures without a reference */
+    bool is_burying;
 
     struct list names, jobs, datas, groups, maps, requests, waits;
     struct list futures;    /* calls that are not done */
@@ -346,6 +375,10 @@ int mesh_needs_of(const mesh *m, const struct mesh_call *call, bool is_raw,
 mesh_future *mesh_submit_chunk(mesh *m, const struct mesh_needs *needs,
                                const struct mesh_name *function, struct mesh_body *args,
                                struct mesh_data *const *refs, uint32_t n_refs);
+/* `future` waits for the result of dep. 0 or MESH_ENOMEM. */
+int mesh_add_dependent(mesh_future *dep, mesh_future *future);
+/* It has run, and is to run again. */
+void mesh_queue_again(mesh_future *future);
 /* Its arguments are all there: puts them in and queues it. */
 void mesh_resolve(mesh_future *future);
 /* 0, MESH_EINVAL, MESH_ENOMEM. */
@@ -364,6 +397,11 @@ void mesh_finish(mesh_future *future, int error, const char *text);
 void mesh_finish_done(mesh_future *future, const struct wire_done *done);
 /* Drops a reference; the last frees it. */
 void mesh_future_unref(mesh_future *future);
+/* The call failed, though it was done without an error. */
+void mesh_future_spoil(mesh_future *future, int error, const char *text);
+/* Those that wait for its result go on. */
+void mesh_tell_dependents(mesh_future *future);
+void mesh_drop_arguments(mesh_future *future);
 /* Frees it whoever has a reference, when the handle is closed. */
 void mesh_future_delete(mesh_future *future);
 /* Writes the in-out buffers of a call that is done, once. Gives the lock up meanwhile. */
@@ -372,6 +410,31 @@ void mesh_settle(mesh_future *future);
 void mesh_call_back(mesh *m);
 /* Frees what a checked build keeps of freed futures. */
 void mesh_freed_done(mesh *m);
+
+/* --- away.c ------------------------------------------------------------------------------------
+ */
+
+/* A result that stayed where it was made; the call is taken out of its job's table already. */
+void mesh_away_done(mesh_future *future, const struct wire_done *done);
+/* The call is done: its arguments are kept if its result is away, else dropped. */
+void mesh_away_finish(mesh_future *future);
+/* Whether the result can be read here: asks for it if it is away, and makes it again if it is lost.
+ * True also when it is known that it never will be: the future then has an error. */
+bool mesh_away_is_here(mesh_future *future);
+/* Nobody but other calls can read it from now on. */
+void mesh_away_freed(mesh_future *future);
+void mesh_away_on_got(mesh *m, const struct wire_got *got);
+void mesh_away_on_gone(mesh *m, const struct wire_hash *hash);
+/* What the call reads was lost: it waits until that is there again. */
+void mesh_away_block(mesh_future *future);
+/* A result among its arguments was lost. */
+bool mesh_away_has_lost(const mesh_future *future);
+/* Looks at the arguments of calls that may wait for such. */
+void mesh_away_run(mesh *m);
+/* The daemon died. */
+void mesh_away_lost(mesh *m);
+/* A call that made a result again is done. */
+void mesh_away_deliver(mesh_future *remake);
 
 /* --- inout.c -----------------------------------------------------------------------------------
  */

@@ -305,7 +305,7 @@ static int check_refs(mesh_future *future)
         if (data->error != 0) {
             return data->error;
         }
-        if (!mesh_data_is_there(data)) {
+        if (!mesh_data_is_there(data) && !data->is_lost) {
             data->is_wanted = true;
             future->m->has_puts |= data->put_id == 0;
             return 1;
@@ -325,6 +325,9 @@ static int send_task(struct mesh_job *job, mesh_future *future, struct errmsg *e
     add->job = job->id;
     add->task = job->n_added + 1;
     add->argv = (struct wire_slices){.items = &argv, .n = 1};
+    const struct mesh_extra *extra = future->extra;
+    add->keeps_result =
+        !future->is_chunk && (extra == NULL || (extra->on_done == NULL && extra->n_inouts == 0));
     add->refs.items = refs;
     add->refs.n = future->extra != NULL ? future->extra->n_refs : 0;
     for (uint32_t i = 0; i < add->refs.n; i++) {
@@ -387,6 +390,10 @@ int mesh_job_send_tasks(mesh *m, struct mesh_job *job, unsigned n_max, unsigned 
         if (job->n_added >= m->tasks_per_job) {
             IGNORE(mesh_job_renew(m, job)); /* want of memory: at the next turn */
             break;
+        }
+        if (mesh_away_has_lost(future)) {
+            mesh_away_block(future);
+            continue;
         }
         int r = check_refs(future);
         if (r > 0) {

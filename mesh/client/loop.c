@@ -41,6 +41,7 @@ static void on_lost(mesh *m)
     list_for_each_safe (it, &m->jobs) {
         mesh_job_lost(m, LIST_ENTRY(it, struct mesh_job, node));
     }
+    mesh_away_lost(m);
     list_for_each (it, &m->requests) {
         struct mesh_request *request = LIST_ENTRY(it, struct mesh_request, node);
         request->is_sent = false;
@@ -209,6 +210,18 @@ static int send_releases(mesh *m, struct errmsg *err)
     return r;
 }
 
+static int send_gets(mesh *m, struct errmsg *err)
+{
+    int r = 0;
+    struct wire_message message = {.type = WIRE_MESSAGE_GET};
+    for (size_t at = 0; r == 0 && at < m->gets.n; at += sizeof(struct wire_hash)) {
+        memcpy(&message.get.hash, m->gets.p + at, sizeof(struct wire_hash));
+        r = mesh_client_queue(m->client, &message, NULL, 0, err);
+    }
+    buf_clear(&m->gets);
+    return r;
+}
+
 /* *ret_has_more: there would be more to send, had the socket taken this. */
 static int send_jobs(mesh *m, bool *ret_has_more, struct errmsg *err)
 {
@@ -233,8 +246,10 @@ static int send_jobs(mesh *m, bool *ret_has_more, struct errmsg *err)
 
 static int send_all(mesh *m, bool *ret_has_more, struct errmsg *err)
 {
+    mesh_away_run(m);
     while (!list_is_empty(&m->resolvable)) {
         mesh_resolve(LIST_ENTRY(m->resolvable.next, mesh_future, queue));
+        mesh_away_run(m);
     }
     bool asks = false;
     mesh_maps_feed(m, &asks);
@@ -245,6 +260,7 @@ static int send_all(mesh *m, bool *ret_has_more, struct errmsg *err)
     }
     r = r == 0 ? send_puts(m, err) : r;
     r = r == 0 ? send_jobs(m, ret_has_more, err) : r;
+    r = r == 0 ? send_gets(m, err) : r;
     r = r == 0 ? send_releases(m, err) : r;
     /* A daemon that is gone shows when receiving, behind what it had said before. */
     if (r == 0 && mesh_client_flush(m->client, NULL) < 0) {
@@ -410,6 +426,12 @@ static int on_message(mesh *m, const struct wire_message *message)
         } else if (job != NULL) {
             mesh_job_fail(m, job, MESH_ECANCELLED, "its job was cancelled");
         }
+        return 0;
+    case WIRE_MESSAGE_GOT:
+        mesh_away_on_got(m, &message->got);
+        return 0;
+    case WIRE_MESSAGE_GONE:
+        mesh_away_on_gone(m, &message->gone.hash);
         return 0;
     case WIRE_MESSAGE_PUT_DONE:
         on_put_done(m, &message->put_done);

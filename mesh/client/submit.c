@@ -208,7 +208,7 @@ static int take_buffers(mesh_future *future, const struct mesh_value *values, si
     return 0;
 }
 
-static int add_dependent(mesh_future *dep, mesh_future *future)
+int mesh_add_dependent(mesh_future *dep, mesh_future *future)
 {
     struct mesh_extra *extra = mesh_future_extra(dep);
     if (extra == NULL) {
@@ -237,23 +237,30 @@ static int take_refs(mesh_future *future, const struct mesh_value *values, size_
             extra->refs[extra->n_refs++] = values[i].as.data;
         } else if (values[i].type == MESH_FUTURE) {
             mesh_future *dep = values[i].as.future;
+            if (mesh_future_extra(dep) == NULL) {
+                return MESH_ENOMEM;
+            }
             if (dep->state != MESH_CALL_DONE) {
-                int r = add_dependent(dep, future);
+                int r = mesh_add_dependent(dep, future);
                 if (r < 0) {
                     return r;
                 }
                 extra->n_deps_open++;
             }
             dep->n_refs++;
+            dep->extra->n_readers++;
             extra->deps[extra->n_deps++] = dep;
         }
+    }
+    if (future->extra != NULL) {
+        future->extra->n_own_refs = future->extra->n_refs;
     }
     return 0;
 }
 
 static int take_call(mesh_future *future, const struct mesh_call *call)
 {
-    if (call == NULL || (call->group == NULL && call->on_done == NULL)) {
+    if (call == NULL || (call->group == NULL && call->on_done == NULL && !call->keeps_result)) {
         return 0;
     }
     struct mesh_extra *extra = mesh_future_extra(future);
@@ -265,6 +272,7 @@ static int take_call(mesh_future *future, const struct mesh_call *call)
     }
     extra->on_done = call->on_done;
     extra->user = call->user;
+    extra->keeps_result = call->keeps_result;
     if (call->group != NULL) {
         extra->group = call->group;
         call->group->n_open++;
@@ -284,6 +292,14 @@ static int queue_call(mesh_future *future, const struct mesh_needs *needs)
         mesh_wake(future->m);
     }
     return r;
+}
+
+void mesh_queue_again(mesh_future *future)
+{
+    int r = queue_call(future, &future->extra->needs);
+    if (r < 0) {
+        mesh_finish(future, r, NULL);
+    }
 }
 
 static bool has_room(struct mesh_wait *wait)
@@ -367,12 +383,15 @@ static void note_refused(const mesh_future *future, const struct mesh_value *val
 static int start_call(mesh_future *future, const struct mesh_needs *needs)
 {
     struct mesh_extra *extra = future->extra;
+    if (extra != NULL) {
+        extra->needs = *needs;
+    }
     if (extra == NULL || extra->n_deps == 0) {
         return queue_call(future, needs);
     }
-    extra->needs = *needs;
-    if (--extra->n_deps_open == 0) {
-        mesh_resolve(future);
+    if (--extra->n_deps_open == 0) { /* what it reads is done, but may be lost since */
+        list_push_back(&future->m->blocked, &future->queue);
+        mesh_wake(future->m);
     }
     return 0;
 }
@@ -523,12 +542,29 @@ static bool has_failed_dep(mesh_future *future)
     return false;
 }
 
+/* One that was read a moment ago is lost by now. */
+static bool has_lost_dep(const mesh_future *future)
+{
+    for (uint32_t i = 0; i < future->extra->n_deps; i++) {
+        const mesh_future *dep = future->extra->deps[i];
+        if (dep->extra->is_dropped || (dep->data != NULL && dep->data->is_lost)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mesh_resolve(mesh_future *future)
 {
     struct mesh_writer writer;
     struct mesh_body args;
     list_remove(&future->queue);
     if (has_failed_dep(future)) {
+        return;
+    }
+    if (has_lost_dep(future)) {
+        list_push_back(&future->m->blocked, &future->queue);
+        mesh_wake(future->m);
         return;
     }
     mesh_writer_init(&writer);
@@ -546,10 +582,7 @@ void mesh_resolve(mesh_future *future)
         mesh_finish(future, mesh_error_of(r), NULL);
         return;
     }
-    mesh_body_done(&future->args);
+    future->extra->plan = future->args; /* for the case that a result is lost */
     future->args = args;
-    r = queue_call(future, &future->extra->needs);
-    if (r < 0) {
-        mesh_finish(future, r, NULL);
-    }
+    mesh_queue_again(future);
 }

@@ -31,6 +31,7 @@ struct task {
     uint8_t *args;
     size_t n_args;
     int input;
+    bool keeps_result, is_lost;           /* what it reads is */
     uint32_t n_refs, refs[WIRE_REFS_MAX]; /* indices of blobs */
 };
 
@@ -45,6 +46,7 @@ struct blob {
     int fd;
     uint64_t bytes;
     uint32_t n_pins;
+    bool is_away, is_lost;
 };
 
 struct daemon {
@@ -211,6 +213,20 @@ static void count_done(struct daemon *daemon, uint64_t job)
     }
 }
 
+/* Whether it is lost, now that somebody wants it. */
+static bool is_lost(struct daemon *daemon, const struct wire_hash *hash)
+{
+    struct blob *blob = &daemon->blobs[blob_of(hash)];
+    if (blob->is_away && !blob->is_lost && daemon->counts->n_lost < daemon->options->n_losses) {
+        struct wire_message gone = {.type = WIRE_MESSAGE_GONE};
+        gone.gone.hash = *hash;
+        blob->is_lost = true;
+        daemon->counts->n_lost++;
+        send_message(daemon, &gone, NULL, 0);
+    }
+    return blob->is_lost;
+}
+
 static void send_done(struct daemon *daemon, uint32_t i_worker, struct wire_result *result, int fd)
 {
     static const char *const names[] = {"hal", "lily", "mary", "zoe", "a", "b", "c", "d"};
@@ -229,6 +245,13 @@ static void send_done(struct daemon *daemon, uint32_t i_worker, struct wire_resu
                                       .peer_name = slice_str(names[i_worker]),
                                       .result = *result};
     message.done.peer.b[0] = (uint8_t)(i_worker + 1);
+    if (fd >= 0 && daemon->options->keeps_results && worker->task.keeps_result) {
+        message.done.is_away = true;
+        daemon->blobs[blob_of(&result->out.hash)].is_away = true;
+        daemon->counts->n_away++;
+        close(fd);
+        fd = -1;
+    }
     send_message(daemon, &message, &fd, fd >= 0 ? 1 : 0);
     worker->is_busy = false;
     count_done(daemon, worker->task.job);
@@ -301,6 +324,13 @@ static void place(struct daemon *daemon)
         struct worker *worker = &daemon->workers[i];
         if (!worker->is_busy) {
             worker->task = daemon->queue[daemon->first++ % TASKS_MAX];
+            if (worker->task.is_lost) {
+                struct wire_result result = {.end = WIRE_END_NO_DATA};
+                free(worker->task.args);
+                send_done(daemon, i, &result, -1);
+                i--;
+                continue;
+            }
             send_call(daemon, worker);
         }
     }
@@ -317,7 +347,8 @@ static void on_add_task(struct daemon *daemon, const struct wire_add_task *add)
         errno = EPROTO;
         die("a task out of order or beyond the credit");
     }
-    *task = (struct task){.job = add->job, .number = add->task, .input = -1};
+    *task = (struct task){
+        .job = add->job, .number = add->task, .input = -1, .keeps_result = add->keeps_result};
     snprintf(task->function, sizeof(task->function), "%.*s", SLICE_FMT(add->argv.items[0]));
     if (add->has_input) {
         task->input = mesh_client_take_fd(daemon->client, 0);
@@ -333,6 +364,7 @@ static void on_add_task(struct daemon *daemon, const struct wire_add_task *add)
             die("a ref to what this connection did not put");
         }
         task->refs[task->n_refs++] = blob;
+        task->is_lost |= is_lost(daemon, &add->refs.items[i].hash);
     }
     daemon->counts->n_tasks++;
     unsigned n = ++daemon->counts->n_open;
@@ -440,6 +472,25 @@ static void on_task_cancel(struct daemon *daemon, const struct wire_task_cancel 
     }
 }
 
+static void on_get(struct daemon *daemon, const struct wire_hash *hash)
+{
+    uint32_t i = blob_of(hash);
+    struct wire_message message = {.type = WIRE_MESSAGE_GOT};
+    int fd = -1;
+    daemon->counts->n_gets++;
+    message.got.hash = *hash;
+    if (i >= daemon->n_blobs || daemon->blobs[i].n_pins == 0) {
+        message.got.error = WIRE_ERROR_UNKNOWN;
+    } else if (is_lost(daemon, hash)) {
+        message.got.error = WIRE_ERROR_UNAVAILABLE;
+    } else {
+        message.got.bytes = daemon->blobs[i].bytes;
+        daemon->blobs[i].is_away = false;
+        fd = dup(daemon->blobs[i].fd);
+    }
+    send_message(daemon, &message, &fd, fd >= 0 ? 1 : 0);
+}
+
 static void on_message(struct daemon *daemon, const struct wire_message *message)
 {
     struct wire_message answer = {.type = WIRE_MESSAGE_DAEMON_HELLO};
@@ -460,6 +511,9 @@ static void on_message(struct daemon *daemon, const struct wire_message *message
         break;
     case WIRE_MESSAGE_PUT:
         on_put(daemon, &message->put);
+        break;
+    case WIRE_MESSAGE_GET:
+        on_get(daemon, &message->get.hash);
         break;
     case WIRE_MESSAGE_RELEASE:
         on_release(daemon, &message->release.hash);

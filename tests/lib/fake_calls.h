@@ -15,6 +15,7 @@ struct fake_calls_counts { /* shared with the daemon, whichever it is */
     atomic_uint n_unreleased;       /* blobs that somebody must release */
     atomic_uint n_open, n_open_max; /* tasks without a result */
     atomic_uint cores;
+    atomic_uint n_away, n_gets, n_lost; /* results that stayed; that were asked for; lost */
 };
 
 struct fake_calls_options {
@@ -24,6 +25,9 @@ struct fake_calls_options {
     uint32_t n_daemons; /* that are there one after the other; 0: 1 */
     uint32_t refuse;    /* enum wire_error for a submit; 0: accepts it */
     bool refuses_puts;
+    bool keeps_results; /* large ones stay away where the call lets them */
+    uint32_t
+        n_losses; /* so many of these are lost, each when a call is to read it, or is asked for */
 };
 
 struct fake_calls {

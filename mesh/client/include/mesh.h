@@ -348,6 +348,7 @@ struct mesh_call {      /* zero is the default everywhere */
     unsigned priority;  /* larger goes first */
     bool is_once;       /* never run again after a loss: MESH_ELOST instead */
     bool no_speculate;  /* never run a second time beside a slow first one */
+    bool keeps_result;  /* a large result stays where it was made until it is read or passed on */
     mesh_group *group;  /* it belongs to; borrowed until the call is freed */
     /* Called once, when the call is done in whatever way, from the library's own thread, or from
      * mesh_submit() or mesh_close() where there is none, without a lock: it may submit, get the
