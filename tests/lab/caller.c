@@ -3,7 +3,9 @@
  *     caller good          what each kind of argument and result comes to
  *     caller bad           how calls fail that must
  *     caller steady N MS   N calls of MS milliseconds; "N right" when each came back, right
- *     caller share BYTES N one value by reference to N calls */
+ *     caller share BYTES N one value by reference to N calls
+ *     caller pass BYTES N MS  two results, each of N pairs of calls made from both before, in MS
+ *                          milliseconds or more; "passed on, right" */
 #include <inttypes.h>
 #include <mesh.h>
 #include <poll.h>
@@ -64,6 +66,49 @@ MESH_FUNCTION(sum_of_bytes)
         sum += bytes[i];
     }
     return mesh_return_int(task, sum);
+}
+
+static void fill(uint8_t *to, size_t n, uint64_t seed)
+{
+    uint64_t x = 88172645463325252u + seed; /* xorshift64, by George Marsaglia */
+    for (size_t i = 0; i < n; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        to[i] = (uint8_t)(x >> 56);
+    }
+}
+
+static void blend(uint8_t *to, const uint8_t *p, const uint8_t *q, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] = (uint8_t)(p[i] + 3 * q[i] + 1);
+    }
+}
+
+MESH_FUNCTION(make_bytes)
+{
+    size_t n = (size_t)mesh_arg_int(task, 0);
+    uint8_t *to = mesh_return_space(task, n);
+    if (to != NULL) {
+        fill(to, n, (uint64_t)mesh_arg_int(task, 1));
+    }
+    poll(NULL, 0, (int)mesh_arg_int(task, 2));
+    return to != NULL ? 0 : -1;
+}
+
+MESH_FUNCTION(blend_bytes)
+{
+    size_t n;
+    size_t k;
+    const uint8_t *p = mesh_arg_bytes(task, 0, &n);
+    const uint8_t *q = mesh_arg_bytes(task, 1, &k);
+    uint8_t *to = p != NULL && q != NULL && n == k ? mesh_return_space(task, n) : NULL;
+    if (to != NULL) {
+        blend(to, p, q, n);
+    }
+    poll(NULL, 0, (int)mesh_arg_int(task, 2));
+    return to != NULL ? 0 : -1;
 }
 
 MESH_FUNCTION(crash)
@@ -241,6 +286,69 @@ static int do_share(mesh *m, size_t bytes, int n)
     return n_right != n;
 }
 
+/* What it should come to. */
+static int64_t pass_sum(size_t bytes, int n)
+{
+    uint8_t *now[2] = {malloc(bytes), malloc(bytes)};
+    uint8_t *next[2] = {malloc(bytes), malloc(bytes)};
+    int64_t sum = 0;
+    fill(now[0], bytes, 0);
+    fill(now[1], bytes, 1);
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < 2; k++) {
+            blend(next[k], now[k], now[1 - k], bytes);
+        }
+        for (int k = 0; k < 2; k++) {
+            uint8_t *before = now[k];
+            now[k] = next[k];
+            next[k] = before;
+        }
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        sum += now[0][i] + now[1][i];
+    }
+    for (int k = 0; k < 2; k++) {
+        free(now[k]);
+        free(next[k]);
+    }
+    return sum;
+}
+
+static int do_pass(mesh *m, size_t bytes, int n, int ms)
+{
+    mesh_future *now[2];
+    for (int k = 0; k < 2; k++) {
+        now[k] = mesh_submit(m, "make_bytes", mesh_int((int64_t)bytes), mesh_int(k), mesh_int(ms));
+    }
+    mesh_future *first = now[0];
+    for (int i = 0; i < n; i++) {
+        mesh_future *next[2];
+        for (int k = 0; k < 2; k++) {
+            next[k] = mesh_submit(m, "blend_bytes", mesh_result(now[k]), mesh_result(now[1 - k]),
+                                  mesh_int(ms));
+        }
+        for (int k = 0; k < 2; k++) {
+            if (now[k] != first) {
+                mesh_free(now[k]);
+            }
+            now[k] = next[k];
+        }
+    }
+    mesh_wait(first, MESH_FOREVER);
+    printf("first is there\n");
+    fflush(stdout);
+    int64_t sum = 0;
+    for (int k = 0; k < 2; k++) {
+        mesh_future *total = mesh_submit(m, "sum_of_bytes", mesh_result(now[k]));
+        sum += mesh_get_int(total);
+        if (mesh_future_error(total) != 0) {
+            printf("%s\n", mesh_future_error_text(total));
+        }
+    }
+    check("passed on,", sum == pass_sum(bytes, n));
+    return n_wrong;
+}
+
 int main(int argc, char **argv)
 {
     mesh_init();
@@ -250,10 +358,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", mesh_error_text(m));
         return 1;
     }
-    int status = strcmp(mode, "good") == 0  ? do_good(m)
-                 : strcmp(mode, "bad") == 0 ? do_bad(m)
-                 : strcmp(mode, "steady") == 0
-                     ? do_steady(m, atoi(argv[2]), atoi(argv[3]))
+    int status = strcmp(mode, "good") == 0     ? do_good(m)
+                 : strcmp(mode, "bad") == 0    ? do_bad(m)
+                 : strcmp(mode, "steady") == 0 ? do_steady(m, atoi(argv[2]), atoi(argv[3]))
+                 : strcmp(mode, "pass") == 0
+                     ? do_pass(m, strtoul(argv[2], NULL, 10), atoi(argv[3]), atoi(argv[4]))
                      : do_share(m, strtoul(argv[2], NULL, 10), atoi(argv[3]));
     mesh_print_stats(m, stderr);
     mesh_close(m);
