@@ -74,7 +74,7 @@ START_TEST(what_fails_says_what_happened_where)
         "no_such_function",
         "twice: argument 0 is a string, not an integer",
         "twice: there is no argument 0",
-        "was killed by signal 11 (Segmentation fault)",
+        "was killed by signal 6 (Aborted)",
         "exited with status 3",
         "no, not 7",
         "the function set no result",

@@ -89,5 +89,8 @@ int main(int argc, char **argv)
     printf("%zu x %zu in %zu blocks: largest error %g\n", n, n, side * side, worst_error(c, n));
     mesh_print_stats(m, stderr);
     mesh_close(m);
+    free(c);
+    free(b);
+    free(a);
     return 0;
 }

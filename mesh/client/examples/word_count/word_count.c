@@ -85,8 +85,7 @@ int main(int argc, char **argv)
     const void *table = n > 0 ? mesh_get_bytes(tables[0], &n_bytes) : NULL;
     struct word *words = malloc(n_bytes + 1);
     if (table == NULL || words == NULL) {
-        fprintf(stderr, "%s\n",
-                n > 0 ? mesh_future_error_text(tables[0]) : "usage: word_count FILE...");
+        fprintf(stderr, "%s\n", n > 0 ? mesh_future_error_text(tables[0]) : "word_count FILE...");
         return 1;
     }
     memcpy(words, table, n_bytes);
