@@ -398,7 +398,7 @@ static int take(struct mesh_data *data, int fd)
         close(fd);
         return 0;
     }
-    future->result = (struct mesh_body){.n = data->bytes, .fd = fd};
+    future->result = mesh_body_of_file(fd, data->bytes);
     if (future->state == MESH_CALL_FETCHING) {
         mesh_finish(future, 0, NULL);
     } else {

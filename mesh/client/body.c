@@ -314,6 +314,16 @@ int mesh_body_map(struct mesh_body *body)
     return 0;
 }
 
+struct mesh_body mesh_body_of_file(int fd, uint64_t n_bytes)
+{
+    struct mesh_body body = {.n = n_bytes, .fd = fd};
+    if (mesh_body_map(&body) == 0) {
+        close(fd);
+        body.fd = -1;
+    }
+    return body;
+}
+
 struct slice mesh_body_slice(const struct mesh_body *body)
 {
     return slice_of(body->p, (size_t)body->n);

@@ -52,6 +52,9 @@ int mesh_writer_finish(struct mesh_writer *writer, size_t inline_max,
 
 void mesh_body_init(struct mesh_body *body);
 void mesh_body_done(struct mesh_body *body);
+/* The first n_bytes of a file, which is taken: mapped and closed, for there are fewer descriptors
+ * than mappings; where it cannot be mapped now, mesh_body_map() tells. */
+struct mesh_body mesh_body_of_file(int fd, uint64_t n_bytes);
 /* Maps what is in a file only. 0, or -errno: the file is shorter than it should be (-EPROTO), or
  * memory is short. */
 int mesh_body_map(struct mesh_body *body) MUST_CHECK;

@@ -357,6 +357,7 @@ static int take_blob(mesh_future *future, const struct wire_output *out, int fd)
 {
     mesh *m = future->m;
     int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int r = copy >= 0 ? -ENOMEM : -EMFILE;
     struct mesh_data *data = copy >= 0 ? mesh_data_new(m, copy, out->bytes) : NULL;
     if (data == NULL) {
         mesh_data_release(m, &out->hash);
@@ -366,13 +367,13 @@ static int take_blob(mesh_future *future, const struct wire_output *out, int fd)
         if (fd >= 0) {
             close(fd);
         }
-        return -ENOMEM;
+        return r;
     }
     data->hash = out->hash;
     data->generation = m->generation;
     data->maker = future;
     future->data = data;
-    future->result = (struct mesh_body){.n = out->bytes, .fd = fd};
+    future->result = mesh_body_of_file(fd, out->bytes);
     return 0;
 }
 

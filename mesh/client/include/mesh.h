@@ -400,7 +400,7 @@ MESH_API const char *mesh_future_printed(mesh_future *future);
  * runs is killed, with its worker, soon after. */
 MESH_API void mesh_cancel(mesh_future *future);
 /* NULL is allowed. Returns NULL. A call that is not done is cancelled, unless other calls wait for
- * its result. */
+ * its result. A result over 64 KiB holds a descriptor until then. */
 MESH_API mesh_future *mesh_free(mesh_future *future);
 
 /* Waits for several: all of them, or the first; 0 or MESH_ETIMEDOUT; MESH_EINVAL where one is NULL
