@@ -15,6 +15,7 @@ static void address_drop(struct core_card *card, uint32_t i)
         at = &(*at)->next;
     }
     struct core_address *address = *at;
+    ensure(address != NULL); /* n_addresses counts them */
     *at = address->next;
     mem_free(address);
     card->n_addresses--;
