@@ -31,9 +31,10 @@ man=$(find "$dir/root" -name mesh.h.3)
 [ -n "$man" ] || die "no mesh.h(3) was installed"
 
 # With a sanitizer inside, libmesh.a needs that compiler's own words and cannot be linked -static.
-extra= static=-static
+extra= static="-static $(pkg-config --static --libs mesh)"
 if [ "$sanitize" != none ]; then
-    extra="-fsanitize=$sanitize" static="-Wl,-Bstatic -lmesh -Wl,-Bdynamic"
+    extra="-fsanitize=$sanitize"
+    static="$libdir/libmesh.a $(pkg-config --static --libs mesh | sed 's/-lmesh//')"
 fi
 awk -f "$(dirname "$0")/mesh_migrating.awk" "$client/MIGRATING.md" >"$dir/migrating.c"
 sed -n 's|.*// -> ||p' "$client/MIGRATING.md" >"$dir/migrating.wanted"
@@ -64,8 +65,7 @@ END
 {
     $cc -std=c99 -pedantic -Wall -Wextra -Werror $extra -o "$dir/shared" "$example" \
         $(pkg-config --cflags --libs mesh) -Wl,-rpath,"$libdir"
-    $cc $extra -o "$dir/static" "$example" $(pkg-config --cflags mesh) $static \
-        $(pkg-config --static --libs mesh)
+    $cc $extra -o "$dir/static" "$example" $(pkg-config --cflags mesh) $static
     $cc -std=c99 -pedantic -Wall -Wextra -Werror $extra -o "$dir/migrating" "$dir/migrating.c" \
         $(pkg-config --cflags --libs mesh) -Wl,-rpath,"$libdir"
     $cc -std=c99 -pedantic -Wall -Wextra -Werror $extra -o "$dir/readme" "$dir/readme.c" \
