@@ -2,11 +2,16 @@
 
 #include <time.h>
 
-int64_t mesh_client_now_ms(void)
+int64_t mesh_client_now_us(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t mesh_client_now_ms(void)
+{
+    return mesh_client_now_us() / 1000;
 }
 
 void mesh_client_deadline(double seconds, struct timespec *ret_at)

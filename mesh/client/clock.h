@@ -6,6 +6,7 @@
 
 /* Monotonic, for deadlines and durations. */
 int64_t mesh_client_now_ms(void);
+int64_t mesh_client_now_us(void);
 /* The deadline that lies so many seconds ahead, for pthread_cond_timedwait() by CLOCK_MONOTONIC. */
 struct timespec;
 void mesh_client_deadline(double seconds, struct timespec *ret_at);

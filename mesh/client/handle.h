@@ -250,6 +250,7 @@ struct mesh {
     bool is_led;      /* one does */
     bool is_parked;   /* the handle's thread stands aside, until `unpark` or, if is_brief, soon */
     bool is_brief;    /* it looks again in a moment */
+    bool is_brisk;    /* the last thing that a thread waited for so came within BRISK_US */
     bool has_waited;  /* somebody's wait was ended in this turn: the next may come at once */
     uint64_t n_leads; /* begun so far */
     pthread_cond_t unpark;
