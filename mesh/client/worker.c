@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mesh/client/clock.h"
 #include "mesh/client/handle.h"
 #include "mesh/client/task.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 #include "wire/worker.h"
-
-#define BRISK_US 100
 
 /* A memory file that came with a call. */
 struct file {
@@ -36,9 +31,7 @@ struct file {
 struct worker {
     int fd;
     struct buf packet;
-    struct rusage usage; /* when the call before had run, or this one came */
-    int64_t waits_since_us;
-    bool is_brisk; /* the last call came within BRISK_US of the answer before it */
+    struct rusage usage; /* when the call before had run */
     struct mesh_task task;
     struct file args;
     struct file refs[WIRE_REFS_MAX]; /* of this call, and mapped on for the next one */
@@ -155,23 +148,6 @@ static int take_rights(struct worker *worker, struct msghdr *header)
 }
 
 /* The next packet. 0; -ENODATA when the daemon's end is closed; -errno. */
-/* Looks again and again, and lets others go first, where the last call came soon: to sleep and be
- * woken takes longer than that. What it takes is no call's. */
-static void await_packet(struct worker *worker)
-{
-    struct pollfd fd = {.fd = worker->fd, .events = POLLIN};
-    int64_t since_us = mesh_client_now_us();
-    int64_t now_us = since_us;
-    while (worker->is_brisk && now_us - since_us < BRISK_US && poll(&fd, 1, 0) == 0) {
-        IGNORE(sched_yield()); /* cannot fail */
-        now_us = mesh_client_now_us();
-    }
-    if (worker->is_brisk) {
-        IGNORE(getrusage(RUSAGE_SELF, &worker->usage)); /* cannot fail */
-    }
-    worker->waits_since_us = since_us;
-}
-
 static int receive_packet(struct worker *worker)
 {
     union {
@@ -189,11 +165,9 @@ static int receive_packet(struct worker *worker)
                             .msg_control = &control,
                             .msg_controllen = sizeof(control)};
     ssize_t n;
-    await_packet(worker);
     do {
         n = recvmsg(worker->fd, &header, MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
-    worker->is_brisk = mesh_client_now_us() - worker->waits_since_us < BRISK_US;
     if (n <= 0) {
         return n < 0 && errno != ECONNRESET ? -errno : -ENODATA;
     }
