@@ -92,9 +92,8 @@ int mesh_loop_connect(mesh *m, struct errmsg *err)
     return r;
 }
 
-/* Looks again and again, and lets others go first, rather than sleep: to wake a processor that went
- * idle takes some 40 us, and an answer makes others idle and wake, too. Without the lock. Whether
- * something came. */
+/* Looks again and again, lets others go first, and does not sleep: to wake a processor that went
+ * idle takes some 40 us. Without the lock. Whether something came. */
 static bool look(struct pollfd *fds, nfds_t n_fds, int64_t until_us)
 {
     do {
