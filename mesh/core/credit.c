@@ -199,7 +199,10 @@ static struct wire_credit reckon(const struct core *core, const struct core_peer
         slots = n_in_memory > 0 ? (uint32_t)n_in_memory : 1;
         share = slots * each < share ? (uint32_t)(slots * each) : share;
     }
-    uint64_t n = slots + core_credit_prefetch(slots, owner->wall_ns, owner->rtt_ns);
+    /* Tasks and results of short ones wait for others to share a frame with. */
+    uint64_t rtt_ns =
+        owner->rtt_ns + (owner->wall_ns < CORE_GATHER_NS ? 2 * CORE_GATHER_WAIT_NS : 0);
+    uint64_t n = slots + core_credit_prefetch(slots, owner->wall_ns, rtt_ns);
     return (struct wire_credit){.n_tasks = n < WIRE_CREDIT_MAX ? (uint32_t)n : WIRE_CREDIT_MAX,
                                 .cores = share};
 }

@@ -108,6 +108,7 @@
 #define CORE_PREFETCH_NS      (5 * CORE_MS) /* work to have at hand, or two round trips */
 #define CORE_PREFETCH_LONG_NS (1 * CORE_S)  /* tasks that last longer are not prefetched */
 #define CORE_GATHER_NS        (1 * CORE_MS) /* results of tasks that run less leave together */
+#define CORE_GATHER_WAIT_NS   (2 * CORE_MS) /* what may wait does for so long, each way */
 #define CORE_GATHER_TASKS     4u /* for each core at hand there: the next ones may wait */
 #define CORE_RENEW_NS         (1 * CORE_S)
 /* Between two reckonings of shares, for each pair of owners that share: many may not cost more than
