@@ -274,7 +274,6 @@ static void close_account(struct core *core, struct core_held *held)
 
 static void act_on_gone(struct core *core, struct core_held *held)
 {
-    struct core_peer *owner = held->owner;
     struct core_xjob *xjob = held->xjob;
     core_timer_stop(core, &held->timeout_timer);
     drop_needs(core, held);
@@ -285,8 +284,7 @@ static void act_on_gone(struct core *core, struct core_held *held)
     list_remove(&held->of_xjob);
     core_bury(core, &held->grave, held_free);
     xjob->n_held--;
-    core_xjob_maybe_free(core, xjob);
-    core_peer_maybe_forget(core, owner);
+    core_xjob_maybe_free(core, xjob); /* and with it, maybe, the owner */
 }
 
 bool core_held_move(struct core *core, struct core_held *held, enum core_held_cause cause)

@@ -147,9 +147,6 @@ static void peer_end(struct core *core, struct core_peer *peer,
 void core_card_maybe_forget(struct core *core, struct core_card *card)
 {
     struct core_peer *peer = card->peer;
-    if (table_find(&core->cards, &card->key) != &card->by_key) {
-        return; /* it went a moment ago, with the last of what was kept for it */
-    }
     if (core_card_is_needed(core, card) || (peer != NULL && is_needed(core, peer))) {
         return;
     }
