@@ -3,6 +3,7 @@
 #define MESH_LINK_INTERNAL_H
 
 #include "mesh/address.h"
+#include "mesh/core/limits.h"
 #include "mesh/link.h"
 #include "mesh/socket.h"
 #include "wire/base/buf.h"
@@ -17,8 +18,8 @@
 /* Messages that may wait for others leave when there are so many, or when so much time has passed;
  * the timer, which is coarse, is for the case that nothing happens any more. */
 #define LINK_GATHER_MAX 64u
-#define LINK_GATHER_NS  UINT64_C(2000000)
-#define LINK_GATHER_MS  2u
+#define LINK_GATHER_NS  CORE_GATHER_WAIT_NS
+#define LINK_GATHER_MS  (CORE_GATHER_WAIT_NS / 1000000)
 
 /* Pacing looks back over this time, in slots. */
 #define LINK_PACE_NS     UINT64_C(250000000)
