@@ -71,22 +71,22 @@ MESH_FUNCTION(merge) /* arguments: two tables */
 int main(int argc, char **argv)
 {
     mesh_init();
-    mesh_future *tables[1000];
+    mesh_future *all[1000];
     size_t n = argc <= 1000 ? (size_t)argc - 1 : 0, n_bytes = 0;
     mesh *m = mesh_open(NULL);
     for (size_t i = 0; i < n; i++) { /* the error of a file is that of its call */
-        tables[i] = mesh_submit(m, "count", mesh_ref(mesh_put_file(m, argv[i + 1])));
+        all[i] = mesh_submit(m, "count", mesh_ref(mesh_put_file(m, argv[i + 1])));
     }
     for (size_t step = 1; step < n; step *= 2) {
         for (size_t i = 0, j = step; j < n; i += 2 * step, j += 2 * step) {
-            tables[i] = mesh_submit(m, "merge", mesh_result(tables[i]), mesh_result(tables[j]));
+            all[i] = mesh_submit(m, "merge", mesh_result(all[i]), mesh_result(all[j]));
         }
     }
-    const void *table = n > 0 ? mesh_get_bytes(tables[0], &n_bytes) : NULL;
+    const void *table = n > 0 ? mesh_get_bytes(all[0], &n_bytes) : NULL;
     struct word *words = malloc(n_bytes + 1);
     if (table == NULL || words == NULL) {
-        fprintf(stderr, "%s\n", n > 0 ? mesh_future_error_text(tables[0]) : "word_count FILE...");
-        return 1;
+        fprintf(stderr, "%s\n", n > 0 ? mesh_future_error_text(all[0]) : "usage: word_count FILES");
+        return n > 0 ? 1 : 2;
     }
     memcpy(words, table, n_bytes);
     qsort(words, n_bytes / sizeof(*words), sizeof(*words), by_count);
