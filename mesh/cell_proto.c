@@ -57,18 +57,17 @@ bool cell_path_is_inside(const char *path)
     }
 }
 
-int cell_message_send(int socket_fd, const struct cell_message *message, const int *fds,
-                      size_t n_fds)
+int cell_packet_send(int socket_fd, struct slice packet, const int *fds, size_t n_fds, int flags)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * CELL_FDS_MAX)];
-    } control = {.bytes = {0}};
-    struct cell_message copy = *message;
-    struct iovec iov = {.iov_base = &copy, .iov_len = sizeof copy};
+        char bytes[CMSG_SPACE(sizeof(int) * CELL_PACKET_FDS_MAX)];
+    } control;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)packet.p, .iov_len = packet.n};
     struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
-    ensure(n_fds <= CELL_FDS_MAX);
+    ensure(n_fds <= CELL_PACKET_FDS_MAX);
     if (n_fds > 0) {
+        memset(control.bytes, 0, CMSG_SPACE(sizeof(int) * n_fds));
         header.msg_control = control.bytes;
         header.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
         struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
@@ -80,9 +79,16 @@ int cell_message_send(int socket_fd, const struct cell_message *message, const i
     }
     ssize_t n;
     do {
-        n = sendmsg(socket_fd, &header, MSG_NOSIGNAL);
+        n = sendmsg(socket_fd, &header, MSG_NOSIGNAL | flags);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : 0;
+}
+
+int cell_message_send(int socket_fd, const struct cell_message *message, const int *fds,
+                      size_t n_fds)
+{
+    ensure(n_fds <= CELL_FDS_MAX);
+    return cell_packet_send(socket_fd, slice_of(message, sizeof *message), fds, n_fds, 0);
 }
 
 /* Takes the descriptors out of the control data. */

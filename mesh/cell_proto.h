@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "wire/base/ensure.h"
+#include "wire/base/slice.h"
 
 #define CELL_PROTO_VERSION 2u
 /* Where the init finds its end of the socket, and in bare mode the job's files, in their order. */
@@ -115,6 +116,11 @@ int cell_body_parse(char *body, size_t body_bytes, uint32_t n_args, uint32_t n_e
 /* Whether it is relative, not empty, without empty, "." or ".." parts: may be created below a
  * directory. */
 bool cell_path_is_inside(const char *path) MUST_CHECK;
+
+/* Sends one packet with up to CELL_PACKET_FDS_MAX descriptors, which stay the caller's; `flags` are
+ * sendmsg()'s. 0 or -errno. */
+#define CELL_PACKET_FDS_MAX 66
+int cell_packet_send(int socket_fd, struct slice packet, const int *fds, size_t n_fds, int flags);
 
 /* Sends a message with up to CELL_FDS_MAX descriptors, which stay the caller's.
  * 0 or -errno (-EAGAIN: the buffer is full; -EPIPE: the other end is gone). */

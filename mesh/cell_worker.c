@@ -4,6 +4,7 @@
  * call at a time. Whatever it says that is not due is its fault: it is killed, and the call that is
  * under way ends with it. What has become of it is known only when the init has reported its end;
  * until then the cell is not clean, and no other is started. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -386,32 +387,9 @@ int cell_worker_start(struct cell *cell, struct errmsg *reterr)
 
 int cell_worker_send(struct cell_worker *worker, struct slice packet, const int *fds, size_t n_fds)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * WIRE_WORKER_FDS_MAX)];
-    } control;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)packet.p, .iov_len = packet.n};
-    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
-    ensure(n_fds <= WIRE_WORKER_FDS_MAX);
-    if (n_fds > 0) {
-        memset(control.bytes, 0, CMSG_SPACE(sizeof(int) * n_fds));
-        header.msg_control = control.bytes;
-        header.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
-        ensure(cmsg != NULL); /* there is room for one */
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-        memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
-    }
-    ssize_t n;
-    do {
-        n = sendmsg(worker->socket_fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    if (n >= 0) {
-        return 0;
-    }
-    return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+    static_assert(WIRE_WORKER_FDS_MAX <= CELL_PACKET_FDS_MAX, "a call fits a packet");
+    int r = cell_packet_send(worker->socket_fd, packet, fds, n_fds, MSG_DONTWAIT);
+    return r == -ECONNRESET || r == -ENOTCONN ? -EPIPE : r;
 }
 
 void cell_worker_renew(struct cell_worker *worker, uint64_t lease_ms)
