@@ -58,6 +58,22 @@ struct lab_process *daemon_start(struct lab_host *host, ...)
     return lab_spawnv(host, argv, NULL);
 }
 
+const char *const daemon_names[DAEMON_EXECUTORS + 1] = {"hal", "lily", "max", "rosa"};
+
+void daemon_scene_make(struct daemon_scene *scene, const char *cores, unsigned deadline_ms)
+{
+    memset(scene, 0, sizeof(*scene));
+    scene->lab = lab_new();
+    for (unsigned i = 0; i <= DAEMON_EXECUTORS; i++) {
+        scene->hosts[i] = lab_host(scene->lab, daemon_names[i]);
+    }
+    for (unsigned i = 0; i <= DAEMON_EXECUTORS; i++) {
+        scene->daemons[i] = daemon_start(scene->hosts[i], "--cores", i == 0 ? "0" : cores,
+                                         "--dead-after", "1", NULL);
+    }
+    daemon_wait_whole_mesh(scene->hosts, DAEMON_EXECUTORS + 1, deadline_ms);
+}
+
 struct lab_process *daemon_ask(struct lab_host *host, const char *command, ...)
 {
     const char *argv[ARGS_MAX] = {needed("MESH"), "--socket", DAEMON_SOCKET, command};

@@ -38,6 +38,19 @@ struct daemon_peers {
 /* Starts meshd with --state and --socket, and with these flags, up to NULL, besides. */
 struct lab_process *daemon_start(struct lab_host *host, ...) __attribute__((sentinel));
 
+/* A submitter that runs nothing itself, hosts[0], and three executors, which all see one another.
+ */
+#define DAEMON_EXECUTORS 3
+extern const char *const daemon_names[DAEMON_EXECUTORS + 1]; /* of the hosts */
+struct daemon_scene {
+    struct lab *lab;
+    struct lab_host *hosts[DAEMON_EXECUTORS + 1];
+    struct lab_process *daemons[DAEMON_EXECUTORS + 1];
+};
+
+/* Executors offer so many cores; who is silent for a second is down. */
+void daemon_scene_make(struct daemon_scene *scene, const char *cores, unsigned deadline_ms);
+
 /* `mesh --socket ... ARGS...` on this host. */
 struct lab_process *daemon_ask(struct lab_host *host, const char *command, ...)
     __attribute__((sentinel));

@@ -8,37 +8,14 @@
 
 #include "tests/lab/daemons.h"
 
-#define N_EXECUTORS 3
 #define PATIENCE_MS 60000
 #define SHARED      (16u << 20)
 /* As in test_program.c: headers, signatures, beats, what a full queue sends again. */
 #define SHARED_PERCENT_MAX 120
 
-static const char *const names[] = {"hal", "lily", "max", "rosa"};
-
-struct scene {
-    struct lab *lab;
-    struct lab_host *hosts[N_EXECUTORS + 1]; /* the submitter first: it runs nothing itself */
-    struct lab_process *daemons[N_EXECUTORS + 1];
-};
-
-static void make_scene(struct scene *scene)
-{
-    memset(scene, 0, sizeof(*scene));
-    scene->lab = lab_new();
-    for (unsigned i = 0; i <= N_EXECUTORS; i++) {
-        scene->hosts[i] = lab_host(scene->lab, names[i]);
-    }
-    for (unsigned i = 0; i <= N_EXECUTORS; i++) {
-        scene->daemons[i] =
-            daemon_start(scene->hosts[i], "--cores", i == 0 ? "0" : "2", "--dead-after", "1", NULL);
-    }
-    daemon_wait_whole_mesh(scene->hosts, N_EXECUTORS + 1, PATIENCE_MS);
-}
-
 /* A program of ours on the submitter's host; `folder` is where it runs, or NULL. */
-static struct lab_process *start(const struct scene *scene, const char *folder, const char *program,
-                                 const char *a, const char *b, const char *c)
+static struct lab_process *start(const struct daemon_scene *scene, const char *folder,
+                                 const char *program, const char *a, const char *b, const char *c)
 {
     const char *argv[] = {getenv(program), a, b, c, NULL};
     const char *env[] = {"MESH_SOCKET=" DAEMON_SOCKET, NULL};
@@ -47,8 +24,8 @@ static struct lab_process *start(const struct scene *scene, const char *folder, 
     return lab_spawnv(scene->hosts[0], argv, &how);
 }
 
-static const char *run(const struct scene *scene, const char *program, const char *a, const char *b,
-                       const char *c)
+static const char *run(const struct daemon_scene *scene, const char *program, const char *a,
+                       const char *b, const char *c)
 {
     struct lab_process *process = start(scene, NULL, program, a, b, c);
     lab_expect(process, PATIENCE_MS, 0);
@@ -57,8 +34,8 @@ static const char *run(const struct scene *scene, const char *program, const cha
 
 START_TEST(values_and_buffers_come_back_as_they_must)
 {
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
     const char *said = run(&scene, "LAB_CALLER", "good", NULL, NULL);
     ck_assert_ptr_null(strstr(said, "WRONG"));
     ck_assert_ptr_nonnull(strstr(said, "map in place: right\n"));
@@ -81,8 +58,8 @@ START_TEST(what_fails_says_what_happened_where)
         "cancelled",
         "afterwards: right",
     };
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
     const char *said = run(&scene, "LAB_CALLER", "bad", NULL, NULL);
     for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         ck_assert_msg(strstr(said, wanted[i]) != NULL, "nothing of \"%s\" in:\n%s", wanted[i],
@@ -94,21 +71,21 @@ END_TEST
 
 START_TEST(a_value_by_reference_is_sent_to_each_executor_once)
 {
-    struct scene scene;
+    struct daemon_scene scene;
     char bytes[16];
-    uint64_t before[N_EXECUTORS];
-    make_scene(&scene);
+    uint64_t before[DAEMON_EXECUTORS];
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
     run(&scene, "LAB_CALLER", "share", "1", "12"); /* the program is there from now on */
-    for (unsigned i = 0; i < N_EXECUTORS; i++) {
+    for (unsigned i = 0; i < DAEMON_EXECUTORS; i++) {
         before[i] = lab_counters(scene.hosts[i + 1], SWITCH_TO_HOST).n_bytes;
     }
     snprintf(bytes, sizeof(bytes), "%u", SHARED);
     ck_assert_str_eq(run(&scene, "LAB_CALLER", "share", bytes, "60"), "60 right\n");
-    for (unsigned i = 0; i < N_EXECUTORS; i++) {
+    for (unsigned i = 0; i < DAEMON_EXECUTORS; i++) {
         uint64_t n = lab_counters(scene.hosts[i + 1], SWITCH_TO_HOST).n_bytes - before[i];
         printf("# figure: calls: %s received %.1f %% of a value that its calls refer to (limit "
                "%u)\n",
-               names[i + 1], 100.0 * (double)n / SHARED, SHARED_PERCENT_MAX);
+               daemon_names[i + 1], 100.0 * (double)n / SHARED, SHARED_PERCENT_MAX);
         ck_assert_uint_le(n, (uint64_t)SHARED / 100 * SHARED_PERCENT_MAX);
     }
     lab_free(scene.lab);
@@ -117,8 +94,8 @@ END_TEST
 
 START_TEST(calls_of_an_executor_that_is_lost_run_elsewhere)
 {
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
     struct lab_process *caller = start(&scene, NULL, "LAB_CALLER", "steady", "60", "200");
     ck_assert(lab_wait_text(caller, "first is there", PATIENCE_MS));
     lab_kill(scene.daemons[1]);
@@ -131,8 +108,8 @@ END_TEST
 /* The handle finds the daemon that takes its place and submits again what is not done. */
 START_TEST(calls_outlive_the_submitters_daemon)
 {
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
     struct lab_process *caller = start(&scene, NULL, "LAB_CALLER", "steady", "60", "200");
     ck_assert(lab_wait_text(caller, "first is there", PATIENCE_MS));
     lab_kill(scene.daemons[0]);
@@ -146,7 +123,7 @@ END_TEST
 /* --- the examples ------------------------------------------------------------------------------
  */
 
-static void check_sums(struct scene *scene)
+static void check_sums(struct daemon_scene *scene)
 {
     static const uint64_t sums[] = {9914236195, 9917236483, 9922237979, 9926740220,
                                     9930743046, 9934746636, 9938250425, 9941254397};
@@ -159,7 +136,7 @@ static void check_sums(struct scene *scene)
     ck_assert_str_eq(run(scene, "EXAMPLE_SUM_PRIMES_MESH", NULL, NULL, NULL), wanted);
 }
 
-static void check_words(struct scene *scene)
+static void check_words(struct daemon_scene *scene)
 {
     static const char *const texts[] = {"the cat and the dog", "The cat, the cat!", "dog; owl"};
     const char *files[3];
@@ -177,7 +154,7 @@ static void check_words(struct scene *scene)
 }
 
 /* The same picture, whoever drew which rows. */
-static void check_picture(struct scene *scene)
+static void check_picture(struct daemon_scene *scene)
 {
     char all[LAB_PATH_BYTES_MAX];
     char one[LAB_PATH_BYTES_MAX];
@@ -197,8 +174,8 @@ static void check_picture(struct scene *scene)
 
 START_TEST(the_examples_print_what_their_readmes_say)
 {
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
     check_sums(&scene);
     ck_assert_str_eq(run(&scene, "EXAMPLE_MATRIX", "384", NULL, NULL),
                      "384 x 384 in 9 blocks: largest error 0\n");

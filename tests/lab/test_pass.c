@@ -6,36 +6,13 @@
 
 #include "tests/lab/daemons.h"
 
-#define N_EXECUTORS 3
 #define PATIENCE_MS 60000
 #define BYTES       (16u << 20)
 #define N_PAIRS     4
 /* Of one result: beats, acknowledgements, results that are not the bytes, for all of the calls. */
 #define TO_SUBMITTER_PERCENT_MAX 5
 
-static const char *const names[] = {"hal", "lily", "max", "rosa"};
-
-struct scene {
-    struct lab *lab;
-    struct lab_host *hosts[N_EXECUTORS + 1]; /* the submitter first: it runs nothing itself */
-    struct lab_process *daemons[N_EXECUTORS + 1];
-};
-
-static void make_scene(struct scene *scene)
-{
-    memset(scene, 0, sizeof(*scene));
-    scene->lab = lab_new();
-    for (unsigned i = 0; i <= N_EXECUTORS; i++) {
-        scene->hosts[i] = lab_host(scene->lab, names[i]);
-    }
-    for (unsigned i = 0; i <= N_EXECUTORS; i++) {
-        scene->daemons[i] =
-            daemon_start(scene->hosts[i], "--cores", i == 0 ? "0" : "1", "--dead-after", "1", NULL);
-    }
-    daemon_wait_whole_mesh(scene->hosts, N_EXECUTORS + 1, PATIENCE_MS);
-}
-
-static struct lab_process *start(const struct scene *scene, unsigned bytes, unsigned n_pairs,
+static struct lab_process *start(const struct daemon_scene *scene, unsigned bytes, unsigned n_pairs,
                                  const char *ms)
 {
     char size[16];
@@ -55,23 +32,23 @@ static void expect_right(struct lab_process *caller)
     ck_assert_ptr_nonnull(strstr(lab_output(caller), "passed on,: right\n"));
 }
 
-static uint64_t n_to(const struct scene *scene, unsigned i)
+static uint64_t n_to(const struct daemon_scene *scene, unsigned i)
 {
     return lab_counters(scene->hosts[i], SWITCH_TO_HOST).n_bytes;
 }
 
 START_TEST(results_go_from_executor_to_executor)
 {
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "1", PATIENCE_MS);
     expect_right(start(&scene, 1000, 1, "200")); /* the program is there from now on */
-    uint64_t before[N_EXECUTORS + 1];
-    for (unsigned i = 0; i <= N_EXECUTORS; i++) {
+    uint64_t before[DAEMON_EXECUTORS + 1];
+    for (unsigned i = 0; i <= DAEMON_EXECUTORS; i++) {
         before[i] = n_to(&scene, i);
     }
     expect_right(start(&scene, BYTES, N_PAIRS, "100"));
     uint64_t n_among = 0;
-    for (unsigned i = 1; i <= N_EXECUTORS; i++) {
+    for (unsigned i = 1; i <= DAEMON_EXECUTORS; i++) {
         n_among += n_to(&scene, i) - before[i];
     }
     uint64_t n_back = n_to(&scene, 0) - before[0];
@@ -88,8 +65,8 @@ END_TEST
 /* Whichever of them it is: it has a part of what the calls to come read. */
 START_TEST(what_is_lost_with_an_executor_is_made_again)
 {
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "1", PATIENCE_MS);
     struct lab_process *caller = start(&scene, BYTES / 4, 3 * N_PAIRS, "300");
     ck_assert(lab_wait_text(caller, "first is there", PATIENCE_MS));
     lab_let_pass(700 + 100 * (unsigned)_i); /* some pairs on: it may have one, or be at one */
@@ -101,8 +78,8 @@ END_TEST
 
 START_TEST(results_outlive_the_submitters_daemon)
 {
-    struct scene scene;
-    make_scene(&scene);
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "1", PATIENCE_MS);
     struct lab_process *caller = start(&scene, BYTES / 4, 2 * N_PAIRS, "300");
     ck_assert(lab_wait_text(caller, "first is there", PATIENCE_MS));
     lab_kill(scene.daemons[0]);
@@ -118,7 +95,7 @@ int main(void)
     TCase *tc = tcase_create("pass");
     tcase_set_timeout(tc, getenv("MESH_LAB_WRAP") == NULL ? 90 : 280);
     tcase_add_test(tc, results_go_from_executor_to_executor);
-    tcase_add_loop_test(tc, what_is_lost_with_an_executor_is_made_again, 0, N_EXECUTORS);
+    tcase_add_loop_test(tc, what_is_lost_with_an_executor_is_made_again, 0, DAEMON_EXECUTORS);
     tcase_add_test(tc, results_outlive_the_submitters_daemon);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);

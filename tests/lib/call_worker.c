@@ -209,12 +209,50 @@ static void misbehave(const struct wire_worker_call *call, const char *how)
     }
 }
 
+/* Functions that print, and such that do not come back. False: it is none of them. */
+static bool call_rude(const struct wire_worker_call *call, const char *f, const char *text)
+{
+    if (strcmp(f, "print") == 0) {
+        printf("%s", text);
+        fprintf(stderr, "!");
+        answer(call->serial, slice_of(NULL, 0));
+    } else if (strcmp(f, "print-much") == 0) {
+        for (int i = 0; i < 20000; i++) {
+            printf("0123456789\n");
+        }
+        answer(call->serial, slice_of(NULL, 0));
+    } else if (strcmp(f, "print-for-ever") == 0) {
+        for (;;) {
+            printf("y\n");
+        }
+    } else if (strcmp(f, "signal") == 0) {
+        int number = (int)strtoul(text, NULL, 10);
+        printf("last words");
+        fflush(NULL);
+        struct sigaction normal = {.sa_handler = SIG_DFL};
+        sigaction(number, &normal, NULL);
+        raise(number);
+    } else if (strcmp(f, "exit") == 0) {
+        _exit((int)strtoul(text, NULL, 10));
+    } else if (strcmp(f, "hang") == 0) {
+        for (;;) {
+            pause();
+        }
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void call_one(const struct wire_worker_call *call, const char *f, struct slice args)
 {
     char text[4096];
     snprintf(text, sizeof text, "%.*s", SLICE_FMT(args));
     n_calls++;
     misbehave(call, f);
+    if (call_rude(call, f, text)) {
+        return;
+    }
     if (strcmp(f, "echo") == 0) {
         answer(call->serial, args);
     } else if (strcmp(f, "nothing") == 0) {
@@ -236,34 +274,12 @@ static void call_one(const struct wire_worker_call *call, const char *f, struct 
         attack_ref(call);
     } else if (strcmp(f, "list-fds") == 0) {
         list_fds(call);
-    } else if (strcmp(f, "print") == 0) {
-        printf("%s", text);
-        fprintf(stderr, "!");
-        answer(call->serial, slice_of(NULL, 0));
-    } else if (strcmp(f, "print-much") == 0) {
-        for (int i = 0; i < 20000; i++) {
-            printf("0123456789\n");
-        }
-        answer(call->serial, slice_of(NULL, 0));
-    } else if (strcmp(f, "print-for-ever") == 0) {
-        for (;;) {
-            printf("y\n");
-        }
     } else if (strcmp(f, "fail") == 0) {
         struct wire_worker_return ret = {.serial = call->serial, .status = 1, .text = args};
         answer_with(&ret, NULL, 0);
     } else if (strcmp(f, "large") == 0) {
         size_t n = (size_t)strtoul(text, NULL, 10);
         answer_file(call->serial, n, n, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-    } else if (strcmp(f, "signal") == 0) {
-        int number = (int)strtoul(text, NULL, 10);
-        printf("last words");
-        fflush(NULL);
-        struct sigaction normal = {.sa_handler = SIG_DFL};
-        sigaction(number, &normal, NULL);
-        raise(number);
-    } else if (strcmp(f, "exit") == 0) {
-        _exit((int)strtoul(text, NULL, 10));
     } else if (strcmp(f, "answer-and-exit") == 0) {
         answer(call->serial, args);
         _exit(3);
@@ -280,10 +296,6 @@ static void call_one(const struct wire_worker_call *call, const char *f, struct 
         answer(call->serial, args);
     } else if (strcmp(f, "look") == 0) {
         answer_text(call->serial, access("left-here", F_OK) == 0 ? "there" : "gone");
-    } else if (strcmp(f, "hang") == 0) {
-        for (;;) {
-            pause();
-        }
     } else {
         struct wire_worker_return ret = {
             .serial = call->serial, .status = 2, .text = slice_str("no such function")};

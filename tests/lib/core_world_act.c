@@ -275,6 +275,22 @@ static void on_client_stream(struct world *world, unsigned i, const struct wire_
     }
 }
 
+/* What a client hears of blobs. */
+static void on_blob_message(struct world_client *client, const struct wire_message *message)
+{
+    if (message->type == WIRE_MESSAGE_PUT_DONE) {
+        client->n_puts++;
+        client->put_error = message->put_done.error;
+    } else if (message->type == WIRE_MESSAGE_GOT) {
+        client->n_gots++;
+        client->got = message->got;
+        client->got.text = (struct slice){0};
+    } else if (message->type == WIRE_MESSAGE_GONE) {
+        client->n_gone++;
+        client->gone = message->gone;
+    }
+}
+
 void world_on_client_send(struct world *world, unsigned i, const struct wire_message *message)
 {
     struct world_client *client = &world->nodes[i].client;
@@ -314,19 +330,6 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
             client->is_kept = true;
         }
         break;
-    case WIRE_MESSAGE_PUT_DONE:
-        client->n_puts++;
-        client->put_error = message->put_done.error;
-        break;
-    case WIRE_MESSAGE_GOT:
-        client->n_gots++;
-        client->got = message->got;
-        client->got.text = (struct slice){0};
-        break;
-    case WIRE_MESSAGE_GONE:
-        client->n_gone++;
-        client->gone = message->gone;
-        break;
     case WIRE_MESSAGE_OK:
         client->has_ok = true;
         break;
@@ -345,6 +348,7 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
         }
         break;
     default:
+        on_blob_message(client, message);
         break;
     }
 }
