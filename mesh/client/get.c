@@ -137,7 +137,7 @@ static int begin_get(mesh_future *future, struct mesh_item *ret_item)
         r = is_there ? 0 : MESH_ENONE;
         future->mistake = r;
     }
-    if (r < 0) {
+    if (r != 0) {
         mesh_unlock(future->m);
     }
     return r;
@@ -152,7 +152,7 @@ static void end_get(mesh_future *future, int mistake)
 int64_t mesh_get_int(mesh_future *future)
 {
     struct mesh_item item;
-    if (begin_get(future, &item) < 0) {
+    if (begin_get(future, &item) != 0) {
         return 0;
     }
     bool is_int = item.kind == MESH_ITEM_INT;
@@ -164,7 +164,7 @@ double mesh_get_double(mesh_future *future)
 {
     struct mesh_item item;
     double value = (double)NAN;
-    if (begin_get(future, &item) < 0) {
+    if (begin_get(future, &item) != 0) {
         return value;
     }
     if (item.kind == MESH_ITEM_DOUBLE) {
@@ -198,7 +198,7 @@ static const void *keep_copy(mesh_future *future, struct slice bytes)
 const char *mesh_get_string(mesh_future *future)
 {
     struct mesh_item item;
-    if (begin_get(future, &item) < 0) {
+    if (begin_get(future, &item) != 0) {
         return NULL;
     }
     bool is_string = item.kind == MESH_ITEM_STRING;
@@ -210,7 +210,7 @@ const char *mesh_get_string(mesh_future *future)
 const void *mesh_get_bytes(mesh_future *future, size_t *ret_bytes)
 {
     struct mesh_item item;
-    if (begin_get(future, &item) < 0) {
+    if (begin_get(future, &item) != 0) {
         return NULL;
     }
     if (!has_bytes(&item)) {
@@ -230,7 +230,7 @@ int mesh_get_copy(mesh_future *future, void *buffer, size_t buffer_bytes, size_t
 {
     struct mesh_item item;
     int r = begin_get(future, &item);
-    if (r < 0) {
+    if (r != 0) {
         return r;
     }
     if (!has_bytes(&item)) {

@@ -195,7 +195,7 @@ static int take_results(struct mesh_piece *piece, mesh_future *future)
     int r = mesh_body_map(&future->result);
     r = r == 0 ? mesh_items_init(&items, mesh_body_slice(&future->result)) : r;
     r = r == 0 ? mesh_items_next(&items, &item) : r;
-    if (r < 0) {
+    if (r != 0) {
         return r;
     }
     if (item.kind != MESH_ITEM_BYTES || item.bytes.n / piece->n < map->out_bytes ||
@@ -280,8 +280,8 @@ static size_t piece_size(const struct mesh_map *map)
     n = n < grown ? n : grown;
     size_t each = map->in_bytes > map->out_bytes ? map->in_bytes : map->out_bytes;
     size_t room = map->values_bytes < INLINE_BYTES ? INLINE_BYTES - map->values_bytes : 0;
-    double fits = each > 0 ? (double)(room / each) : (double)left;
-    n = n < fits ? n : fits;
+    size_t fits = each > 0 ? room / each : left;
+    n = n < (double)fits ? n : (double)fits;
     n = n < (double)left ? n : (double)left;
     return n >= 1 ? (size_t)n : 1;
 }

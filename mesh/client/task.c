@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "wire/base/ensure.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 
@@ -128,6 +129,7 @@ static int return_copy(mesh_task *task, int type, const void *bytes, size_t n)
         return no_memory(task, n);
     }
     if (n > 0) {
+        ensure(copy.p != NULL);
         memcpy(copy.p, bytes, n); /* before the last result goes, in which it may be */
     }
     mesh_result_done(&task->result);

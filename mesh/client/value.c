@@ -236,9 +236,12 @@ static int take_fixext(struct mesh_items *items, struct mesh_item *item, unsigne
 {
     uint64_t type;
     int r = take_number(items, 1, &type);
+    if (r < 0) {
+        return r;
+    }
     item->kind = MESH_ITEM_EXT;
     item->ext = (int)type;
-    return r < 0 ? r : take_bytes(items, n_bytes, &item->bytes);
+    return take_bytes(items, n_bytes, &item->bytes);
 }
 
 static int take_item(struct mesh_items *items, struct mesh_item *item)

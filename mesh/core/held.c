@@ -106,15 +106,14 @@ static void want_ref(struct core *core, struct core_held *held, struct core_need
     static const struct wire_key none;
     struct core_peer *holder =
         wire_key_eq(&ref->holder, &none) ? NULL : core_peer_find(core, &ref->holder);
-    if (holder == NULL || holder == held->owner) {
-        core_need_want(core, need, held->owner, &ref->hash, ref->bytes);
-    } else if (holder->is_self) {
+    bool is_third = holder != NULL && holder != held->owner;
+    if (is_third && holder->is_self) {
         bool is_here = core_grant_find(held->owner, &ref->hash) != NULL;
         core_need_want(core, need, is_here ? holder : held->owner, &ref->hash, ref->bytes);
-    } else if (held->owner->is_self) {
+    } else if (is_third && held->owner->is_self) {
         need->is_of_holder = true;
         core_need_want(core, need, holder, &ref->hash, ref->bytes);
-    } else if (holder->link != NULL) {
+    } else if (is_third && holder->link != NULL) {
         need->is_of_holder = true;
         core_need_want_of(core, need, holder, held->owner, &ref->hash, ref->bytes);
     } else {

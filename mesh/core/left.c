@@ -199,6 +199,7 @@ static void fetch(struct core *core, struct core_put *put)
             from = left;
         }
     }
+    ensure(from != NULL); /* one that nobody has is lost, and told */
     put->from = from;
     put->need = (struct core_need){.of = put, .on_done = fetched};
     core_need_want(core, &put->need, from->peer, &put->hash, put->bytes);

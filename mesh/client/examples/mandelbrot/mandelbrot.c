@@ -1,5 +1,6 @@
 /* mandelbrot [FILE [WIDTH HEIGHT]]: the Mandelbrot set as a PNG picture, one row to an element of a
  * map. Colours run smoothly with the time a point takes to escape. */
+#include <err.h>
 #include <math.h>
 #include <mesh.h>
 #include <png.h>
@@ -73,7 +74,7 @@ int main(int argc, char **argv)
     double *rows = calloc(height, sizeof(*rows));
     unsigned char *pixels = calloc(height, 3 * (size_t)width);
     if (rows == NULL || pixels == NULL) {
-        return 1;
+        errx(1, "out of memory");
     }
     for (unsigned i = 0; i < height; i++) {
         rows[i] = i;

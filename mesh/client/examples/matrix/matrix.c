@@ -1,6 +1,7 @@
 /* matrix [N]: C = C + A * B for matrices of N x N doubles, N a multiple of 128, in square blocks. A
  * block of C travels out with its call and comes back changed; rows of blocks of A and columns of
  * blocks of B are put once and passed by reference. */
+#include <err.h>
 #include <math.h>
 #include <mesh.h>
 #include <stdio.h>
@@ -59,12 +60,15 @@ int main(int argc, char **argv)
     mesh_init();
     size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) / B * B : 512;
     size_t side = n / B; /* in blocks */
+    if (side < 1 || side > 64) {
+        fprintf(stderr, "usage: matrix [N], N from %d to %d\n", B, 64 * B);
+        return 2;
+    }
     block *a = calloc(side * side, sizeof(block)), *b = calloc(side * side, sizeof(block));
     block *c = calloc(side * side, sizeof(block));
     mesh_data *rows[64], *columns[64];
-    if (side < 1 || side > 64 || a == NULL || b == NULL || c == NULL) {
-        fprintf(stderr, "usage: matrix [N], N from %d to %d\n", B, 64 * B);
-        return 2;
+    if (a == NULL || b == NULL || c == NULL) {
+        errx(1, "out of memory");
     }
     for (size_t i = 0; i < n; i++) { /* b is kept by columns of blocks */
         for (size_t j = 0; j < n; j++) {
@@ -83,8 +87,7 @@ int main(int argc, char **argv)
                     mesh_ref(columns[i % side]));
     }
     if (mesh_sync(m, NULL, 0) != 0) { /* only now c is ours again */
-        fprintf(stderr, "matrix: %s\n", mesh_error_text(m));
-        return 1;
+        errx(1, "%s", mesh_error_text(m));
     }
     printf("%zu x %zu in %zu blocks: largest error %g\n", n, n, side * side, worst_error(c, n));
     mesh_print_stats(m, stderr);

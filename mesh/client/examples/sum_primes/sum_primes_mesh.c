@@ -1,5 +1,6 @@
 /* sum_primes_mesh [N...]: the sums of the primes below each N, as calls of a function; with no N,
  * Parallel Python's sixteen inputs. Beside it stands sum_primes.c, the same without mesh. */
+#include <err.h>
 #include <inttypes.h>
 #include <mesh.h>
 #include <stdbool.h>
@@ -39,7 +40,7 @@ int main(int argc, char **argv)
     mesh_future **sums = calloc(n, sizeof(mesh_future *));
     mesh *m = mesh_open(NULL);
     if (below == NULL || sums == NULL) {
-        return 1;
+        errx(1, "out of memory");
     }
     for (size_t i = 0; i < n; i++) {
         below[i] = argc > 1 ? strtoll(argv[i + 1], NULL, 10) : 500000 + 100 * (int64_t)(i % 8);

@@ -1,5 +1,6 @@
 /* word_count FILE...: the ten words that stand most often in all the files. Each is put and counted
  * by one call; tables are merged two by two, by reference; only the last one comes here. */
+#include <err.h>
 #include <mesh.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,8 +60,8 @@ MESH_FUNCTION(merge) /* arguments: two tables */
 {
     size_t a_bytes, b_bytes;
     const char *a = mesh_arg_bytes(task, 0, &a_bytes), *b = mesh_arg_bytes(task, 1, &b_bytes);
-    char *both = malloc(a_bytes + b_bytes + 1);
-    if (a == NULL || b == NULL || both == NULL) {
+    char *both = a != NULL && b != NULL ? malloc(a_bytes + b_bytes + 1) : NULL;
+    if (both == NULL) {
         return mesh_fail(task, "out of memory");
     }
     memcpy(both, a, a_bytes);
@@ -83,10 +84,9 @@ int main(int argc, char **argv)
         }
     }
     const void *table = n > 0 ? mesh_get_bytes(all[0], &n_bytes) : NULL;
-    struct word *words = malloc(n_bytes + 1);
+    struct word *words = table != NULL ? malloc(n_bytes + 1) : NULL;
     if (table == NULL || words == NULL) {
-        fprintf(stderr, "%s\n", n > 0 ? mesh_future_error_text(all[0]) : "usage: word_count FILES");
-        return n > 0 ? 1 : 2;
+        errx(n > 0 ? 1 : 2, "%s", n > 0 ? mesh_future_error_text(all[0]) : "no files are named");
     }
     memcpy(words, table, n_bytes);
     qsort(words, n_bytes / sizeof(*words), sizeof(*words), by_count);
