@@ -45,8 +45,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n; i++) {
         below[i] = argc > 1 ? strtoll(argv[i + 1], NULL, 10) : 500000 + 100 * (int64_t)(i % 8);
         if (below[i] < 1) {
-            fprintf(stderr, "usage: sum_primes_mesh [N...], numbers from 1\n");
-            return 2;
+            errx(2, "%s is not a number from 1 on", argv[i + 1]);
         }
         sums[i] = mesh_submit(m, "sum_primes", mesh_int(below[i]));
     }
