@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mesh/control_internal.h"
+#include "mesh/privilege.h"
 #include "wire/base/mem.h"
 
 #define ACCEPTS_PER_TURN 16
@@ -52,8 +53,8 @@ int meshd_socket_path(const char *option, const char *state_path,
     } else if (try_folder(getenv("RUNTIME_DIRECTORY"), ret_path) ||
                try_folder(getenv("XDG_RUNTIME_DIR"), ret_path)) {
         n = (int)strlen(ret_path);
-    } else if (geteuid() == 0 && meshd_make_dirs("/run/mesh", 0755) == 0) {
-        n = snprintf(ret_path, MESHD_PATH_BYTES, "/run/mesh/mesh.sock");
+    } else if (geteuid() == 0 && meshd_make_dirs(MESHD_RUN_FOLDER, 0750) == 0) {
+        n = snprintf(ret_path, MESHD_PATH_BYTES, MESHD_RUN_FOLDER "/mesh.sock");
     } else {
         n = snprintf(ret_path, MESHD_PATH_BYTES, "%s/mesh.sock", state_path);
     }
@@ -131,7 +132,7 @@ static int clear_stale(const char *path, struct errmsg *err)
 /* Members of the group reach the socket; who is let in is seen to again at each connection. */
 static void share_with_group(struct meshd_control *control)
 {
-    struct group *group = getgrnam("mesh");
+    struct group *group = getgrnam(PRIVILEGE_USER);
     if (group == NULL) {
         return;
     }
@@ -141,23 +142,47 @@ static void share_with_group(struct meshd_control *control)
                                                              * the owner alone */
 }
 
-static int bind_socket(struct meshd_control *control, struct errmsg *err)
+int meshd_control_bind(const char *path, int *ret_fd, struct errmsg *err)
 {
-    struct sockaddr_un address = address_of(control->path);
-    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int rc = control->fd < 0 ? -errno : 0;
+    int rc = clear_stale(path, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct sockaddr_un address = address_of(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    rc = fd < 0 ? -errno : 0;
     mode_t mask = umask(0117); /* 0660 from birth */
-    if (rc == 0 && bind(control->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+    if (rc == 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         rc = -errno;
     }
     umask(mask);
+    if (rc < 0) {
+        errmsg_set(err, "cannot make the socket %s: %s; choose another with --socket PATH", path,
+                   strerror(-rc));
+        if (fd >= 0) {
+            IGNORE(close(fd)); /* has no address */
+        }
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static int start_listening(struct meshd_control *control, struct errmsg *err)
+{
+    int rc = 0;
+    if (control->config.is_bound) {
+        control->fd = control->config.bound_fd;
+    } else {
+        rc = meshd_control_bind(control->path, &control->fd, err);
+    }
     struct stat st = {0};
     if (rc == 0 && (listen(control->fd, 64) < 0 || lstat(control->path, &st) < 0)) {
         rc = -errno;
+        errmsg_set(err, "cannot listen at %s: %s; choose another with --socket PATH", control->path,
+                   strerror(-rc));
     }
     if (rc < 0) {
-        errmsg_set(err, "cannot make the socket %s: %s; choose another with --socket PATH",
-                   control->path, strerror(-rc));
         return rc;
     }
     control->path_inode = st.st_ino;
@@ -313,10 +338,7 @@ int meshd_control_new(const struct meshd_control_config *config, struct meshd_co
     arena_init(&control->arena, WIRE_ARENA_BYTES_MAX);
     int n = snprintf(control->path, sizeof(control->path), "%s", config->path);
     ensure(n > 0 && (size_t)n < sizeof(control->path));
-    int rc = clear_stale(control->path, err);
-    if (rc == 0) {
-        rc = bind_socket(control, err);
-    }
+    int rc = start_listening(control, err);
     if (rc == 0) {
         rc = uv_poll_init(config->loop, &control->poll, control->fd);
         if (rc < 0) {

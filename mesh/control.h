@@ -9,6 +9,7 @@
 #ifndef MESH_CONTROL_H
 #define MESH_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -17,6 +18,8 @@
 #include "mesh/sink.h"
 #include "mesh/state_dir.h"
 
+/* Where root's daemon listens, and that of user mesh as a service. */
+#define MESHD_RUN_FOLDER  "/run/mesh"
 #define MESHD_CLIENTS_MAX 256u
 /* How long a client may keep its place without having said hello. */
 #define MESHD_CLIENT_HELLO_MS 10000u
@@ -34,6 +37,8 @@ struct meshd_control_config {
     const struct meshd_log *log;    /* borrowed */
     struct wire_daemon_hello hello; /* its texts are borrowed */
     const char *path;               /* copied */
+    bool is_bound;                  /* meshd_control_bind() was called for it */
+    int bound_fd;                   /* what it returned; the control's from now on */
     uint32_t hello_ms;              /* MESHD_CLIENT_HELLO_MS */
 };
 
@@ -43,8 +48,13 @@ struct meshd_control_config {
 int meshd_socket_path(const char *option, const char *state_path,
                       char ret_path[static MESHD_PATH_BYTES], struct errmsg *err) MUST_CHECK;
 
-/* Listens. A socket that a dead daemon left is replaced; a live daemon's is not (-EADDRINUSE).
- * 0 or -errno with one line in err. */
+/* Takes the address, and does not listen yet: for a folder that only root may write in. A socket
+ * that a dead daemon left is replaced; a live daemon's is not (-EADDRINUSE). 0 or -errno with one
+ * line in err. */
+int meshd_control_bind(const char *path, int *ret_fd, struct errmsg *err) MUST_CHECK;
+
+/* Listens, as the user that clients will see in the socket's credentials; takes the address first
+ * where that was not done. 0 or -errno with one line in err. */
 int meshd_control_new(const struct meshd_control_config *config, struct meshd_control **ret_control,
                       struct errmsg *err) MUST_CHECK;
 /* Sends what can be sent at once, closes all and removes the socket. No event is put any more.

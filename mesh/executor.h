@@ -28,6 +28,10 @@ struct meshd_executor_config {
     uint64_t table_seed;   /* random: keys of attempts are chosen by others */
 };
 
+/* Whether an executor could be made by this process as it is, and whether it would have a sandbox;
+ * if it would not, err says why. Leaves nothing behind. 0 or -errno with err set. */
+int meshd_executor_try(const struct meshd_options *options, bool *ret_has_sandbox,
+                       struct errmsg *err) MUST_CHECK;
 /* Finds out whether cells can be sandboxed here. 0 or -errno with err set. */
 int meshd_executor_new(const struct meshd_executor_config *config,
                        struct meshd_executor **ret_executor, struct errmsg *err) MUST_CHECK;

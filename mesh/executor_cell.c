@@ -47,6 +47,20 @@ static void add_binds(struct meshd_executor *executor, const char *const *paths,
     }
 }
 
+/* Whether cells can be sandboxes; if not, err says why. */
+static bool find_sandbox(struct meshd_executor *executor, struct errmsg *reterr)
+{
+    int rc = sandbox_find_bwrap(executor->bwrap, sizeof(executor->bwrap), reterr);
+    if (rc == 0) {
+        executor->sandbox.bwrap = executor->bwrap;
+        rc = sandbox_probe(&executor->sandbox, reterr);
+    }
+    if (rc < 0) {
+        executor->sandbox.bwrap = NULL;
+    }
+    return rc == 0;
+}
+
 static void probe_sandbox(struct meshd_executor *executor)
 {
     struct errmsg err;
@@ -56,17 +70,37 @@ static void probe_sandbox(struct meshd_executor *executor)
                   "tasks are refused");
         return;
     }
-    int rc = sandbox_find_bwrap(executor->bwrap, sizeof(executor->bwrap), &err);
-    if (rc == 0) {
-        executor->sandbox.bwrap = executor->bwrap;
-        rc = sandbox_probe(&executor->sandbox, &err);
-    }
-    executor->has_sandbox = rc == 0;
-    if (rc < 0) {
-        executor->sandbox.bwrap = NULL;
+    executor->has_sandbox = find_sandbox(executor, &err);
+    if (!executor->has_sandbox) {
         meshd_log(executor->config.log, CORE_LOG_WARN,
                   "no sandbox: others' tasks are refused here: %s", err.text);
     }
+}
+
+/* What cells are made of. */
+static int describe_sandbox(struct meshd_executor *executor, const struct meshd_options *options,
+                            struct errmsg *err)
+{
+    int rc = sandbox_find_cell_program(executor->cell_program, sizeof(executor->cell_program), err);
+    if (rc == 0) {
+        executor->sandbox.cell_program = executor->cell_program;
+        executor->sandbox.binds = executor->binds;
+        add_binds(executor, options->binds, options->n_binds, false);
+        add_binds(executor, options->bind_rws, options->n_bind_rws, true);
+    }
+    return rc;
+}
+
+int meshd_executor_try(const struct meshd_options *options, bool *ret_has_sandbox,
+                       struct errmsg *err)
+{
+    struct meshd_executor *executor = mem_alloc_or_die(1, sizeof(*executor));
+    int rc = describe_sandbox(executor, options, err);
+    if (rc == 0) {
+        *ret_has_sandbox = !options->is_sandbox_off && find_sandbox(executor, err);
+    }
+    mem_free(executor);
+    return rc;
 }
 
 int meshd_executor_new(const struct meshd_executor_config *config,
@@ -75,7 +109,7 @@ int meshd_executor_new(const struct meshd_executor_config *config,
     const struct meshd_options *options = config->options;
     struct meshd_executor *executor = mem_alloc_or_die(1, sizeof(*executor));
     executor->config = *config;
-    int rc = sandbox_find_cell_program(executor->cell_program, sizeof(executor->cell_program), err);
+    int rc = describe_sandbox(executor, options, err);
     if (rc == 0) {
         rc = make_work_dir(executor, err);
     }
@@ -83,10 +117,6 @@ int meshd_executor_new(const struct meshd_executor_config *config,
         mem_free(executor);
         return rc;
     }
-    executor->sandbox.cell_program = executor->cell_program;
-    executor->sandbox.binds = executor->binds;
-    add_binds(executor, options->binds, options->n_binds, false);
-    add_binds(executor, options->bind_rws, options->n_bind_rws, true);
     executor->memory = shared_memory_new(config->loop, config->blobs, config->table_seed);
     table_init(&executor->cells, sizeof(uint64_t), 0); /* numbers of our own core */
     table_init(&executor->attempts, sizeof(struct attempt_key), config->table_seed);

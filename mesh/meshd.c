@@ -1,5 +1,6 @@
-/* Set-up: state -> identity -> loop -> store -> listening -> local socket -> core -> discovery;
- * each step that fails says so in one line, and what was set up before is closed again.
+/* Set-up: who it is (meshd_become.c) -> state -> identity -> loop -> store -> listening -> local
+ * socket -> core -> discovery; each step that fails says so in one line, and what was set up before
+ * is closed again.
  *
  * The end, in stages, each begun when the one before is closed: (1) all that brings new facts or
  * uses others: discovery, clients, attempts, transfers, timers; (2) links; (3) the store. The loop
@@ -139,11 +140,6 @@ static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
 
 static int set_up_control(struct meshd *meshd, struct errmsg *err)
 {
-    char path[MESHD_PATH_BYTES];
-    int rc = meshd_socket_path(meshd->options->socket, meshd->state.path, path, err);
-    if (rc < 0) {
-        return rc;
-    }
     struct meshd_control_config config = {
         .loop = &meshd->loop,
         .sink = sink_of(meshd),
@@ -154,12 +150,15 @@ static int set_up_control(struct meshd *meshd, struct errmsg *err)
                   .key = *wire_identity_key(meshd->identity),
                   .name = slice_str(meshd->host),
                   .cores = offered_cores(meshd)},
-        .path = path,
+        .path = meshd->socket_path,
+        .is_bound = meshd->is_socket_bound,
+        .bound_fd = meshd->socket_fd,
         .hello_ms = MESHD_CLIENT_HELLO_MS,
     };
-    rc = meshd_control_new(&config, &meshd->control, err);
+    meshd->is_socket_bound = false; /* the control's now, whether it can be made or not */
+    int rc = meshd_control_new(&config, &meshd->control, err);
     if (rc == 0) {
-        meshd_log(&meshd->log, CORE_LOG_INFO, "local commands connect to %s", path);
+        meshd_log(&meshd->log, CORE_LOG_INFO, "local commands connect to %s", meshd->socket_path);
     }
     return rc;
 }
@@ -302,11 +301,7 @@ static void say_open(const struct meshd *meshd)
 
 static int set_up_state(struct meshd *meshd, struct errmsg *err)
 {
-    char path[MESHD_PATH_BYTES];
-    int rc = meshd_state_path(meshd->options->state, path, err);
-    if (rc == 0) {
-        rc = meshd_state_open(path, &meshd->state, err);
-    }
+    int rc = meshd_state_open(meshd->state_path, &meshd->state, err);
     if (rc == 0) {
         rc = wire_identity_load(meshd->state.dir_fd, &meshd->identity, err);
         if (rc < 0) {
@@ -319,10 +314,14 @@ static int set_up_state(struct meshd *meshd, struct errmsg *err)
 static int set_up(struct meshd *meshd, struct errmsg *err)
 {
     uint64_t epoch;
+    int rc = meshd_become(meshd, err);
+    if (rc < 0) {
+        return rc;
+    }
     meshd->cores_effective = cores_effective("");
     meshd->cores_checked_ns = meshd_clock_ns();
     describe_host(meshd);
-    int rc = set_up_state(meshd, err);
+    rc = set_up_state(meshd, err);
     if (rc == 0) {
         rc = draw(&epoch, sizeof(epoch), err);
     }
@@ -462,6 +461,10 @@ static void tear_down(struct meshd *meshd)
     core_effects_done(&meshd->effects);
     meshd->identity = wire_identity_free(meshd->identity);
     meshd_state_close(&meshd->state);
+    if (meshd->is_socket_bound) {
+        IGNORE(close(meshd->socket_fd));    /* nobody ever listened on it */
+        IGNORE(unlink(meshd->socket_path)); /* a stale one is replaced at the next start */
+    }
 }
 
 int meshd_run(const struct meshd_options *options)

@@ -32,6 +32,10 @@ struct meshd {
     uv_idle_t again;      /* started while a flush was left unfinished */
     uv_signal_t signals[2];
     struct meshd_state state;
+    char state_path[MESHD_PATH_BYTES];
+    char socket_path[MESHD_PATH_BYTES];
+    bool is_socket_bound; /* by root, before it became another */
+    int socket_fd;        /* then; the control's once there is one */
     struct wire_identity *identity;
     uint32_t cores_effective;
     uint64_t cores_checked_ns;
@@ -70,6 +74,12 @@ void meshd_settle(struct meshd *meshd);
 /* --- meshd_effect.c --- */
 
 void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect);
+
+/* --- meshd_become.c --- */
+
+/* The first thing of all: finds the paths, and makes of root what it is to be from now on. Says so
+ * in the log. 0 or -errno with one line in err. */
+int meshd_become(struct meshd *meshd, struct errmsg *err) MUST_CHECK;
 
 /* --- meshd.c --- */
 

@@ -199,7 +199,14 @@ static int open_dir(struct meshd_state *state, struct errmsg *err)
                    state->path, strerror(error));
         return -error;
     }
-    if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 0022) != 0) {
+    if (st.st_uid != geteuid() && st.st_uid != 0) {
+        errmsg_set(err,
+                   "the state directory %s belongs to user %lu, this is user %lu; choose another "
+                   "with --state DIR",
+                   state->path, (unsigned long)st.st_uid, (unsigned long)geteuid());
+        return -EPERM;
+    }
+    if ((st.st_mode & 0022) != 0) {
         errmsg_set(err,
                    "the state directory %s can be written by others; it must be its owner's "
                    "alone (chmod go-w)",

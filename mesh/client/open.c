@@ -51,12 +51,12 @@ static int say_why(const char *path, int error, struct errmsg *err)
         return error;
     case -EACCES:
     case -EPERM:
-        if (stat(path, &st) == 0) {
+        if (stat(path, &st) == 0) { /* a folder that is not for us hides it */
             user_name(st.st_uid, owner, sizeof(owner));
         }
         errmsg_set(err,
-                   "may not use %s, which belongs to %s: join the group of that meshd or run "
-                   "your own with `meshd --socket PATH`",
+                   "may not use %s, which belongs to %s: join group mesh (usermod -aG mesh USER) "
+                   "or run your own with `meshd --socket PATH`",
                    path, owner);
         return -EACCES;
     case -ENOTSOCK:
@@ -73,7 +73,17 @@ static int say_why(const char *path, int error, struct errmsg *err)
     }
 }
 
-/* A program is only handed to ourselves or to root. */
+/* The user that root's daemon becomes, and that the system's service runs as. */
+static bool is_mesh_user(uid_t uid)
+{
+    char space[4096];
+    struct passwd entry;
+    struct passwd *found = NULL;
+    return getpwnam_r("mesh", &entry, space, sizeof(space), &found) == 0 && found != NULL &&
+           found->pw_uid == uid;
+}
+
+/* A program is only handed to ourselves, to root or to user mesh. */
 static int check_owner(int fd, const char *path, struct errmsg *err)
 {
     struct ucred peer;
@@ -81,14 +91,14 @@ static int check_owner(int fd, const char *path, struct errmsg *err)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0) {
         return say_why(path, -errno, err);
     }
-    if (peer.uid == geteuid() || peer.uid == 0) {
+    if (peer.uid == geteuid() || peer.uid == 0 || is_mesh_user(peer.uid)) {
         return 0;
     }
     char owner[128];
     user_name(peer.uid, owner, sizeof(owner));
     errmsg_set(err,
-               "the daemon at %s is run by %s, neither by you nor by root: name your own with "
-               "--socket PATH",
+               "the daemon at %s is run by %s, neither by you nor by root or mesh: name your own "
+               "with --socket PATH",
                path, owner);
     return -EPERM;
 }
