@@ -4,7 +4,10 @@
 #ifndef MESH_CORES_H
 #define MESH_CORES_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "wire/base/ensure.h"
 
 /* `root` is "" for this machine; tests give a folder that holds a made-up /proc and cgroup trees
  * in its place. What cannot be read does not limit. */
@@ -17,5 +20,9 @@ uint32_t cores_effective(const char *root);
 uint64_t cores_memory_total_bytes(const char *root);
 /* The least of it and the limits of the control groups above this process. */
 uint64_t cores_memory_limit_bytes(const char *root);
+
+/* The folder of this process' control group of version 2. 0, or -ENOENT where that is not mounted.
+ */
+int cores_own_group(const char *root, char *to, size_t n_to) MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
 #include "mesh/cores.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -135,6 +136,23 @@ static struct group find_group(const char *root, const char *controller, bool is
         fclose(f);
     }
     return group;
+}
+
+int cores_own_group(const char *root, char *to, size_t n_to)
+{
+    struct group group = find_group(root, "", true);
+    size_t n = strlen(group.dir);
+    if (n == 0) {
+        return -ENOENT;
+    }
+    while (n > 1 && group.dir[n - 1] == '/') {
+        group.dir[--n] = '\0';
+    }
+    if (n >= n_to) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(to, group.dir, n + 1);
+    return 0;
 }
 
 /* One level up; false at the mount point. */

@@ -151,6 +151,16 @@ static void say_who(const struct meshd *meshd, const struct privilege_plan *plan
     }
 }
 
+static void prepare_cgroup(struct meshd *meshd, const struct privilege_plan *plan)
+{
+    struct errmsg why;
+    bool is_kept = plan->level == PRIVILEGE_KEPT;
+    if (cgroup_prepare("", is_kept ? geteuid() : plan->uid, is_kept ? getegid() : plan->gid,
+                       meshd->cgroup, &why) < 0) {
+        meshd_log(&meshd->log, CORE_LOG_DEBUG, "%s", why.text);
+    }
+}
+
 static int find_paths(struct meshd *meshd, struct errmsg *err)
 {
     int rc = meshd_state_path(meshd->options->state, meshd->state_path, err);
@@ -177,6 +187,7 @@ int meshd_become(struct meshd *meshd, struct errmsg *err)
         rc = rc < 0 ? rc : take_socket(meshd, &plan, err);
     }
     if (rc == 0) {
+        prepare_cgroup(meshd, &plan);
         rc = privilege_drop(&plan, err);
     }
     if (rc == 0) {

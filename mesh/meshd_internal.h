@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "mesh/blobs.h"
+#include "mesh/cgroup.h"
 #include "mesh/control.h"
 #include "mesh/core/core.h"
 #include "mesh/executor.h"
@@ -34,8 +35,9 @@ struct meshd {
     struct meshd_state state;
     char state_path[MESHD_PATH_BYTES];
     char socket_path[MESHD_PATH_BYTES];
-    bool is_socket_bound; /* by root, before it became another */
-    int socket_fd;        /* then; the control's once there is one */
+    char cgroup[CGROUP_PATH_BYTES]; /* see cgroup.h; "": none */
+    bool is_socket_bound;           /* by root, before it became another */
+    int socket_fd;                  /* then; the control's once there is one */
     struct wire_identity *identity;
     uint32_t cores_effective;
     uint64_t cores_checked_ns;
