@@ -59,6 +59,22 @@ static int clear_capabilities(struct errmsg *reterr)
     return syscall(SYS_capset, &header, none) < 0 ? fail(reterr, "give up its capabilities") : 0;
 }
 
+/* A number that this namespace does not know is refused with EINVAL: asked of the saved ids first,
+ * which changes nothing yet, so that this is told apart from what else root may not do here. */
+static int check_is_known(const struct privilege_plan *plan, struct errmsg *reterr)
+{
+    if ((setresuid((uid_t)-1, (uid_t)-1, plan->uid) < 0 ||
+         setresgid((gid_t)-1, (gid_t)-1, plan->gid) < 0) &&
+        errno == EINVAL) {
+        errmsg_set(reterr,
+                   "user " PRIVILEGE_USER " (%lu) or its group (%lu) is unknown to this user "
+                   "namespace",
+                   (unsigned long)plan->uid, (unsigned long)plan->gid);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int become_user(const struct privilege_plan *plan, struct errmsg *reterr)
 {
     if (setgroups(0, NULL) < 0) {
@@ -66,16 +82,7 @@ static int become_user(const struct privilege_plan *plan, struct errmsg *reterr)
     }
     if (setresgid(plan->gid, plan->gid, plan->gid) < 0 ||
         setresuid(plan->uid, plan->uid, plan->uid) < 0) {
-        int error = errno;
-        if (error == EINVAL) {
-            errmsg_set(reterr,
-                       "user " PRIVILEGE_USER " (%lu) or its group (%lu) is unknown to "
-                       "this user namespace",
-                       (unsigned long)plan->uid, (unsigned long)plan->gid);
-        } else {
-            errmsg_set(reterr, "cannot become user " PRIVILEGE_USER ": %s", strerror(error));
-        }
-        return -error;
+        return fail(reterr, "become user " PRIVILEGE_USER);
     }
     return 0;
 }
@@ -85,7 +92,8 @@ int privilege_drop(const struct privilege_plan *plan, struct errmsg *reterr)
     if (plan->level == PRIVILEGE_KEPT) {
         return 0;
     }
-    int r = limit_bounding_set(plan->level == PRIVILEGE_BWRAP ? BWRAP_CAPS : 0, reterr);
+    int r = check_is_known(plan, reterr);
+    r = r < 0 ? r : limit_bounding_set(plan->level == PRIVILEGE_BWRAP ? BWRAP_CAPS : 0, reterr);
     r = r < 0 ? r : become_user(plan, reterr);
     r = r < 0 ? r : clear_capabilities(reterr);
     if (r < 0) {
