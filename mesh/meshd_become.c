@@ -79,12 +79,15 @@ static int open_socket_folder(const struct meshd *meshd, bool *ret_is_run, const
     return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*ret_is_run ? O_NOFOLLOW : 0));
 }
 
-/* /run/mesh is for the daemon and, where there is one, its group. */
+/* /run/mesh is for the daemon and, where there is one that this user namespace knows, its group. */
 static int share_run_folder(int folder_fd, const struct privilege_plan *plan, struct errmsg *err)
 {
-    uid_t uid = plan->level == PRIVILEGE_KEPT ? 0 : plan->uid;
-    gid_t gid = plan->has_group || plan->level != PRIVILEGE_KEPT ? plan->gid : 0;
-    if (fchown(folder_fd, uid, gid) < 0 || fchmod(folder_fd, 0750) < 0) {
+    bool is_kept = plan->level == PRIVILEGE_KEPT;
+    uid_t uid = is_kept ? 0 : plan->uid;
+    gid_t gid = is_kept && !plan->has_group ? 0 : plan->gid;
+    bool is_given = fchown(folder_fd, uid, gid) == 0 ||
+                    (is_kept && errno == EINVAL && fchown(folder_fd, 0, 0) == 0);
+    if (!is_given || fchmod(folder_fd, 0750) < 0) {
         int error = errno;
         errmsg_set(err, "cannot give %s to user %lu: %s", MESHD_RUN_FOLDER, (unsigned long)uid,
                    strerror(error));
