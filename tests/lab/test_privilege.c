@@ -264,6 +264,24 @@ START_TEST(a_socket_where_only_root_may_write_is_given_to_mesh)
 }
 END_TEST
 
+/* Without a socket named, with no daemon there: `mesh` starts one for root. */
+START_TEST(a_daemon_that_is_started_for_root_becomes_mesh_too)
+{
+    struct scene scene;
+    make_scene(&scene, true);
+    struct lab_process *submit =
+        lab_spawn(scene.host, scene.mesh, "submit", "sh", "-c", "echo $((6 * 7))", NULL);
+    lab_expect(submit, WAIT_MS, 0);
+    ck_assert_str_eq(lab_output(submit), "42\n");
+    check_state_owner(&scene, MESH_UID);
+    check_owner(&scene, SOCKET, MESH_UID, MESH_GID, "660");
+    run_shell(&scene, "test \"$(awk '/^Uid:/ { print $2 }' /proc/$(cat %s/lock)/status)\" = %d",
+              STATE, MESH_UID);
+    lab_expect(ask(&scene, NOBODIES " --groups 4243", "peers"), WAIT_MS, 0);
+    lab_free(scene.lab);
+}
+END_TEST
+
 /* The rules of the local socket, which now compare with user mesh. */
 START_TEST(root_mesh_and_its_group_are_served_and_others_are_not)
 {
@@ -484,12 +502,13 @@ END_TEST
 /* Root of the machine, or of a container with users of its own: not one that is alone. */
 static bool knows_others(void)
 {
-    unsigned long first = 0, outside = 0, n = 0;
+    char line[128] = "";
+    unsigned long first = 1, outside = 0, n = 0;
     FILE *map = fopen("/proc/self/uid_map", "re");
-    bool is_read = map != NULL && fscanf(map, "%lu %lu %lu", &first, &outside, &n) == 3;
-    if (map != NULL) {
-        fclose(map);
-    }
+    ck_assert_ptr_nonnull(map);
+    bool is_read = fgets(line, sizeof(line), map) != NULL &&
+                   sscanf(line, "%lu %lu %lu", &first, &outside, &n) == 3;
+    fclose(map);
     return geteuid() == 0 && is_read && first == 0 && n > TASK_UID;
 }
 
@@ -502,6 +521,7 @@ int main(void)
         tcase_add_test(tcase, root_becomes_mesh_and_keeps_nothing);
         tcase_add_test(tcase, a_killed_one_is_followed_by_another);
         tcase_add_test(tcase, a_socket_where_only_root_may_write_is_given_to_mesh);
+        tcase_add_test(tcase, a_daemon_that_is_started_for_root_becomes_mesh_too);
         tcase_add_test(tcase, root_mesh_and_its_group_are_served_and_others_are_not);
         tcase_add_test(tcase, the_state_of_roots_life_becomes_meshs_and_nothing_else_does);
         tcase_add_test(tcase, a_hard_link_in_the_state_is_refused);
