@@ -19,15 +19,15 @@
 /* --- the path ----------------------------------------------------------------------------------
  */
 
-static bool is_folder(const char *path)
+static bool is_folder(const char *path, bool is_mine)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (!is_mine || st.st_uid == geteuid());
 }
 
-/* "DIR/mesh.sock" of the first of several folders in `value`; false when it is unset or no folder.
- */
-static bool try_folder(const char *value, char to[static MESHD_PATH_BYTES])
+/* "DIR/mesh.sock" of the first of several folders in `value`; false when it is unset or no folder,
+ * or is to be this user's and is not. */
+static bool try_folder(const char *value, bool is_mine, char to[static MESHD_PATH_BYTES])
 {
     if (value == NULL || value[0] == '\0') {
         return false;
@@ -40,7 +40,7 @@ static bool try_folder(const char *value, char to[static MESHD_PATH_BYTES])
     memcpy(folder, value, n);
     folder[n] = '\0';
     int n_path = snprintf(to, MESHD_PATH_BYTES, "%s/mesh.sock", folder);
-    return n_path > 0 && n_path < MESHD_PATH_BYTES && is_folder(folder);
+    return n_path > 0 && n_path < MESHD_PATH_BYTES && is_folder(folder, is_mine);
 }
 
 int meshd_socket_path(const char *option, const char *state_path,
@@ -50,8 +50,9 @@ int meshd_socket_path(const char *option, const char *state_path,
     int n;
     if (direct != NULL && direct[0] != '\0') {
         n = snprintf(ret_path, MESHD_PATH_BYTES, "%s", direct);
-    } else if (try_folder(getenv("RUNTIME_DIRECTORY"), ret_path) ||
-               try_folder(getenv("XDG_RUNTIME_DIR"), ret_path)) {
+    } else if (try_folder(getenv("RUNTIME_DIRECTORY"), false, ret_path) ||
+               /* su(1) leaves root the folder of whoever called it */
+               try_folder(getenv("XDG_RUNTIME_DIR"), true, ret_path)) {
         n = (int)strlen(ret_path);
     } else if (geteuid() == 0 && meshd_make_dirs(MESHD_RUN_FOLDER, 0750) == 0) {
         n = snprintf(ret_path, MESHD_PATH_BYTES, MESHD_RUN_FOLDER "/mesh.sock");

@@ -212,11 +212,14 @@ static void choose_level(privilege_try_fn *try, void *context, struct privilege_
 void privilege_plan(privilege_try_fn *try, void *context, struct privilege_plan *ret_plan)
 {
     struct privilege_plan plan = {.level = PRIVILEGE_KEPT};
-    find_user(&plan);
-    if (geteuid() == 0 && !plan.has_user) {
+    bool is_root = geteuid() == 0;
+    if (is_root) {
+        find_user(&plan);
+    }
+    if (is_root && !plan.has_user) {
         errmsg_set(&plan.why, "there is no user " PRIVILEGE_USER
                               " (useradd --system --user-group " PRIVILEGE_USER " makes one)");
-    } else if (geteuid() == 0) {
+    } else if (is_root) {
         choose_level(try, context, &plan);
     }
     *ret_plan = plan;

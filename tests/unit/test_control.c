@@ -417,6 +417,11 @@ START_TEST(a_path_that_no_socket_can_have_is_refused)
     setenv("XDG_RUNTIME_DIR", folder, 1);
     ck_assert_int_eq(meshd_socket_path(NULL, "/s", found, &err), 0);
     ck_assert_str_eq(found, path);
+    if (geteuid() != 0) { /* as root: tests/lab/test_privilege.c */
+        setenv("XDG_RUNTIME_DIR", "/", 1);
+        ck_assert_int_eq(meshd_socket_path(NULL, "/s", found, &err), 0);
+        ck_assert_str_eq(found, "/s/mesh.sock");
+    }
 }
 END_TEST
 
