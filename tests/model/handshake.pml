@@ -376,6 +376,7 @@ bool agreement_ok = true; /* the peer's key belongs to somebody who means this s
 bool replay_ok = true;    /* and means it once */
 bool version_ok = true;   /* both speak the highest version that both can */
 bool secrecy_ok = true;   /* the attacker has no key of a session between honest peers */
+bool done_ok = true;      /* -DASK_DONE: not everybody who can be proved is: SPIN must object */
 
 /* Whether t is the other end of s, in all but the version. */
 #define IS_OTHER_END(t, s)                                                                         \
@@ -448,9 +449,25 @@ inline judge(s)
         :: else
         fi;
         printf("session %d of %c is proved\n", s, 65 + SELF(s));
-        look_at_secrecy()
+        look_at_secrecy();
+#ifdef ASK_DONE
+        done_ok = !ALL_DONE;
+        assert(done_ok)
+#endif
     }
 }
+
+/* Of honest peers with each other, as far as the scene has them do so. */
+#define IS_MET(s) (S[s].partner != NONE)
+#if defined(INVITE) || defined(OLDER)
+#define ALL_DONE (IS_MET(0) && IS_MET(1))
+#else
+#ifdef THRICE
+#define ALL_DONE (IS_MET(0) && IS_MET(1) && IS_MET(2) && IS_MET(3) && IS_MET(4) && IS_MET(5))
+#else
+#define ALL_DONE (IS_MET(0) && IS_MET(1) && IS_MET(2) && IS_MET(3))
+#endif
+#endif
 
 bool is_taken[N]; /* by a session that has this one for its other end */
 
