@@ -51,7 +51,7 @@ static void check(const struct world *world)
     size_t n = 0;
     TABLE_EACH(&world->table, entry)
     {
-        n++;
+        n += table_find(&world->table, entry->key) == entry;
     }
     ensure(n == world->table.n);
     ensure(world->buf.n <= world->buf.bytes_max);
