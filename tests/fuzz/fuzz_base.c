@@ -49,8 +49,7 @@ static void check(const struct world *world)
     ensure(heap_first(&world->heap) == (first != NULL ? &first->due : NULL));
     ensure(first == NULL || heap_first_ns(&world->heap) == first->due.at_ns);
     size_t n = 0;
-    TABLE_EACH(&world->table, entry)
-    {
+    table_for_each (entry, &world->table) {
         n += table_find(&world->table, entry->key) == entry;
     }
     ensure(n == world->table.n);

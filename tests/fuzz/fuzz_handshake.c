@@ -1,6 +1,6 @@
 /* A network that belongs to an attacker: two honest peers with a handshake in each role, a third
- * peer with the attacker's key, and an input that says what reaches whom, four bytes a step: what is
- * done, which frame, to whom, how much. Frames are handed on as they are or changed, hellos are
+ * peer with the attacker's key, and an input that says what reaches whom, four bytes a step: what
+ * is done, which frame, to whom, how much. Frames are handed on as they are or changed, hellos are
  * rewritten and signed with the attacker's key. Whatever he does, whoever ends up proved with an
  * honest peer has that peer for its other end, in the same session, with the same version. */
 #include <sodium.h>
@@ -137,8 +137,8 @@ static bool is_other_end(const struct side *one, const struct side *other)
            other->handshake.role != one->handshake.role &&
            wire_key_eq(&one->handshake.peer.key, wire_identity_key(identities[other->party])) &&
            wire_key_eq(&other->handshake.peer.key, wire_identity_key(identities[one->party])) &&
-           memcmp(one->handshake.session_id, other->handshake.session_id,
-                  WIRE_SESSION_ID_BYTES) == 0 &&
+           memcmp(one->handshake.session_id, other->handshake.session_id, WIRE_SESSION_ID_BYTES) ==
+               0 &&
            one->handshake.version == 2 && other->handshake.version == 2;
 }
 
@@ -177,8 +177,8 @@ static size_t step(struct network *network, struct slice input)
         deliver(network, side, slice_of(bytes, frame.n));
         break;
     case 2: {
-        enum wire_role role = side->handshake.role == WIRE_ROLE_INITIATOR ? WIRE_ROLE_RESPONDER
-                                                                          : WIRE_ROLE_INITIATOR;
+        enum wire_role role =
+            side->handshake.role == WIRE_ROLE_INITIATOR ? WIRE_ROLE_RESPONDER : WIRE_ROLE_INITIATOR;
         deliver(network, side, slice_of(bytes, forge(frame, role, argument, bytes)));
         break;
     }

@@ -55,11 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     }
     from = slice_of(bytes, n);
     if (wire_body_open(&from, &n_messages) == 0) {
-        buf_clear(&room.buf);
-        wire_body_begin(&room.buf, n_messages);
-        struct slice head = buf_slice(&room.buf);
-        uint32_t again = 0;
-        ensure(wire_body_open(&head, &again) == 0 && again == n_messages);
+        ensure(n_messages <= from.n); /* a message takes a byte at least */
     }
     arena_done(&room.arena);
     buf_done(&room.buf);

@@ -49,8 +49,7 @@ int main(int argc, char **argv)
         const char *name = wire_message_name(random_type(i));
         bool is_there = true;
         for (int is_empty = 0; is_empty < 2; is_empty++) {
-            snprintf(path, sizeof(path), "%s/%s%s", argv[argc - 1], name,
-                     is_empty ? "-empty" : "");
+            snprintf(path, sizeof(path), "%s/%s%s", argv[argc - 1], name, is_empty ? "-empty" : "");
             bool is_file = access(path, R_OK) == 0;
             is_there = is_there && (is_file || is_empty);
             if (!is_check && !is_file &&
