@@ -1,5 +1,7 @@
 /* wire/base under a program of three bytes a step: the heap and the table against arrays that do
  * the same slowly, buffers against their ceiling, and hashes in pieces against hashes in one. */
+#include <stdarg.h>
+
 #include "tests/fuzz/fuzz.h"
 #include "wire/base/arena.h"
 #include "wire/base/buf.h"
@@ -10,12 +12,13 @@
 #include "wire/blob_hash.h"
 #include "wire/identity.h"
 
-#define THINGS 64u
+#define THINGS    64u
+#define KEY_BYTES 41u
 
 struct thing {
     struct heap_entry due;
     struct table_entry entry;
-    uint8_t key;
+    uint8_t key[KEY_BYTES];
     uint64_t set; /* when it got its deadline */
     bool is_in_table;
 };
@@ -59,7 +62,7 @@ static void check(const struct world *world)
 static void step(struct world *world, const uint8_t *op)
 {
     struct thing *thing = &world->things[op[1] % THINGS];
-    thing->key = (uint8_t)(op[1] % THINGS);
+    memset(thing->key, op[1] % THINGS, KEY_BYTES);
     switch (op[0] % 8) {
     case 0:
         heap_set(&world->heap, &thing->due, op[2]);
@@ -70,7 +73,7 @@ static void step(struct world *world, const uint8_t *op)
         break;
     case 2:
         if (!thing->is_in_table) {
-            table_insert(&world->table, &thing->entry, &thing->key);
+            table_insert(&world->table, &thing->entry, thing->key);
             thing->is_in_table = true;
         }
         break;
@@ -81,7 +84,7 @@ static void step(struct world *world, const uint8_t *op)
         }
         break;
     case 4:
-        ensure((table_find(&world->table, &thing->key) == &thing->entry) == thing->is_in_table);
+        ensure((table_find(&world->table, thing->key) == &thing->entry) == thing->is_in_table);
         break;
     case 5:
         buf_printf(&world->buf, "%u ", op[2]);
@@ -100,6 +103,28 @@ static void step(struct world *world, const uint8_t *op)
         }
         break;
     }
+}
+
+/* Formats into little room: cut, but never within a character. */
+static size_t format(char *to, size_t n_to, const char *text, ...)
+{
+    va_list args;
+    va_start(args, text);
+    size_t n = text_vformat(to, n_to, text, args);
+    va_end(args);
+    return n;
+}
+
+static void format_cut(struct slice bytes)
+{
+    char whole[128], cut[32];
+    size_t n = bytes.n < sizeof(whole) - 1 ? bytes.n : sizeof(whole) - 1;
+    memcpy(whole, bytes.p, n);
+    whole[n] = '\0';
+    struct slice text = slice_str(whole);
+    size_t n_cut = format(cut, 1 + n % sizeof(cut), "%s", whole);
+    ensure(n_cut <= text.n && cut[n_cut] == '\0' && memcmp(cut, whole, n_cut) == 0);
+    ensure(!text_is_utf8(text) || text_is_utf8(slice_of(cut, n_cut)));
 }
 
 /* However it is cut, it is one hash; and it reads back from its text. */
@@ -132,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     }
     ensure(wire_init() == 0);
     heap_init(&world.heap);
-    table_init(&world.table, 1, n);
+    table_init(&world.table, KEY_BYTES, n);
     buf_init(&world.buf, 512);
     arena_init(&world.arena, 1u << 20);
     for (size_t at = 0; at + 3 <= n; at += 3) {
@@ -144,5 +169,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     buf_done(&world.buf);
     arena_done(&world.arena);
     hash_in_pieces(slice_of(bytes, n));
+    format_cut(slice_of(bytes, n));
     return 0;
 }

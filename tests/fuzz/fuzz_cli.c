@@ -8,6 +8,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "wire/base/text.h"
 #include "wire/key.h"
+#include "wire/message.h"
 
 #define WORDS_MAX 256
 
@@ -69,6 +70,11 @@ static void parse_words(char **argv, unsigned n)
             ensure(wire_id_matches(&key, wire_id_text(&key, text)));
         }
         IGNORE(wire_id_matches(&key, argv[i]));
+        uint64_t job = 0, again = 0;
+        char job_text[WIRE_JOB_TEXT_BYTES];
+        if (wire_job_parse(argv[i], &job) == 0) {
+            ensure(wire_job_parse(wire_job_text(job, job_text), &again) == 0 && again == job);
+        }
         text_printable(slice_str(argv[i]), printable, sizeof(printable));
         for (const char *p = printable; *p != '\0'; p++) {
             ensure((uint8_t)*p >= ' ' && *p != 0x7f);

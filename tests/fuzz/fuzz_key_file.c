@@ -30,9 +30,18 @@ static int open_folder(void)
     return fd;
 }
 
-/* The first byte is the mode's: most are too wide. */
+/* The first byte says what the file is: a mode too wide, a link, a folder, or, mostly, all right.
+ */
 static void put_file(int dir_fd, const uint8_t *bytes, size_t n)
 {
+    if (bytes[0] == 0x80) {
+        ensure(symlinkat("elsewhere", dir_fd, "key") == 0);
+        return;
+    }
+    if (bytes[0] == 0x81) {
+        ensure(mkdirat(dir_fd, "key", 0700) == 0);
+        return;
+    }
     int fd = openat(dir_fd, "key", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     ensure(fd >= 0);
     ensure(write(fd, bytes + 1, n - 1) == (ssize_t)(n - 1));
@@ -57,6 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         wire_identity_free(identity);
         wire_identity_free(again);
     }
-    ensure(unlinkat(dir_fd, "key", 0) == 0);
+    ensure(unlinkat(dir_fd, "key", n > 0 && bytes[0] == 0x81 ? AT_REMOVEDIR : 0) == 0);
     return 0;
 }

@@ -16,6 +16,7 @@ enum depth {
     PROOF,      /* what stands in the place of the proof's stream header and seal */
     FRAMES,     /* bodies, each behind a u16 length and a byte of flags, signed and sealed */
     ALTERED,    /* a good conversation with bytes changed: u16 place, u8 mask */
+    CLOSED,     /* closed by us: u8 when, u8 flags, the text of the goodbye, and what comes then */
     N_DEPTHS,
 };
 
@@ -211,6 +212,57 @@ static void try_altered(struct slice input)
     wire_session_free(responder);
 }
 
+/* What is known of a session agrees with its state. */
+static void check_known(const struct wire_session *session)
+{
+    enum wire_session_state state = wire_session_state(session);
+    bool is_over = state == WIRE_SESSION_ENDED || state == WIRE_SESSION_FAILED;
+    bool is_met = state == WIRE_SESSION_UP || state == WIRE_SESSION_ENDED;
+    struct wire_session_counts counts = wire_session_counts(session);
+    ensure(is_over || wire_session_reason(session) == WIRE_REASON_NONE);
+    ensure(!is_met || wire_session_id(session) != NULL);
+    ensure(!is_met || wire_session_version(session) == 1);
+    ensure(wire_session_peer(session) != NULL || wire_session_version(session) == 0);
+    ensure(counts.n_messages_in <= counts.bytes_in);
+}
+
+/* Two honest sessions, of which the initiator says goodbye after so many turns; whether it had
+ * something to say, and in which order it leaves, must make no difference to its end. */
+static void try_closed(struct slice input)
+{
+    if (input.n < 2) {
+        return;
+    }
+    struct wire_session *sessions[] = {start(0), start(1)};
+    struct slice text = slice_from(input, 2);
+    struct wire_message message = {.type = WIRE_MESSAGE_BLOB_REFUSE};
+    struct buf said;
+    buf_init(&said, 1u << 18);
+    for (unsigned turn = 0; turn < 6; turn++) {
+        struct wire_session *speaker = sessions[turn % 2], *listener = sessions[(turn + 1) % 2];
+        if (turn == (input.p[0] & 6u)) {
+            for (unsigned i = 0; i < (input.p[1] & 3u); i++) {
+                ensure(wire_session_send(speaker, &message, (input.p[1] >> (2 + i) & 1) != 0) == 0);
+            }
+            ensure(wire_session_queued_bytes(speaker) > 0 || (input.p[1] & 3u) == 0 ||
+                   wire_session_state(speaker) == WIRE_SESSION_ENDED);
+            wire_session_close(speaker, WIRE_REASON_LEAVING, text);
+            wire_session_close(speaker, WIRE_REASON_LEAVING, text); /* no effect */
+        }
+        buf_clear(&said);
+        while (wire_session_has_output(speaker)) {
+            ensure(wire_session_drain(speaker, &said) == 0);
+        }
+        hear(listener, buf_slice(&said), &said);
+        check_known(speaker);
+        check_known(listener);
+    }
+    ensure(wire_session_state(sessions[0]) != WIRE_SESSION_UP);
+    buf_done(&said);
+    wire_session_free(sessions[0]);
+    wire_session_free(sessions[1]);
+}
+
 static void try_raw(int i, struct slice input)
 {
     struct buf answer;
@@ -247,6 +299,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         break;
     case ALTERED:
         try_altered(input);
+        break;
+    case CLOSED:
+        try_closed(input);
         break;
     case N_DEPTHS:
         break;
