@@ -310,7 +310,7 @@ inline forge(k, s)
     :: S[5].has_said_hello -> them.ephemeral = S[5].ours.ephemeral; them.nonce = S[5].ours.nonce
 #endif
     fi;
-#if defined(MIXING) || defined(NO_HELLO_SIGNATURE)
+#ifdef MIXING
     if
     :: them.nonce = OF_M
     :: S[0].has_said_hello -> them.nonce = S[0].ours.nonce
@@ -405,6 +405,20 @@ inline look_at_secrecy()
     assert(secrecy_ok)
 }
 
+bool is_taken[N]; /* by a session that has this one for its other end */
+
+/* Of honest peers with each other, as far as the scene has them do so. */
+#define IS_MET(s) (S[s].partner != NONE)
+#if defined(INVITE) || defined(OLDER)
+#define ALL_DONE (IS_MET(0) && IS_MET(1))
+#else
+#ifdef THRICE
+#define ALL_DONE (IS_MET(0) && IS_MET(1) && IS_MET(2) && IS_MET(3) && IS_MET(4) && IS_MET(5))
+#else
+#define ALL_DONE (IS_MET(0) && IS_MET(1) && IS_MET(2) && IS_MET(3))
+#endif
+#endif
+
 /* s has checked its peer's proof. Whose key the attacker has is he; who has a secret that the
  * attacker does not have is honest, whatever his key. */
 inline judge(s)
@@ -456,20 +470,6 @@ inline judge(s)
 #endif
     }
 }
-
-/* Of honest peers with each other, as far as the scene has them do so. */
-#define IS_MET(s) (S[s].partner != NONE)
-#if defined(INVITE) || defined(OLDER)
-#define ALL_DONE (IS_MET(0) && IS_MET(1))
-#else
-#ifdef THRICE
-#define ALL_DONE (IS_MET(0) && IS_MET(1) && IS_MET(2) && IS_MET(3) && IS_MET(4) && IS_MET(5))
-#else
-#define ALL_DONE (IS_MET(0) && IS_MET(1) && IS_MET(2) && IS_MET(3))
-#endif
-#endif
-
-bool is_taken[N]; /* by a session that has this one for its other end */
 
 /* --- the peers -------------------------------------------------------------------------------- */
 
