@@ -215,7 +215,6 @@ static void set_up_core(struct meshd *meshd, uint64_t epoch)
         .dead_after_ns = options->dead_after_ns,
         .has_sandbox = meshd_executor_has_sandbox(meshd->executor),
         .exit_idle_ns = options->exit_idle_ns,
-        .is_open_mesh = true, /* there is no mesh secret yet */
         .is_for_own = is_beside_another(meshd),
     };
     core_effects_init(&meshd->effects);

@@ -1,4 +1,7 @@
 /* Who carries out what. */
+#include <errno.h>
+#include <sys/random.h>
+
 #include "mesh/meshd_internal.h"
 
 static void carry_out_link(struct meshd *meshd, const struct core_effect *effect)
@@ -26,6 +29,25 @@ static void advertise(struct meshd *meshd, uint32_t cores)
     meshd_links_set_cores(meshd->links, cores);
     meshd_control_set_cores(meshd->control, cores);
     meshd_finder_set_cores(meshd->finder, cores);
+}
+
+static void draw(struct meshd *meshd)
+{
+    struct core_event event = {.type = CORE_EVENT_DRAWN};
+    ssize_t n = getrandom(event.drawn.bytes, sizeof(event.drawn.bytes), 0);
+    ensure(n == (ssize_t)sizeof(event.drawn.bytes)); /* so few bytes always come, and whole */
+    meshd_put(meshd, &event);
+    explicit_bzero(&event, sizeof(event));
+}
+
+/* Nothing of it can be kept here: who asked for a change is told so, and nothing changes. */
+static void refuse_trust(struct meshd *meshd, const struct core_effect *effect)
+{
+    if (effect->trust.must_keep) {
+        struct core_event event = {.type = CORE_EVENT_TRUST_KEPT,
+                                   .trust_kept = {effect->trust.number, -ENOTSUP}};
+        meshd_put(meshd, &event);
+    }
 }
 
 void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
@@ -68,6 +90,12 @@ void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
         return;
     case CORE_EFFECT_ADVERTISE:
         advertise(meshd, effect->advertise.cores);
+        return;
+    case CORE_EFFECT_TRUST:
+        refuse_trust(meshd, effect);
+        return;
+    case CORE_EFFECT_DRAW:
+        draw(meshd);
         return;
     case CORE_EFFECT_LOG:
         meshd_log_slice(&meshd->log, effect->log.level, effect->log.text);

@@ -73,6 +73,13 @@
 #define WIRE_PEERS_SUMS 128u
 #define WIRE_LIST_MAX   65536u /* rows of a table sent to a client */
 
+/* --- trust -------------------------------------------------------------------------------------
+ */
+
+#define WIRE_MEMBERS_MAX 4096u /* keys of a closed mesh */
+#define WIRE_BANS_MAX    1024u
+#define WIRE_PINS_MAX    256u
+
 /* --- workers -----------------------------------------------------------------------------------
  */
 

@@ -17,8 +17,10 @@
 #include "wire/limits.h"
 #include "wire/message_enums.h"
 
-#define WIRE_KEY_BYTES  32
-#define WIRE_HASH_BYTES 32
+#define WIRE_KEY_BYTES    32
+#define WIRE_HASH_BYTES   32
+#define WIRE_SECRET_BYTES 32
+#define WIRE_TOKEN_BYTES  16
 
 struct wire_key {
     uint8_t b[WIRE_KEY_BYTES]; /* Ed25519 public key: who a peer is */
@@ -26,6 +28,14 @@ struct wire_key {
 
 struct wire_hash {
     uint8_t b[WIRE_HASH_BYTES]; /* BLAKE2b-256: the name of a blob */
+};
+
+struct wire_secret {
+    uint8_t b[WIRE_SECRET_BYTES]; /* of a closed mesh; never printed, never on the wire in clear */
+};
+
+struct wire_token {
+    uint8_t b[WIRE_TOKEN_BYTES]; /* of an invitation; never printed, never on the wire in clear */
 };
 
 /* Names one placement of one task for ever, together with its owner's key. */
@@ -123,6 +133,38 @@ struct wire_job_spec {
     bool is_call;    /* `exec` is a program that is started as a worker and takes calls: argv[0] of
                       * a task names the function, there are no other words, and its arguments are
                       * its `args` or, when they are longer, its input */
+};
+
+/* Whether a key is kept out of a mesh. Of two words on one key the one of the higher generation
+ * holds; of the same, the ban. */
+struct wire_ban {
+    struct wire_key key;
+    uint64_t generation; /* of the mesh, which it began. 0: this peer's own, told to nobody */
+    bool is_banned;      /* false: it was, and is no more */
+};
+
+struct wire_bans {
+    const struct wire_ban *items;
+    uint32_t n;
+};
+
+struct wire_member { /* of a closed mesh */
+    struct wire_key key;
+};
+
+struct wire_members {
+    const struct wire_member *items;
+    uint32_t n;
+};
+
+struct wire_pin { /* that name is that key's */
+    struct slice name;
+    struct wire_key key;
+};
+
+struct wire_pins {
+    const struct wire_pin *items;
+    uint32_t n;
 };
 
 /* --- peer to peer ------------------------------------------------------------------------------
@@ -282,6 +324,13 @@ struct wire_grant { /* owner to executor: this peer may fetch the output of a re
                      */
     struct wire_attempt_id id;
     struct wire_key peer;
+};
+
+struct wire_membership { /* what a member of a closed mesh knows of it. See wire/README.md */
+    uint64_t generation; /* of the secret; each ban makes the next */
+    struct wire_secret secret;
+    struct wire_bans bans;
+    struct wire_members members;
 };
 
 /* --- client and daemon -------------------------------------------------------------------------
@@ -526,6 +575,56 @@ struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they s
     struct wire_hash hash;
 };
 
+struct wire_lock { /* client: close the mesh: a new secret, of which nobody else knows yet. Like the
+                    * five that follow: for root and the daemon's own user; answered by error, or by
+                    * ok (invite: invitation) once it is on disk and in force */
+    uint32_t unused;
+};
+
+struct wire_unlock { /* client: leave the closed mesh, into the open one */
+    uint32_t unused;
+};
+
+struct wire_invite { /* client: let one more peer in */
+    uint32_t valid_s;
+};
+
+struct wire_invitation { /* daemon: what the invited must be given. It is in memory only */
+    struct wire_key key; /* the inviter's */
+    struct wire_token token;
+    struct wire_slices addresses; /* "HOST:PORT", where it can be reached */
+    uint32_t valid_s;             /* from now on */
+};
+
+struct wire_join { /* client: use an invitation */
+    struct wire_key key;
+    struct wire_token token;
+    struct wire_slices addresses;
+};
+
+struct wire_trust { /* client: no other key counts as the peer of this name */
+    struct slice name;
+    struct wire_key key;
+    bool is_removed; /* it may be anybody's again; the key does not matter */
+};
+
+struct wire_ban_key { /* client: keep the key out */
+    struct wire_key key;
+    bool is_removed; /* it may be invited again; in an open mesh it may come */
+};
+
+struct wire_trust_query { /* client: for everybody */
+    uint32_t unused;
+};
+
+struct wire_trust_list { /* daemon: how its mesh stands, without any secret */
+    bool is_locked;
+    uint64_t generation;
+    uint32_t n_members;
+    struct wire_pins pins;
+    struct wire_bans bans; /* all that are banned now */
+};
+
 /* --- all of them -------------------------------------------------------------------------------
  */
 
@@ -557,6 +656,7 @@ struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they s
     X(BLOB_REFUSE, 23, wire_blob_refuse, blob_refuse)                                              \
     X(PEERS_SUM, 24, wire_peers_sum, peers_sum)                                                    \
     X(GRANT, 25, wire_grant, grant)                                                                \
+    X(MEMBERSHIP, 26, wire_membership, membership)                                                 \
     X(CLIENT_HELLO, 64, wire_client_hello, client_hello)                                           \
     X(DAEMON_HELLO, 65, wire_daemon_hello, daemon_hello)                                           \
     X(SUBMIT, 66, wire_submit, submit)                                                             \
@@ -587,7 +687,16 @@ struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they s
     X(TASK_CANCEL, 91, wire_task_cancel, task_cancel)                                              \
     X(GET, 92, wire_get, get)                                                                      \
     X(GOT, 93, wire_got, got)                                                                      \
-    X(GONE, 94, wire_gone, gone)
+    X(GONE, 94, wire_gone, gone)                                                                   \
+    X(LOCK, 95, wire_lock, lock)                                                                   \
+    X(UNLOCK, 96, wire_unlock, unlock)                                                             \
+    X(INVITE, 97, wire_invite, invite)                                                             \
+    X(INVITATION, 98, wire_invitation, invitation)                                                 \
+    X(JOIN, 99, wire_join, join)                                                                   \
+    X(TRUST, 100, wire_trust, trust)                                                               \
+    X(BAN, 101, wire_ban_key, ban)                                                                 \
+    X(TRUST_QUERY, 102, wire_trust_query, trust_query)                                             \
+    X(TRUST_LIST, 103, wire_trust_list, trust_list)
 
 #define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
 enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };
@@ -605,7 +714,7 @@ const char *wire_message_name(uint32_t type);
 
 struct buf;
 /* Appends "beat{token=7 interval_ms=500 ...}": one line for traces and the debug log, with foreign
- * text made printable and bytes as their count. */
+ * text made printable, bytes as their count, and nothing at all of secrets and tokens. */
 void wire_message_print(const struct wire_message *message, struct buf *to);
 
 #endif

@@ -75,6 +75,7 @@ static const char *field_fault(const struct wire_field *field, const void *objec
         return count_fault(field, wire_n_items(object, field));
     case WIRE_KIND_BOOL:
     case WIRE_KIND_FIXED:
+    case WIRE_KIND_SECRET:
     case WIRE_KIND_STRUCT:
         return NULL;
     }
@@ -189,6 +190,9 @@ static void pack_field(const struct wire_field *field, const void *object, struc
         return;
     case WIRE_KIND_FIXED:
         wire_pack_bin(to, slice_of(member, WIRE_FIXED_BYTES));
+        return;
+    case WIRE_KIND_SECRET:
+        wire_pack_bin(to, slice_of(member, field->max));
         return;
     case WIRE_KIND_TEXT:
         wire_pack_str(to, *(const struct slice *)member);
@@ -339,6 +343,9 @@ static int unpack_field(struct decoder *d, const struct wire_field *field, void 
         return 0;
     case WIRE_KIND_FIXED:
         wire_unpack_fixed(&d->from, member, WIRE_FIXED_BYTES);
+        return 0;
+    case WIRE_KIND_SECRET:
+        wire_unpack_fixed(&d->from, member, field->max);
         return 0;
     case WIRE_KIND_TEXT:
         *(struct slice *)member = wire_unpack_str(&d->from, field->max);

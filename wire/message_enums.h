@@ -25,8 +25,9 @@
     X(SILENT, 12, "silent too long")                                                               \
     X(OFF_LINK, 13, "not on this link")                                                            \
     X(TIMEOUT, 14, "handshake timed out")                                                          \
-    X(IDLE, 15, "not needed now") /* a large mesh: it has others to talk to, and so has the peer   \
-                                   */
+    X(IDLE, 15,                                                                                    \
+      "not needed now") /* a large mesh: it has others to talk to, and so has the peer */          \
+    X(INVITATION, 16, "the invitation is not valid (used, expired or unknown)")
 
 /* How an attempt ended. */
 #define WIRE_ENDS(X)                                                                               \

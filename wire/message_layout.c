@@ -54,6 +54,14 @@
     {                                                                                              \
         FIELD(s, m, struct wire_hash, FIXED), .max = WIRE_FIXED_BYTES                              \
     }
+#define SECRET(s, m)                                                                               \
+    {                                                                                              \
+        FIELD(s, m, struct wire_secret, SECRET), .max = WIRE_SECRET_BYTES                          \
+    }
+#define TOKEN(s, m)                                                                                \
+    {                                                                                              \
+        FIELD(s, m, struct wire_token, SECRET), .max = WIRE_TOKEN_BYTES                            \
+    }
 #define SLICE(s, m, k, most)                                                                       \
     {                                                                                              \
         FIELD(s, m, struct slice, k), .max = (most)                                                \
@@ -158,6 +166,22 @@ static const struct wire_field fields_wire_job_spec[] = {
     {LATER(wire_job_spec, is_call, bool, BOOL), .max = 1},
 };
 LAYOUT_RULED(wire_job_spec, "job_spec", wire_rule_job_spec);
+
+static const struct wire_field fields_wire_ban[] = {
+    KEY(wire_ban, key),
+    U64(wire_ban, generation),
+    BOOL(wire_ban, is_banned),
+};
+LAYOUT(wire_ban, "ban");
+
+static const struct wire_field fields_wire_member[] = {KEY(wire_member, key)};
+LAYOUT(wire_member, "member");
+
+static const struct wire_field fields_wire_pin[] = {
+    TEXT(wire_pin, name, WIRE_NAME_BYTES_MAX),
+    KEY(wire_pin, key),
+};
+LAYOUT(wire_pin, "pin");
 
 /* --- peer to peer ------------------------------------------------------------------------------
  */
@@ -324,6 +348,14 @@ static const struct wire_field fields_wire_grant[] = {
     KEY(wire_grant, peer),
 };
 LAYOUT(wire_grant, "grant");
+
+static const struct wire_field fields_wire_membership[] = {
+    U64(wire_membership, generation),
+    SECRET(wire_membership, secret),
+    ITEMS(wire_membership, "bans", bans., wire_ban, WIRE_BANS_MAX),
+    ITEMS(wire_membership, "members", members., wire_member, WIRE_MEMBERS_MAX),
+};
+LAYOUT(wire_membership, "membership");
 
 /* --- client and daemon -------------------------------------------------------------------------
  */
@@ -556,6 +588,52 @@ LAYOUT(wire_got, "got");
 
 static const struct wire_field fields_wire_gone[] = {HASH(wire_gone, hash)};
 LAYOUT(wire_gone, "gone");
+
+LAYOUT_EMPTY(wire_lock, "lock");
+
+LAYOUT_EMPTY(wire_unlock, "unlock");
+
+static const struct wire_field fields_wire_invite[] = {U32(wire_invite, valid_s)};
+LAYOUT(wire_invite, "invite");
+
+static const struct wire_field fields_wire_invitation[] = {
+    KEY(wire_invitation, key),
+    TOKEN(wire_invitation, token),
+    TEXTS(wire_invitation, addresses, WIRE_PEER_ADDRESSES_MAX, WIRE_ADDRESS_BYTES_MAX),
+    U32(wire_invitation, valid_s),
+};
+LAYOUT(wire_invitation, "invitation");
+
+static const struct wire_field fields_wire_join[] = {
+    KEY(wire_join, key),
+    TOKEN(wire_join, token),
+    TEXTS(wire_join, addresses, WIRE_PEER_ADDRESSES_MAX, WIRE_ADDRESS_BYTES_MAX),
+};
+LAYOUT(wire_join, "join");
+
+static const struct wire_field fields_wire_trust[] = {
+    TEXT(wire_trust, name, WIRE_NAME_BYTES_MAX),
+    KEY(wire_trust, key),
+    BOOL(wire_trust, is_removed),
+};
+LAYOUT_RULED(wire_trust, "trust", wire_rule_trust);
+
+static const struct wire_field fields_wire_ban_key[] = {
+    KEY(wire_ban_key, key),
+    BOOL(wire_ban_key, is_removed),
+};
+LAYOUT(wire_ban_key, "ban");
+
+LAYOUT_EMPTY(wire_trust_query, "trust_query");
+
+static const struct wire_field fields_wire_trust_list[] = {
+    BOOL(wire_trust_list, is_locked),
+    U64(wire_trust_list, generation),
+    U32(wire_trust_list, n_members),
+    ITEMS(wire_trust_list, "pins", pins., wire_pin, WIRE_PINS_MAX),
+    ITEMS(wire_trust_list, "bans", bans., wire_ban, WIRE_BANS_MAX),
+};
+LAYOUT(wire_trust_list, "trust_list");
 
 /* --- by number ---------------------------------------------------------------------------------
  */

@@ -18,6 +18,7 @@ enum wire_kind {
     WIRE_KIND_BOOL,   /* boolean; bool */
     WIRE_KIND_ENUM,   /* integer; uint32_t; above max is taken as 0 */
     WIRE_KIND_FIXED,  /* bin of 32; struct wire_key or struct wire_hash */
+    WIRE_KIND_SECRET, /* bin of exactly max; struct wire_secret or struct wire_token. Not printed */
     WIRE_KIND_TEXT,   /* str, UTF-8 without NUL; struct slice of at most max bytes */
     WIRE_KIND_WORD,   /* bin without NUL, what a kernel takes as a string; the same */
     WIRE_KIND_BYTES,  /* bin; the same */
@@ -67,6 +68,7 @@ const char *wire_rule_add_task(const void *object);
 const char *wire_rule_stream_data(const void *object);
 const char *wire_rule_client_stream(const void *object);
 const char *wire_rule_blob_data(const void *object);
+const char *wire_rule_trust(const void *object);
 
 /* Access to a member, for the walkers. */
 static inline const void *wire_member(const void *object, size_t offset)

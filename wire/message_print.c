@@ -93,6 +93,9 @@ static void print_field(const struct wire_field *field, const void *object, stru
     case WIRE_KIND_FIXED:
         print_fixed(member, to);
         return;
+    case WIRE_KIND_SECRET:
+        buf_append_str(to, "(secret)");
+        return;
     case WIRE_KIND_TEXT:
     case WIRE_KIND_WORD:
         print_text(*(const struct slice *)member, to);

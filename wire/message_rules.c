@@ -121,6 +121,12 @@ const char *wire_rule_client_stream(const void *object)
     return stream_fault(data->offset, data->bytes);
 }
 
+const char *wire_rule_trust(const void *object)
+{
+    const struct wire_trust *trust = object;
+    return trust->name.n == 0 ? "name: empty" : NULL;
+}
+
 const char *wire_rule_blob_data(const void *object)
 {
     const struct wire_blob_data *data = object;

@@ -68,6 +68,7 @@ static int own_field(const struct wire_field *field, void *copy, struct arena *a
     case WIRE_KIND_BOOL:
     case WIRE_KIND_ENUM:
     case WIRE_KIND_FIXED:
+    case WIRE_KIND_SECRET:
         return 0;
     case WIRE_KIND_TEXT:
     case WIRE_KIND_WORD:
@@ -148,6 +149,8 @@ static bool eq_fields(const struct wire_field *field, const void *a, const void 
         return *(const bool *)in_a == *(const bool *)in_b;
     case WIRE_KIND_FIXED:
         return memcmp(in_a, in_b, WIRE_FIXED_BYTES) == 0;
+    case WIRE_KIND_SECRET:
+        return memcmp(in_a, in_b, field->max) == 0;
     case WIRE_KIND_TEXT:
     case WIRE_KIND_WORD:
     case WIRE_KIND_BYTES:

@@ -23,8 +23,7 @@
 #include "wire/identity.h"
 #include "wire/message.h"
 
-#define WIRE_SECRET_BYTES 32
-#define WIRE_TAG_BYTES    16
+#define WIRE_TAG_BYTES 16
 
 /* What a peer says of itself in its signed hello. */
 struct wire_hello {

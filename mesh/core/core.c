@@ -65,6 +65,9 @@ static void dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_JOURNAL_END:
         core_restore_on_end(core);
         return;
+    case CORE_EVENT_TRUST_KEPT:
+    case CORE_EVENT_DRAWN:
+        return; /* nothing is asked of either yet */
     }
     ensure(!"reached");
 }

@@ -37,7 +37,9 @@ struct core_config {
     /* End this long after the last client and job; 0: never. Such a daemon has been started for a
      * client: its first jobs wait for a peer, CORE_STARTUP_NS at most. */
     uint64_t exit_idle_ns;
-    bool is_open_mesh; /* anybody may join: cores are shared among source addresses, then keys */
+    /* As it was kept last, copied; the door is made of it already. NULL: nothing was, and the mesh
+     * is open: anybody may join, and cores are shared among source addresses, then keys. */
+    const struct core_trust_state *trust;
     /* From how many peers on a mesh is large, and how many others are then chosen; 0:
      * CORE_DENSE_MAX and CORE_CHOSEN. Tests make them small. */
     uint32_t dense_max, chosen;

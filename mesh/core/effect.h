@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mesh/core/trust_state.h"
 #include "wire/base/arena.h"
 #include "wire/message.h"
 
@@ -32,6 +33,8 @@
     X(ADVERTISE, "advertise")         /* put the offered cores into the announcement */            \
     X(JOURNAL, "journal")             /* write a record; JOURNALED follows */                      \
     X(JOURNAL_READ, "journal read")   /* tasks without result; JOURNAL_TASKS follows */            \
+    X(TRUST, "trust")                 /* who may have sessions; TRUST_KEPT may follow */           \
+    X(DRAW, "draw")                   /* random bytes, please; DRAWN follows */                    \
     X(LOG, "log")                     /* a line for the daemon's log */                            \
     X(EXIT, "exit")                   /* all is said and done: end the daemon */
 
@@ -96,13 +99,24 @@ struct core_effect {
             struct slice address; /* "HOST:PORT", numeric; a static peer's may be a name */
             bool must_be_on_link; /* use and require TTL 255 */
             uint64_t timeout_ns;  /* for connect and handshake together */
+            /* What it is proved with, if the mesh is closed: the present secret; or, counted from
+             * 1, that one of the older ones in the last TRUST (or the config): LINK_UP then says
+             * OLDER; or the token. Once it is up, the door is looked at no more. */
+            uint32_t older;
+            bool has_invitation;
+            struct wire_token token;
+            /* Not zero: another key at the other end is a failure: -EPROTO, reason NONE, with that
+             * key. */
+            struct wire_key key;
         } dial;
         struct {
             uint64_t dial;
         } cancel_dial;
         struct {
             uint64_t client;
-            struct wire_message message; /* a done's blobs: attach a descriptor for each */
+            /* A done's blobs: attach a descriptor for each. An invitation's addresses: put in all
+             * that this host listens at, for the core knows one at most. */
+            struct wire_message message;
         } client_send;
         struct {
             uint64_t client;
@@ -167,6 +181,16 @@ struct core_effect {
             uint32_t first, n;
             uint64_t bytes;
         } journal_read;
+        struct {
+            uint64_t number; /* 1, 2, 3, ... of this life */
+            /* The whole of it, replacing what was said before: first the door (announced tag, rule
+             * of hops, and who is let in), then, when it must be kept, the disk; TRUST_KEPT
+             * follows, in the order of the numbers. Where the present secret is another than
+             * before, handshakes that are not up yet are ended: no LINK_UP says a door of before.
+             */
+            const struct core_trust_state *state;
+            bool must_keep;
+        } trust;
         struct {
             enum core_log_level level;
             struct slice text;

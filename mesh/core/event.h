@@ -20,6 +20,16 @@
 #define CORE_ENUM_LINK_END(name, text) CORE_LINK_END_##name,
 enum core_link_end { CORE_LINK_ENDS(CORE_ENUM_LINK_END) };
 
+/* Which secret a session was proved with, by the door that the last effect TRUST made. */
+#define CORE_DOORS(X)                                                                              \
+    X(OPEN, "open")       /* none: both are in the open mesh */                                    \
+    X(PRESENT, "present") /* the present one of our mesh */                                        \
+    X(OLDER, "older")     /* one of the older ones: one of the two was away when it was renewed */ \
+    X(INVITATION, "invitation")
+
+#define CORE_ENUM_DOOR(name, text) CORE_DOOR_##name,
+enum core_door { CORE_DOORS(CORE_ENUM_DOOR) };
+
 enum core_source {
     CORE_SOURCE_MDNS,
     CORE_SOURCE_STATIC,     /* --peer: dialled for ever, and may be off-link */
@@ -49,7 +59,9 @@ enum core_source {
     X(JOURNALED, "journaled")             /* records are on disk, or could not be written */       \
     X(JOURNAL_JOB, "journal job")         /* at start: a job on disk that has not ended */         \
     X(JOURNAL_TASKS, "journal tasks")     /* its tasks without result, as far as asked for */      \
-    X(JOURNAL_END, "journal end")         /* at start: that was all */
+    X(JOURNAL_END, "journal end")         /* at start: that was all */                             \
+    X(TRUST_KEPT, "trust kept")           /* the state of trust is on disk, or could not be */     \
+    X(DRAWN, "drawn")                     /* random bytes that were asked for */
 
 #define CORE_ENUM_EVENT(name, text) CORE_EVENT_##name,
 enum core_event_type { CORE_EVENTS(CORE_ENUM_EVENT) };
@@ -91,6 +103,8 @@ struct core_event {
             struct slice name, arch, os, program;
             struct slice address; /* where it can be dialled: its address and listening port */
             bool is_on_link;      /* proved to be one hop away */
+            enum core_door door;
+            struct wire_token token; /* of the invitation, when the door is that; else zero */
         } link_up;
         struct {
             uint64_t link;
@@ -166,6 +180,13 @@ struct core_event {
             uint32_t n;
             int error; /* 0, or negative errno: they could not be read; asked for again later */
         } journal_tasks;
+        struct {
+            uint64_t number; /* of the effect */
+            int error;       /* 0: on disk, for good. Else negative errno: what was there stays */
+        } trust_kept;
+        struct {
+            uint8_t bytes[WIRE_SECRET_BYTES];
+        } drawn;
     };
 };
 

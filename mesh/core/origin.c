@@ -165,7 +165,8 @@ void core_origin_drop(struct core *core, struct core_peer *peer)
 void core_origin_set(struct core *core, struct core_peer *peer)
 {
     char text[CORE_ORIGIN_BYTES] = {0};
-    if (peer->is_self || !core->config.is_open_mesh || peer->address[0] == '\0') {
+    bool is_locked = core->config.trust != NULL && core->config.trust->present.generation > 0;
+    if (peer->is_self || is_locked || peer->address[0] == '\0') {
         static_assert(1 + WIRE_KEY_BYTES <= CORE_ORIGIN_BYTES, "a key fits");
         text[0] = '='; /* which begins no address */
         memcpy(&text[1], peer->key.b, WIRE_KEY_BYTES);

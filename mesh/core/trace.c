@@ -9,6 +9,7 @@ static const char *const event_names[] = {CORE_EVENTS(NAME_TEXT)};
 static const char *const effect_names[] = {CORE_EFFECTS(NAME_TEXT)};
 static const char *const record_names[] = {CORE_RECORDS(NAME_TEXT)};
 static const char *const link_ends[] = {CORE_LINK_ENDS(NAME_TEXT)};
+static const char *const doors[] = {CORE_DOORS(NAME_TEXT)};
 
 static void print_text(struct buf *to, const char *name, struct slice s)
 {
@@ -64,6 +65,9 @@ static void print_peer_event(const struct core_event *event, struct buf *to)
         print_key(to, &event->link_up.key);
         buf_printf(to, " link %llu dial %llu", (unsigned long long)event->link_up.link,
                    (unsigned long long)event->link_up.dial);
+        if (event->link_up.door != CORE_DOOR_OPEN) {
+            buf_printf(to, " door %s", doors[event->link_up.door]);
+        }
         print_text(to, "name", event->link_up.name);
         return;
     case CORE_EVENT_LINK_DOWN:
@@ -107,6 +111,7 @@ void core_event_print(const struct core_event *event, struct buf *to)
     case CORE_EVENT_TICK:
     case CORE_EVENT_STOP:
     case CORE_EVENT_JOURNAL_END:
+    case CORE_EVENT_DRAWN:
         return;
     case CORE_EVENT_PEER_FOUND:
     case CORE_EVENT_PEER_LOST:
@@ -156,6 +161,10 @@ void core_event_print(const struct core_event *event, struct buf *to)
     case CORE_EVENT_JOURNAL_TASKS:
         print_journal_event(event, to);
         return;
+    case CORE_EVENT_TRUST_KEPT:
+        buf_printf(to, " %llu error %d", (unsigned long long)event->trust_kept.number,
+                   event->trust_kept.error);
+        return;
     }
     ensure(!"reached");
 }
@@ -175,6 +184,10 @@ static void print_link_effect(const struct core_effect *effect, struct buf *to)
     case CORE_EFFECT_DIAL:
         buf_printf(to, " %llu", (unsigned long long)effect->dial.dial);
         print_text(to, "address", effect->dial.address);
+        if (effect->dial.older > 0) {
+            buf_printf(to, " older %u", effect->dial.older);
+        }
+        buf_append_str(to, effect->dial.has_invitation ? " invited" : "");
         return;
     case CORE_EFFECT_CANCEL_DIAL:
         buf_printf(to, " %llu", (unsigned long long)effect->cancel_dial.dial);
@@ -202,6 +215,17 @@ static void print_record(const struct core_record *record, struct buf *to)
         buf_printf(to, "/%u#%u", record->result.done.task, record->result.done.attempt);
         print_end(to, &record->result.done.result);
     }
+}
+
+/* Counts: none of the secrets. */
+static void print_trust(const struct core_effect *effect, struct buf *to)
+{
+    const struct core_trust_state *state = effect->trust.state;
+    buf_printf(to, " %llu generation %llu, %u olds, %u members, %u bans, %u pins, %u invitations%s",
+               (unsigned long long)effect->trust.number,
+               (unsigned long long)state->present.generation, state->n_olds, state->n_members,
+               state->n_bans, state->n_pins, state->n_invitations,
+               effect->trust.must_keep ? ", keep" : "");
 }
 
 void core_effect_print(const struct core_effect *effect, struct buf *to)
@@ -256,6 +280,11 @@ void core_effect_print(const struct core_effect *effect, struct buf *to)
     case CORE_EFFECT_JOURNAL_READ:
         buf_printf(to, " %s %u from %u", wire_job_text(effect->journal_read.job, job),
                    effect->journal_read.n, effect->journal_read.first);
+        return;
+    case CORE_EFFECT_TRUST:
+        print_trust(effect, to);
+        return;
+    case CORE_EFFECT_DRAW:
         return;
     case CORE_EFFECT_LOG:
         print_text(to, "text", effect->log.text);

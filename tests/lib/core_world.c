@@ -44,7 +44,6 @@ struct world *world_new(uint64_t seed)
         config->cores = config->cores_effective = 2;
         config->dead_after_ns = 3 * CORE_S;
         config->has_sandbox = true;
-        config->is_open_mesh = true;
         node->slowness = 1;
         node->protocol = WIRE_VERSION_MAX;
         node->room = UINT64_MAX;

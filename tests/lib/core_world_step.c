@@ -325,6 +325,8 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
     case CORE_EFFECT_JOURNAL_READ:
         world_disk_on_read(world, i, effect);
         return;
+    case CORE_EFFECT_TRUST:
+    case CORE_EFFECT_DRAW:
     case CORE_EFFECT_CANCEL_DIAL:
     case CORE_EFFECT_CLIENT_CLOSE:
     case CORE_EFFECT_RENEW:

@@ -150,6 +150,11 @@ static void make_field(struct maker *m, const struct wire_field *field, void *ob
             memcpy(member, make_bytes(m, WIRE_FIXED_BYTES, 1).p, WIRE_FIXED_BYTES);
         }
         return;
+    case WIRE_KIND_SECRET:
+        if (m->size != RANDOM_EMPTY) {
+            memcpy(member, make_bytes(m, field->max, 1).p, field->max);
+        }
+        return;
     case WIRE_KIND_TEXT:
     case WIRE_KIND_WORD:
     case WIRE_KIND_BYTES:
@@ -230,6 +235,9 @@ static void fix_object(struct maker *m, const struct wire_layout *layout, void *
         fix_output(m, object);
     } else if (layout->rule == wire_rule_job_spec) {
         fix_job_spec(m, object);
+    } else if (layout->rule == wire_rule_trust) {
+        struct slice *name = &((struct wire_trust *)object)->name;
+        *name = name->n == 0 ? make_text(m, 1) : *name;
     } else if (layout->rule == wire_rule_task) {
         struct wire_task *task = object;
         task->args = task->has_input ? (struct slice){0} : task->args;

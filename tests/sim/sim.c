@@ -280,7 +280,6 @@ static void plain_traits(struct sim *sim, struct sim_node *node)
     config->program = "sim";
     config->cores = config->cores_effective = sim->options.plain_cores;
     config->dead_after_ns = sim->dead_after_ns;
-    config->is_open_mesh = true;
     config->has_sandbox = true;
     node->slowness = 10;
     node->latency_ns = SIM_MS / 20;
@@ -307,7 +306,6 @@ static void draw_traits(struct sim *sim, struct sim_node *node)
     config->chosen = sim->dense_max / 2;
     node->is_disk_slow = dice_chance(dice, 40);
     config->has_journal = true;
-    config->is_open_mesh = true;
     config->has_sandbox = node->index == 0 || !dice_chance(dice, 4);
     node->slowness = dice_chance(dice, 15) ? (uint32_t)dice_between(dice, 15, 100) : 10;
     node->is_black_hole = node->index > 1 && dice_chance(dice, 3);

@@ -521,9 +521,10 @@ END_TEST
 /* Three submitters at one executor, the first two from one host; how many cores each has. */
 static void run_three(bool is_open, const char *of_first[3], uint32_t cores, uint32_t ret_used[3])
 {
+    static const struct core_trust_state locked = {.present = {.generation = 1}};
     struct world *world = world_new(11);
     for (unsigned i = 0; i < 4; i++) {
-        world_config(world, i)->is_open_mesh = is_open;
+        world_config(world, i)->trust = is_open ? NULL : &locked;
         world_config(world, i)->cores = i == 0 ? 12 : 0;
         world_start(world, i, true);
     }

@@ -30,6 +30,7 @@ static void cover(const struct wire_layout *layout, uint8_t *covered)
             [WIRE_KIND_BOOL] = sizeof(bool),
             [WIRE_KIND_ENUM] = 4,
             [WIRE_KIND_FIXED] = WIRE_FIXED_BYTES,
+            [WIRE_KIND_SECRET] = 0, /* by its field */
             [WIRE_KIND_TEXT] = sizeof(struct slice),
             [WIRE_KIND_WORD] = sizeof(struct slice),
             [WIRE_KIND_BYTES] = sizeof(struct slice),
@@ -41,7 +42,8 @@ static void cover(const struct wire_layout *layout, uint8_t *covered)
         if (field->kind == WIRE_KIND_STRUCT) {
             cover(field->layout, covered + field->offset);
         } else {
-            memset(covered + field->offset, 1, sizes[field->kind]);
+            size_t n = field->kind == WIRE_KIND_SECRET ? field->max : sizes[field->kind];
+            memset(covered + field->offset, 1, n);
         }
         if (field->kind == WIRE_KIND_ITEMS) {
             memset(covered + field->offset_n, 1, sizeof(uint32_t));
@@ -92,6 +94,9 @@ START_TEST(every_member_of_every_message_is_in_its_table)
     CHECK_STRUCT(wire_peer_row, layout_in(WIRE_MESSAGE_PEERS_LIST, 0))
     CHECK_STRUCT(wire_stats_row, layout_in(WIRE_MESSAGE_STATS_LIST, 0))
     CHECK_STRUCT(wire_job_row, layout_in(WIRE_MESSAGE_JOBS_LIST, 0))
+    CHECK_STRUCT(wire_ban, layout_in(WIRE_MESSAGE_MEMBERSHIP, 2))
+    CHECK_STRUCT(wire_member, layout_in(WIRE_MESSAGE_MEMBERSHIP, 3))
+    CHECK_STRUCT(wire_pin, layout_in(WIRE_MESSAGE_TRUST_LIST, 3))
 }
 END_TEST
 #endif
@@ -103,7 +108,7 @@ START_TEST(values_have_their_texts_and_unknown_ones_say_so)
     ck_assert_str_eq(wire_message_name(63), "unknown");
     ck_assert_str_eq(wire_message_name(UINT32_MAX), "unknown");
     ck_assert_str_eq(wire_reason_text(WIRE_REASON_IDLE), "not needed now");
-    ck_assert_str_eq(wire_reason_text(WIRE_REASON_IDLE + 1), "unknown");
+    ck_assert_str_eq(wire_reason_text(WIRE_REASON_INVITATION + 1), "unknown");
     ck_assert_str_eq(wire_end_text(WIRE_END_LOST), "lost");
     ck_assert_str_eq(wire_refusal_text(WIRE_REFUSAL_BUSY), "busy");
     ck_assert_str_eq(wire_peer_state_text(WIRE_PEER_DOWN), "down");

@@ -69,6 +69,9 @@ static void describe_field(const struct wire_field *field, struct buf *to)
     case WIRE_KIND_FIXED:
         buf_append_str(to, "bin 32");
         return;
+    case WIRE_KIND_SECRET:
+        buf_printf(to, "bin %llu", max);
+        return;
     case WIRE_KIND_TEXT:
         buf_printf(to, "str ≤ %llu", max);
         return;
