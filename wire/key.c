@@ -1,12 +1,10 @@
 #include "wire/key.h"
 
-#include <errno.h>
 #include <string.h>
 
-#define ID_DIGITS 8
+#include "wire/base/text.h"
 
-/* Crockford's base32: no i, l, o, u, so that an id survives being read aloud or copied by hand. */
-static const char id_alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
+#define ID_DIGITS 8
 
 /* The i-th group of 5 bits of the key, most significant first. */
 static unsigned id_digit(const struct wire_key *key, unsigned i)
@@ -25,26 +23,10 @@ const char *wire_id_text(const struct wire_key *key, char to[static WIRE_ID_TEXT
         if (i == ID_DIGITS / 2) {
             *at++ = '-';
         }
-        *at++ = id_alphabet[id_digit(key, i)];
+        *at++ = text_base32_digit(id_digit(key, i));
     }
     *at = '\0';
     return to;
-}
-
-/* What a character of an id as typed by a person stands for; -1: nothing. */
-static int id_value(char c)
-{
-    char lower = c;
-    if (c >= 'A' && c <= 'Z') {
-        lower = (char)(c - 'A' + 'a');
-    }
-    if (lower == 'o') {
-        lower = '0';
-    } else if (lower == 'i' || lower == 'l') {
-        lower = '1';
-    }
-    const char *at = lower != '\0' ? strchr(id_alphabet, lower) : NULL;
-    return at != NULL ? (int)(at - id_alphabet) : -1;
 }
 
 bool wire_id_matches(const struct wire_key *key, const char *text)
@@ -54,7 +36,7 @@ bool wire_id_matches(const struct wire_key *key, const char *text)
         if (*c == '-') {
             continue;
         }
-        if (n == ID_DIGITS || id_value(*c) != (int)id_digit(key, n)) {
+        if (n == ID_DIGITS || text_base32_value(*c) != (int)id_digit(key, n)) {
             return false;
         }
         n++;

@@ -215,6 +215,29 @@ void text_hex(struct slice s, char *to, size_t n_to)
     to[2 * s.n] = '\0';
 }
 
+static const char base32_digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+char text_base32_digit(unsigned value)
+{
+    ensure(value < 32);
+    return base32_digits[value];
+}
+
+int text_base32_value(char c)
+{
+    char lower = c;
+    if (c >= 'A' && c <= 'Z') {
+        lower = (char)(c - 'A' + 'a');
+    }
+    if (lower == 'o') {
+        lower = '0';
+    } else if (lower == 'i' || lower == 'l') {
+        lower = '1';
+    }
+    const char *at = lower != '\0' ? strchr(base32_digits, lower) : NULL;
+    return at != NULL ? (int)(at - base32_digits) : -1;
+}
+
 void text_shell_quote(struct buf *to, struct slice word)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -37,6 +37,12 @@ bool text_is_utf8(struct slice s);
 /* The lower-case hexadecimal form, NUL-terminated; n_to >= 2 * s.n + 1. */
 void text_hex(struct slice s, char *to, size_t n_to);
 
+/* Crockford's base32, in which ids and invitations are written: no i, l, o, u, so that it survives
+ * being read aloud or copied by hand. The digit, lower case, of a value below 32; and the value of
+ * a digit as a person typed it, in any case, o for 0, i and l for 1. -1: no digit. */
+char text_base32_digit(unsigned value);
+int text_base32_value(char c) MUST_CHECK;
+
 /* Appends the word quoted for sh(1) so that it is read back as the same bytes. */
 void text_shell_quote(struct buf *to, struct slice word);
 
