@@ -98,24 +98,28 @@ static void refuse_dial(struct meshd_links *links, uint64_t dial, int error)
     meshd_sink_put(&links->config.sink, &event);
 }
 
-void meshd_links_dial(struct meshd_links *links, uint64_t dial, struct slice address,
-                      bool must_be_on_link, uint64_t timeout_ns)
+void meshd_links_dial(struct meshd_links *links, const struct meshd_dial *dial)
 {
     char host[MESHD_HOST_BYTES];
     uint16_t port;
-    ensure(dial != 0);
-    if (meshd_address_split(address, host, &port) < 0) {
-        refuse_dial(links, dial, -EINVAL);
+    ensure(dial->dial != 0);
+    ensure(dial->older <= links->config.door->n_older);
+    if (meshd_address_split(dial->address, host, &port) < 0) {
+        refuse_dial(links, dial->dial, -EINVAL);
         return;
     }
-    uint64_t timeout_ms = (timeout_ns + 999999) / 1000000;
+    uint64_t timeout_ms = (dial->timeout_ns + 999999) / 1000000;
     struct meshd_link *link = links->n_links < MESHD_LINKS_MAX ? link_new(links, timeout_ms) : NULL;
     if (link == NULL) {
-        refuse_dial(links, dial, -ENOMEM);
+        refuse_dial(links, dial->dial, -ENOMEM);
         return;
     }
-    link->dial = dial;
-    link->must_be_on_link = must_be_on_link;
+    link->dial = dial->dial;
+    link->must_be_on_link = dial->must_be_on_link;
+    link->older = dial->older;
+    link->has_invitation = dial->has_invitation;
+    link->invitation = dial->invitation;
+    link->peer = dial->peer;
     link->state = LINK_RESOLVING;
     if (meshd_address_set(host, port, &link->remote) == 0) {
         link_connect(link);

@@ -54,6 +54,7 @@ static void link_free(struct meshd_link *link)
     links->n_links--;
     link->session = wire_session_free(link->session);
     buf_done(&link->writing);
+    explicit_bzero(&link->invitation, sizeof(link->invitation));
     mem_free(link);
     listener_retry(links);
     links_maybe_closed(links);
@@ -154,6 +155,24 @@ static enum core_link_end end_of_error(int error)
                : CORE_LINK_END_CLOSED;
 }
 
+static enum core_door door_of(const struct wire_session *session)
+{
+    switch (wire_session_door(session)) {
+    case WIRE_DOOR_OPEN:
+        return CORE_DOOR_OPEN;
+    case WIRE_DOOR_PRESENT:
+        return CORE_DOOR_PRESENT;
+    case WIRE_DOOR_OLDER:
+        return CORE_DOOR_OLDER;
+    case WIRE_DOOR_INVITATION:
+        return CORE_DOOR_INVITATION;
+    case WIRE_DOOR_NONE:
+        break; /* of a session that is not up */
+    }
+    ensure(!"reached");
+    return CORE_DOOR_OPEN;
+}
+
 static void tell_up(struct meshd_link *link)
 {
     const struct wire_hello *peer = wire_session_peer(link->session);
@@ -178,12 +197,17 @@ static void tell_up(struct meshd_link *link)
                 .os = peer->os,
                 .program = peer->program,
                 .is_on_link = link->is_on_link,
+                .door = door_of(link->session),
             },
     };
+    if (event.link_up.door == CORE_DOOR_INVITATION) {
+        event.link_up.token = *wire_session_invitation(link->session);
+    }
     if (link->dial != 0 || (peer->port > 0 && peer->port <= UINT16_MAX)) {
         event.link_up.address = slice_str(meshd_address_format(&address, text));
     }
     meshd_sink_put(&link->links->config.sink, &event);
+    explicit_bzero(&event.link_up.token, sizeof(event.link_up.token));
 }
 
 /* --- goodbye -----------------------------------------------------------------------------------
@@ -417,8 +441,11 @@ static int make_session(struct meshd_link *link)
     const struct meshd_links_config *config = &link->links->config;
     struct wire_session_config session = {
         .identity = config->identity,
-        .secret = NULL,
+        .door = config->door,
         .is_initiator = link->dial != 0,
+        .older = link->older,
+        .invitation = link->has_invitation ? &link->invitation : NULL,
+        .peer = wire_key_is_zero(&link->peer) ? NULL : &link->peer,
         .hello = config->hello,
     };
     session.hello.port = link->links->port;
@@ -427,6 +454,7 @@ static int make_session(struct meshd_link *link)
     }
     link->session = wire_session_new(&session);
     explicit_bzero(session.random, sizeof(session.random));
+    explicit_bzero(&link->invitation, sizeof(link->invitation));
     return link->session != NULL ? 0 : -ENOMEM;
 }
 
@@ -436,7 +464,7 @@ void link_begin(struct meshd_link *link)
     int rc = uv_fileno((uv_handle_t *)&link->tcp, &fd);
     if (rc == 0 && link->must_be_on_link) {
         /* From here on, so that the proof itself must come that way. */
-        rc = meshd_socket_require_on_link(fd, link->remote.ss_family);
+        rc = meshd_socket_require_on_link(fd, link->remote.ss_family, true);
         link->is_on_link = rc == 0;
     }
     if (rc == 0) {

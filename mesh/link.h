@@ -8,7 +8,8 @@
  *
  * Open mesh: packets leave with TTL 255, and a link is up only if the other side's arrived with it:
  * a proof that no router lies between. Excepted are dials that the core allows to reach further
- * (--peer), and connections from the hosts that --peer names.
+ * (--peer), and connections from the hosts that --peer names. A closed mesh takes connections from
+ * anywhere: its secret keeps strangers out.
  *
  * The shell flushes once per turn of the loop, so that what was queued in a turn leaves in one
  * frame. */
@@ -36,6 +37,7 @@ struct meshd_links_config {
     uv_loop_t *loop;
     struct meshd_sink sink;
     const struct wire_identity *identity; /* borrowed */
+    const struct wire_door *door;         /* borrowed; see meshd_links_door_changed() */
     struct wire_hello hello;              /* its texts are borrowed for the links' life */
     uint64_t dead_after_ns;
     const char *const *interfaces; /* borrowed; n_interfaces 0: all */
@@ -61,13 +63,27 @@ void meshd_links_on_room(struct meshd_links *links, void (*on_room)(void *user, 
                          void *user);
 /* What later hellos say. */
 void meshd_links_set_cores(struct meshd_links *links, uint32_t cores);
+/* The owner has written another state into the door. Listening sockets take what comes from beyond
+ * this link only in a closed mesh. is_renewed: its present secret is another than before; then no
+ * handshake that began before comes to an end: DIAL_FAILED (-ECANCELED) for those that were
+ * dialled. What is up stays: the core closes what it does not want. */
+void meshd_links_door_changed(struct meshd_links *links, bool is_renewed);
 
 /* The effects of the core. None puts an event before it returned to the loop, but through the sink
  * while effects are carried out. A link or dial that is gone already is no error. */
-/* A host that may be dialled further away than this link (must_be_on_link false) may connect to us
- * from there too, from its first dial on. */
-void meshd_links_dial(struct meshd_links *links, uint64_t dial, struct slice address,
-                      bool must_be_on_link, uint64_t timeout_ns);
+struct meshd_dial {
+    uint64_t dial;        /* its number, not 0 */
+    struct slice address; /* borrowed for the call */
+    /* false: the host may be further away than this link, and may connect to us from there too,
+     * from this dial on. */
+    bool must_be_on_link;
+    uint64_t timeout_ns;
+    uint32_t older; /* as in wire_session_config; of the door as it is now */
+    bool has_invitation;
+    struct wire_token invitation;
+    struct wire_key peer; /* zero: whoever answers */
+};
+void meshd_links_dial(struct meshd_links *links, const struct meshd_dial *dial);
 void meshd_links_cancel_dial(struct meshd_links *links, uint64_t dial);
 void meshd_links_send(struct meshd_links *links, uint64_t link, const struct wire_message *message);
 /* The same of a message that may wait, two milliseconds, for others to share its frame. */

@@ -46,6 +46,11 @@ struct meshd_link {
     uint64_t id;
     uint64_t dial; /* 0: accepted */
     enum link_state state;
+    /* What a dial proves, until its session begins. */
+    uint32_t older;
+    bool has_invitation;
+    struct wire_token invitation;
+    struct wire_key peer; /* whom it must meet; zero: anybody */
     bool must_be_on_link;
     bool is_on_link;
     bool is_writing; /* a uv_write holds `writing` */
@@ -116,11 +121,14 @@ void link_maybe_free(struct meshd_link *link);
 void links_maybe_closed(struct meshd_links *links);
 
 /* links.c */
+bool links_is_far_allowed(const struct meshd_links *links, const struct sockaddr_storage *host);
 void links_allow_far(struct meshd_links *links, const struct sockaddr_storage *host);
 
 /* listener.c */
 /* A connection that could not be accepted for want of memory may be accepted now. */
 void listener_retry(struct meshd_links *links);
 void listener_close(struct meshd_links *links);
+/* Takes connections from beyond this link, or no more. */
+void listener_set_reach(struct meshd_links *links);
 
 #endif

@@ -81,14 +81,19 @@ void meshd_links_on_room(struct meshd_links *links, void (*on_room)(void *user, 
     links->on_room_user = user;
 }
 
-void links_allow_far(struct meshd_links *links, const struct sockaddr_storage *host)
+bool links_is_far_allowed(const struct meshd_links *links, const struct sockaddr_storage *host)
 {
     for (uint32_t i = 0; i < links->n_far; i++) {
         if (meshd_address_is_same_host(&links->far[i], host)) {
-            return;
+            return true;
         }
     }
-    if (links->n_far == LINK_FAR_MAX) {
+    return false;
+}
+
+void links_allow_far(struct meshd_links *links, const struct sockaddr_storage *host)
+{
+    if (links->n_far == LINK_FAR_MAX || links_is_far_allowed(links, host)) {
         return;
     }
     struct sockaddr_storage *far = mem_realloc(links->far, links->n_far + 1u, sizeof(*far));
@@ -101,6 +106,26 @@ void links_allow_far(struct meshd_links *links, const struct sockaddr_storage *h
 void meshd_links_set_cores(struct meshd_links *links, uint32_t cores)
 {
     links->config.hello.cores = cores;
+}
+
+/* A session is as good as the door that it began at. What was accepted and is not proved owes
+ * nobody a word; whoever dialled is told. */
+static void end_handshakes(struct meshd_links *links)
+{
+    list_for_each_safe (it, &links->all) {
+        struct meshd_link *link = LIST_ENTRY(it, struct meshd_link, node);
+        if (link->state < LINK_UP) {
+            link_fail(link, -ECANCELED, CORE_LINK_END_FAILED, WIRE_REASON_NONE);
+        }
+    }
+}
+
+void meshd_links_door_changed(struct meshd_links *links, bool is_renewed)
+{
+    listener_set_reach(links);
+    if (is_renewed) {
+        end_handshakes(links);
+    }
 }
 
 static struct meshd_link *find_up(const struct meshd_links *links, uint64_t id)

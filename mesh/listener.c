@@ -13,16 +13,6 @@
 /* --- accepting ---------------------------------------------------------------------------------
  */
 
-static bool is_far_allowed(const struct meshd_links *links, const struct sockaddr_storage *host)
-{
-    for (uint32_t i = 0; i < links->n_far; i++) {
-        if (meshd_address_is_same_host(&links->far[i], host)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool has_room(const struct meshd_links *links, const struct sockaddr_storage *source)
 {
     if (links->n_handshakes >= MESHD_HANDSHAKES_MAX || links->n_links > MESHD_LINKS_MAX) {
@@ -60,7 +50,8 @@ static void accept_one(struct meshd_links *links, unsigned i)
         link_close(link);
         return;
     }
-    link->must_be_on_link = !is_far_allowed(links, &link->remote);
+    link->must_be_on_link =
+        !links->config.door->is_locked && !links_is_far_allowed(links, &link->remote);
     link_begin(link);
 }
 
@@ -84,6 +75,30 @@ void listener_retry(struct meshd_links *links)
 /* --- listening ---------------------------------------------------------------------------------
  */
 
+static bool must_be_on_link(const struct meshd_links *links)
+{
+    return !links->config.has_far_peers && !links->config.door->is_locked;
+}
+
+void listener_set_reach(struct meshd_links *links)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(links->listeners); i++) {
+        uv_os_fd_t fd;
+        struct sockaddr_storage address = {0};
+        socklen_t n = sizeof(address);
+        if (!links->is_listening[i]) {
+            continue;
+        }
+        int rc = uv_fileno((uv_handle_t *)&links->listeners[i], &fd);
+        ensure(rc == 0); /* it listens */
+        rc = getsockname(fd, (struct sockaddr *)&address, &n);
+        if (rc == 0) {
+            rc = meshd_socket_require_on_link(fd, address.ss_family, must_be_on_link(links));
+        }
+        ensure(rc == 0); /* it could be set when the socket was made */
+    }
+}
+
 /* By hand, for libuv reports a taken port too late to try the next one on the same handle. */
 static int open_listener(const struct meshd_links *links, const struct sockaddr_storage *address,
                          int *ret_fd)
@@ -95,8 +110,8 @@ static int open_listener(const struct meshd_links *links, const struct sockaddr_
         return -errno;
     }
     int rc = meshd_socket_prepare(fd, family, link_user_timeout_ms(links));
-    if (rc == 0 && !links->config.has_far_peers) {
-        rc = meshd_socket_require_on_link(fd, family);
+    if (rc == 0) {
+        rc = meshd_socket_require_on_link(fd, family, must_be_on_link(links));
     }
     if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) {
         rc = -errno;

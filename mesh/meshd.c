@@ -115,6 +115,7 @@ static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         .loop = &meshd->loop,
         .sink = sink_of(meshd),
         .identity = meshd->identity,
+        .door = meshd->door,
         .hello = {.version_min = WIRE_VERSION_MIN,
                   .version_max = WIRE_VERSION_MAX,
                   .epoch = epoch,
@@ -321,6 +322,11 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
     meshd->cores_checked_ns = meshd_clock_ns();
     describe_host(meshd);
     rc = set_up_state(meshd, err);
+    meshd->door = wire_door_new();
+    if (rc == 0 && meshd->door == NULL) {
+        errmsg_set(err, "out of memory");
+        rc = -ENOMEM;
+    }
     if (rc == 0) {
         rc = draw(&epoch, sizeof(epoch), err);
     }
@@ -459,6 +465,7 @@ static void tear_down(struct meshd *meshd)
     meshd->core = core_free(meshd->core);
     core_effects_done(&meshd->effects);
     meshd->identity = wire_identity_free(meshd->identity);
+    meshd->door = wire_door_free(meshd->door);
     meshd_state_close(&meshd->state);
     if (meshd->is_socket_bound) {
         IGNORE(close(meshd->socket_fd));    /* nobody ever listened on it */

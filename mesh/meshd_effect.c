@@ -4,6 +4,22 @@
 
 #include "mesh/meshd_internal.h"
 
+static void dial(struct meshd_links *links, const struct core_effect *effect)
+{
+    struct meshd_dial dial = {
+        .dial = effect->dial.dial,
+        .address = effect->dial.address,
+        .must_be_on_link = effect->dial.must_be_on_link,
+        .timeout_ns = effect->dial.timeout_ns,
+        .older = effect->dial.older,
+        .has_invitation = effect->dial.has_invitation,
+        .invitation = effect->dial.token,
+        .peer = effect->dial.key,
+    };
+    meshd_links_dial(links, &dial);
+    explicit_bzero(&dial.invitation, sizeof(dial.invitation));
+}
+
 static void carry_out_link(struct meshd *meshd, const struct core_effect *effect)
 {
     struct meshd_links *links = meshd->links;
@@ -17,8 +33,7 @@ static void carry_out_link(struct meshd *meshd, const struct core_effect *effect
         meshd_links_close_link(links, effect->close_link.link, effect->close_link.reason,
                                effect->close_link.text);
     } else if (effect->type == CORE_EFFECT_DIAL) {
-        meshd_links_dial(links, effect->dial.dial, effect->dial.address,
-                         effect->dial.must_be_on_link, effect->dial.timeout_ns);
+        dial(links, effect);
     } else {
         meshd_links_cancel_dial(links, effect->cancel_dial.dial);
     }

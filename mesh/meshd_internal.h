@@ -39,6 +39,7 @@ struct meshd {
     bool is_socket_bound;           /* by root, before it became another */
     int socket_fd;                  /* then; the control's once there is one */
     struct wire_identity *identity;
+    struct wire_door *door;
     uint32_t cores_effective;
     uint64_t cores_checked_ns;
     uint64_t seed; /* random, for hash tables */

@@ -2,6 +2,7 @@
 #ifndef MESH_SOCKET_H
 #define MESH_SOCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,9 +16,10 @@
  * user_timeout_ms, little unsent data in the kernel. family: AF_INET or AF_INET6. 0 or -errno. */
 int meshd_socket_prepare(int fd, int family, unsigned user_timeout_ms) MUST_CHECK;
 
-/* From now on only packets that crossed no router are taken (IP_MINTTL, IPV6_MINHOPCOUNT). To be
- * called once connected: the reset of a closed port comes with an ordinary TTL. 0 or -errno. */
-int meshd_socket_require_on_link(int fd, int family) MUST_CHECK;
+/* From now on only packets that crossed no router are taken (IP_MINTTL, IPV6_MINHOPCOUNT), or any
+ * again. To be called once connected: the reset of a closed port comes with an ordinary TTL. 0 or
+ * -errno. */
+int meshd_socket_require_on_link(int fd, int family, bool is_required) MUST_CHECK;
 
 /* Bytes given to the kernel and not acknowledged by the other host. 0 when that cannot be told. */
 size_t meshd_socket_unacked_bytes(int fd);

@@ -2,7 +2,6 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -36,10 +35,11 @@ int meshd_socket_prepare(int fd, int family, unsigned user_timeout_ms)
     return rc;
 }
 
-int meshd_socket_require_on_link(int fd, int family)
+int meshd_socket_require_on_link(int fd, int family, bool is_required)
 {
-    return family == AF_INET ? set_int(fd, IPPROTO_IP, IP_MINTTL, HOPS)
-                             : set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, HOPS);
+    int hops = is_required ? HOPS : 0;
+    return family == AF_INET ? set_int(fd, IPPROTO_IP, IP_MINTTL, hops)
+                             : set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, hops);
 }
 
 size_t meshd_socket_unacked_bytes(int fd)

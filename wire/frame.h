@@ -37,6 +37,7 @@ enum wire_role { WIRE_ROLE_NONE = 0, WIRE_ROLE_INITIATOR = 1, WIRE_ROLE_RESPONDE
 #define WIRE_LABEL_PROOF   "mesh proof"
 #define WIRE_LABEL_FRAME   "mesh frame"
 #define WIRE_LABEL_TAG     "mesh tag"
+#define WIRE_LABEL_INVITE  "mesh invite"
 
 /* --- length prefix --- */
 

@@ -158,23 +158,14 @@ static void proof_digest(enum wire_role sender, const uint8_t *session_id,
     hash_end(&state, ret_digest);
 }
 
-void wire_mesh_tag(const uint8_t *secret, uint8_t ret_tag[static WIRE_TAG_BYTES])
-{
-    uint8_t hash[32] = {0};
-    if (secret != NULL) {
-        crypto_generichash_state state;
-        hash_start(&state, NULL, WIRE_LABEL_TAG);
-        hash_bytes(&state, secret, WIRE_SECRET_BYTES);
-        hash_end(&state, hash);
-    }
-    memcpy(ret_tag, hash, WIRE_TAG_BYTES);
-}
-
 /* --- our hello --- */
 
-static void pack_hello(struct buf *to, const struct wire_hello *hello, const struct wire_key *key,
-                       struct slice ephemeral, struct slice nonce)
+/* The tag is left zero; returns where it stands behind the beginning of the body. */
+static size_t pack_hello(struct buf *to, const struct wire_hello *hello, const struct wire_key *key,
+                         struct slice ephemeral, struct slice nonce)
 {
+    static const uint8_t no_tag[WIRE_TAG_BYTES];
+    size_t body_at = to->n;
     wire_pack_array(to, HELLO_FIELDS);
     wire_pack_uint(to, hello->version_min);
     wire_pack_uint(to, hello->version_max);
@@ -183,13 +174,15 @@ static void pack_hello(struct buf *to, const struct wire_hello *hello, const str
     wire_pack_uint(to, hello->incarnation);
     wire_pack_bin(to, ephemeral);
     wire_pack_bin(to, nonce);
-    wire_pack_bin(to, slice_of(hello->tag, sizeof(hello->tag)));
+    wire_pack_bin(to, slice_of(no_tag, sizeof(no_tag)));
+    size_t tag_at = to->n - sizeof(no_tag) - body_at;
     wire_pack_uint(to, hello->cores);
     wire_pack_uint(to, hello->port);
     wire_pack_str(to, hello->name);
     wire_pack_str(to, hello->arch);
     wire_pack_str(to, hello->os);
     wire_pack_str(to, hello->program);
+    return tag_at;
 }
 
 /* What we say of ourselves keeps to what we would accept. */
@@ -209,6 +202,11 @@ static void ensure_hello(const struct wire_hello *hello)
     ensure(text_is_utf8(hello->program));
 }
 
+/* Where the signature stands in the frame of our hello, and the body behind it. */
+#define HELLO_SIGNATURE_AT (WIRE_PREFIX_BYTES + HEAD_BYTES)
+#define HELLO_BODY_AT      (HELLO_SIGNATURE_AT + WIRE_SIGNATURE_BYTES)
+
+/* All of it but the tag and, for that, the signature. */
 static int build_hello(struct wire_handshake *handshake, const struct wire_session_config *config)
 {
     ensure_hello(&config->hello);
@@ -216,23 +214,60 @@ static int build_hello(struct wire_handshake *handshake, const struct wire_sessi
     IGNORE(crypto_scalarmult_base(ephemeral, handshake->secrets->ephemeral)); /* only computes */
     struct buf body;
     buf_init(&body, WIRE_HELLO_BYTES_MAX - HEAD_BYTES - WIRE_SIGNATURE_BYTES);
-    pack_hello(&body, &config->hello, wire_identity_key(config->identity),
-               slice_of(ephemeral, sizeof(ephemeral)), slice_of(config->random + 32, NONCE_BYTES));
+    handshake->hello_tag_at =
+        HELLO_BODY_AT + pack_hello(&body, &config->hello, wire_identity_key(config->identity),
+                                   slice_of(ephemeral, sizeof(ephemeral)),
+                                   slice_of(config->random + 32, NONCE_BYTES));
     int r = buf_error(&body);
     ensure(r != -ENOBUFS);
     if (r == 0) {
-        uint8_t digest[32];
-        uint8_t signature[WIRE_SIGNATURE_BYTES];
-        hello_digest(handshake->role, buf_slice(&body), digest);
-        wire_identity_sign(config->identity, slice_of(digest, sizeof(digest)), signature);
+        static const uint8_t unsigned_yet[WIRE_SIGNATURE_BYTES];
         struct buf *to = &handshake->hello_ours;
-        append_head(to, WIRE_HANDSHAKE_HELLO, sizeof(signature) + body.n);
-        buf_append(to, signature, sizeof(signature));
+        append_head(to, WIRE_HANDSHAKE_HELLO, sizeof(unsigned_yet) + body.n);
+        buf_append(to, unsigned_yet, sizeof(unsigned_yet));
         buf_append_slice(to, buf_slice(&body));
         r = buf_error(to);
     }
     buf_done(&body);
     return r;
+}
+
+/* The secret is chosen: our hello says its tag. */
+static void choose(struct wire_handshake *handshake, const struct wire_door_answer *answer)
+{
+    handshake->door_kind = answer->kind;
+    handshake->secrets->mesh = answer->found->secret;
+    if (answer->token != NULL) {
+        handshake->secrets->token = *answer->token;
+    }
+    memcpy(handshake->tag, answer->found->tag, WIRE_TAG_BYTES);
+    uint8_t *hello = handshake->hello_ours.p;
+    memcpy(hello + handshake->hello_tag_at, handshake->tag, WIRE_TAG_BYTES);
+    uint8_t digest[32];
+    hello_digest(handshake->role, slice_from(buf_slice(&handshake->hello_ours), HELLO_BODY_AT),
+                 digest);
+    wire_identity_sign(handshake->identity, slice_of(digest, sizeof(digest)),
+                       hello + HELLO_SIGNATURE_AT);
+}
+
+/* What an initiator proves is its owner's choice. */
+static void choose_first(struct wire_handshake *handshake, const struct wire_session_config *config)
+{
+    const struct wire_door *door = config->door;
+    struct wire_door_answer answer = {door->is_locked ? WIRE_DOOR_PRESENT : WIRE_DOOR_OPEN,
+                                      &door->present, NULL};
+    struct wire_door_secret made = {.tag = {0}};
+    if (config->invitation != NULL) {
+        ensure(config->peer != NULL); /* it is its maker's, and proves nobody else */
+        wire_invitation_secret(config->invitation, &made.secret);
+        wire_mesh_tag(&made.secret, made.tag);
+        answer = (struct wire_door_answer){WIRE_DOOR_INVITATION, &made, config->invitation};
+    } else if (config->older > 0) {
+        ensure(config->older <= door->n_older);
+        answer = (struct wire_door_answer){WIRE_DOOR_OLDER, &door->older[config->older - 1], NULL};
+    }
+    choose(handshake, &answer);
+    sodium_memzero(&made, sizeof(made));
 }
 
 int wire_handshake_init(struct wire_handshake *handshake, const struct wire_session_config *config,
@@ -241,9 +276,18 @@ int wire_handshake_init(struct wire_handshake *handshake, const struct wire_sess
     *handshake = (struct wire_handshake){
         .role = config->is_initiator ? WIRE_ROLE_INITIATOR : WIRE_ROLE_RESPONDER,
         .identity = config->identity,
+        .door = config->door,
+        .has_expected = config->peer != NULL,
         .version_min = config->hello.version_min,
         .version_max = config->hello.version_max,
     };
+    ensure(config->door != NULL);
+    ensure(config->is_initiator ||
+           (config->older == 0 && config->invitation == NULL && config->peer == NULL));
+    memcpy(handshake->first_tag, config->door->present.tag, WIRE_TAG_BYTES);
+    if (config->peer != NULL) {
+        handshake->expected = *config->peer;
+    }
     buf_init(&handshake->hello_ours, WIRE_PREFIX_BYTES + WIRE_HELLO_BYTES_MAX);
     buf_init(&handshake->hello_peer, WIRE_PREFIX_BYTES + WIRE_HELLO_BYTES_MAX);
     handshake->secrets = sodium_malloc(sizeof(*handshake->secrets));
@@ -252,13 +296,10 @@ int wire_handshake_init(struct wire_handshake *handshake, const struct wire_sess
     }
     sodium_memzero(handshake->secrets, sizeof(*handshake->secrets));
     memcpy(handshake->secrets->ephemeral, config->random, 32);
-    if (config->secret != NULL) {
-        memcpy(handshake->secrets->mesh, config->secret, WIRE_SECRET_BYTES);
-    }
     memcpy(handshake->header, config->random + 64, WIRE_STREAM_HEADER_BYTES);
-    memcpy(handshake->tag, config->hello.tag, WIRE_TAG_BYTES);
     int r = build_hello(handshake, config);
     if (r == 0 && handshake->role == WIRE_ROLE_INITIATOR) {
+        choose_first(handshake, config);
         buf_append_slice(out, buf_slice(&handshake->hello_ours));
         r = buf_error(out);
     }
@@ -350,6 +391,61 @@ static int unpack_hello(struct wire_handshake *handshake, struct slice body, str
     return 0;
 }
 
+/* --- who may come in --- */
+
+static int refuse_entry(struct report *report, enum wire_reason reason)
+{
+    const char *text = "the peer is of another mesh; `mesh join` with an invitation takes it in";
+    if (reason == WIRE_REASON_BANNED) {
+        text = "the peer is banned here; `mesh ban --remove` lifts that";
+    } else if (reason == WIRE_REASON_INVITATION) {
+        text = "the invitation was used by another peer; `mesh invite` makes a new one";
+    }
+    return REFUSE(report, reason, "%s", text);
+}
+
+/* A responder's door chooses the secret. Asked again when the peer is proved, it may have changed
+ * its mind: let nobody in, or call the same secret an older one. */
+static int let_in(struct wire_handshake *handshake, struct report *report)
+{
+    struct wire_door_answer answer;
+    enum wire_reason reason;
+    if (wire_door_admit(handshake->door, handshake->peer.tag, &handshake->peer.key, &answer,
+                        &reason) < 0) {
+        return refuse_entry(report, reason);
+    }
+    if (!handshake->has_session) {
+        choose(handshake, &answer);
+    }
+    handshake->door_kind = answer.kind;
+    return 0;
+}
+
+/* An initiator chose before: what came must fit that, and its door must still be the same. */
+static int check_met(struct wire_handshake *handshake, struct report *report)
+{
+    const struct wire_hello *peer = &handshake->peer;
+    const struct wire_door *door = handshake->door;
+    if (wire_door_is_banned(door, &peer->key)) {
+        return refuse_entry(report, WIRE_REASON_BANNED);
+    }
+    if (handshake->has_expected && !wire_key_eq(&peer->key, &handshake->expected)) {
+        return REFUSE(report, WIRE_REASON_NONE,
+                      "another peer answers here than the one that was dialled");
+    }
+    /* An older secret is known to whoever left the mesh, too. */
+    bool is_stranger =
+        handshake->door_kind == WIRE_DOOR_OLDER && !wire_door_is_member(door, &peer->key);
+    if (is_stranger || memcmp(peer->tag, handshake->tag, WIRE_TAG_BYTES) != 0) {
+        return refuse_entry(report, WIRE_REASON_MESH);
+    }
+    if (memcmp(door->present.tag, handshake->first_tag, WIRE_TAG_BYTES) != 0) {
+        return REFUSE(report, WIRE_REASON_REPLACED,
+                      "the mesh got another secret meanwhile; it is dialled again with that");
+    }
+    return 0;
+}
+
 static int check_hello(struct wire_handshake *handshake, struct slice signature, struct slice body,
                        struct report *report)
 {
@@ -365,11 +461,8 @@ static int check_hello(struct wire_handshake *handshake, struct slice signature,
         return REFUSE(report, WIRE_REASON_SIGNATURE, "bad signature of the hello");
     }
     handshake->has_peer = true;
-    if (memcmp(peer->tag, handshake->tag, WIRE_TAG_BYTES) != 0) {
-        return REFUSE(report, WIRE_REASON_MESH,
-                      "the peer is of another mesh; `mesh join` with an invitation takes it in");
-    }
-    return 0;
+    return handshake->role == WIRE_ROLE_RESPONDER ? let_in(handshake, report)
+                                                  : check_met(handshake, report);
 }
 
 /* --- keys and proofs --- */
@@ -392,7 +485,7 @@ static void direction_key(const struct wire_handshake *handshake, enum wire_role
                           const uint8_t shared[static 32], uint8_t ret_key[static 32])
 {
     crypto_generichash_state state;
-    hash_start(&state, handshake->secrets->mesh, WIRE_LABEL_KEY);
+    hash_start(&state, handshake->secrets->mesh.b, WIRE_LABEL_KEY);
     hash_role(&state, sender);
     hash_bytes(&state, shared, 32);
     hash_bytes(&state, handshake->session_id, WIRE_SESSION_ID_BYTES);
@@ -412,7 +505,7 @@ static int make_keys(struct wire_handshake *handshake, struct report *report)
     direction_key(handshake, other(handshake->role), shared, secrets->receive_key);
     sodium_memzero(key, sizeof(key));
     sodium_memzero(shared, sizeof(shared));
-    sodium_memzero(secrets->mesh, sizeof(secrets->mesh));
+    sodium_memzero(&secrets->mesh, sizeof(secrets->mesh));
     sodium_memzero(secrets->ephemeral, sizeof(secrets->ephemeral));
     handshake->has_session = true;
     return 0;
@@ -493,11 +586,16 @@ static int on_proof(struct wire_handshake *handshake, struct slice content, stru
     if (!wire_verify(&handshake->peer.key, slice_of(digest, sizeof(digest)), signature)) {
         return REFUSE(report, WIRE_REASON_SIGNATURE, "bad signature of the proof");
     }
-    if (handshake->role == WIRE_ROLE_INITIATOR) {
-        append_proof(handshake, out);
-        return buf_error(out);
+    /* Closed, banned, bound to another or renewed since the hello: then it is not too late. */
+    if (handshake->role == WIRE_ROLE_RESPONDER) {
+        return let_in(handshake, report);
     }
-    return 0;
+    int r = check_met(handshake, report);
+    if (r == 0) {
+        append_proof(handshake, out);
+        r = buf_error(out);
+    }
+    return r;
 }
 
 static int on_refusal(struct wire_handshake *handshake, struct slice content, struct buf *out,

@@ -41,7 +41,8 @@ enum wire_handshake_state { WIRE_HANDSHAKE_STATES(WIRE_ENUM_HANDSHAKE_STATE) };
 
 /* Everything that must not leak, in one sodium_malloc() block. */
 struct wire_handshake_secrets {
-    uint8_t mesh[WIRE_SECRET_BYTES]; /* wiped, as the ephemeral, once the keys are made */
+    struct wire_secret mesh; /* wiped, as the ephemeral, once the keys are made */
+    struct wire_token token; /* of the invitation, if it is one */
     uint8_t ephemeral[32];
     uint8_t receive_key[32]; /* until the proof brings the header of that direction */
     struct wire_seal send;
@@ -52,12 +53,18 @@ struct wire_handshake {
     enum wire_handshake_state state;
     enum wire_role role;
     const struct wire_identity *identity;   /* borrowed */
+    const struct wire_door *door;           /* borrowed */
     struct wire_handshake_secrets *secrets; /* owned */
     uint8_t header[WIRE_STREAM_HEADER_BYTES];
-    uint8_t tag[WIRE_TAG_BYTES];
+    uint8_t tag[WIRE_TAG_BYTES];       /* of secrets->mesh; a responder's is chosen by the hello */
+    enum wire_door_kind door_kind;     /* the same; NONE before */
+    uint8_t first_tag[WIRE_TAG_BYTES]; /* of the door's present secret when this began */
+    bool has_expected;
+    struct wire_key expected;          /* who must be at the other end */
     uint32_t version_min, version_max; /* ours */
     struct buf hello_ours; /* the whole frames, prefix included: the session id covers */
     struct buf hello_peer; /* them, and `peer` points into this one */
+    size_t hello_tag_at;   /* where the tag stands in hello_ours */
     struct wire_hello peer;
     uint8_t peer_ephemeral[32];
     bool has_peer;    /* a hello with a valid signature came */
@@ -68,8 +75,8 @@ struct wire_handshake {
     uint8_t session_id[WIRE_SESSION_ID_BYTES];
 };
 
-/* Builds our hello; the initiator's is appended to `out` at once. 0 or -ENOMEM; done is called in
- * either case. */
+/* Builds our hello; the initiator's is appended to `out` at once, the responder's lacks a tag until
+ * the peer's chose one. 0 or -ENOMEM; done is called in either case. */
 int wire_handshake_init(struct wire_handshake *handshake, const struct wire_session_config *config,
                         struct buf *out) MUST_CHECK;
 /* Wipes and frees; a zeroed handshake is allowed. */

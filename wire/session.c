@@ -476,6 +476,17 @@ uint32_t wire_session_version(const struct wire_session *session)
     return session->handshake.has_peer ? session->handshake.version : 0;
 }
 
+enum wire_door_kind wire_session_door(const struct wire_session *session)
+{
+    return session->handshake.has_peer ? session->handshake.door_kind : WIRE_DOOR_NONE;
+}
+
+const struct wire_token *wire_session_invitation(const struct wire_session *session)
+{
+    return wire_session_door(session) == WIRE_DOOR_INVITATION ? &session->handshake.secrets->token
+                                                              : NULL;
+}
+
 const uint8_t *wire_session_id(const struct wire_session *session)
 {
     return session->handshake.has_session ? session->handshake.session_id : NULL;

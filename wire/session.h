@@ -20,10 +20,9 @@
 #include "wire/base/buf.h"
 #include "wire/base/ensure.h"
 #include "wire/base/errmsg.h"
+#include "wire/door.h"
 #include "wire/identity.h"
 #include "wire/message.h"
-
-#define WIRE_TAG_BYTES 16
 
 /* What a peer says of itself in its signed hello. */
 struct wire_hello {
@@ -32,7 +31,7 @@ struct wire_hello {
     struct wire_key key;
     uint64_t epoch;              /* random, drawn at each start of the daemon */
     uint32_t incarnation;        /* raised at each start */
-    uint8_t tag[WIRE_TAG_BYTES]; /* of its mesh; zero in an open mesh */
+    uint8_t tag[WIRE_TAG_BYTES]; /* of the secret of this session; zero in an open mesh */
     uint32_t cores;              /* offered */
     uint32_t port;               /* where it listens, for telling others; 0: it does not */
     struct slice name;
@@ -51,16 +50,23 @@ enum wire_session_state {
 
 struct wire_session_config {
     const struct wire_identity *identity; /* borrowed for the session's life */
-    const uint8_t *secret;                /* WIRE_SECRET_BYTES of the mesh; NULL: open (zeros) */
-    bool is_initiator;                    /* the side that dialled */
-    struct wire_hello hello;              /* ours; key is filled in from the identity */
+    /* Borrowed for the session's life, in which it may be changed: what counts is what it says when
+     * the peer's hello comes and again when the peer is proved. */
+    const struct wire_door *door;
+    bool is_initiator; /* the side that dialled. For it alone: */
+    /* What it proves: the door's present secret; or, counted from 1, one of its older ones; or an
+     * invitation. */
+    uint32_t older;
+    const struct wire_token *invitation; /* NULL: none */
+    const struct wire_key *peer; /* whom it must meet; NULL: anybody, but with an invitation */
+    struct wire_hello hello;     /* ours; key and tag are filled in */
     uint8_t random[96]; /* fresh: ephemeral secret 32, nonce 32, stream header 24, 8 unused */
 };
 
 struct wire_session;
 
-/* Copies all of the config but the identity. NULL when memory is short. An initiator has its hello
- * ready to drain at once. */
+/* Copies all of the config but the identity and the door. NULL when memory is short. An initiator
+ * has its hello ready to drain at once. */
 struct wire_session *wire_session_new(const struct wire_session_config *config) MUST_CHECK;
 /* NULL is allowed; wipes keys. Returns NULL. */
 struct wire_session *wire_session_free(struct wire_session *session);
@@ -102,14 +108,18 @@ size_t wire_session_queued_bytes(const struct wire_session *session);
 void wire_session_close(struct wire_session *session, enum wire_reason reason, struct slice text);
 
 enum wire_session_state wire_session_state(const struct wire_session *session);
-/* Why it FAILED or ENDED; NONE otherwise. Nobody vouches for the reason of a session that failed
- * because the peer refused it in clear (the text then says "unproved"): show it, decide nothing by
- * it. */
+/* Why it FAILED or ENDED; NONE otherwise, and where another peer than config.peer answered. Nobody
+ * vouches for the reason of a session that failed because the peer refused it in clear (the text
+ * then says "unproved"): show it, decide nothing by it. */
 enum wire_reason wire_session_reason(const struct wire_session *session);
 /* The peer's hello: NULL before one with a valid signature came; proved only from UP on. */
 const struct wire_hello *wire_session_peer(const struct wire_session *session);
 /* The version both speak; 0 before the hellos were exchanged. */
 uint32_t wire_session_version(const struct wire_session *session);
+/* With which kind of secret it is proved; NONE before the hellos were exchanged. */
+enum wire_door_kind wire_session_door(const struct wire_session *session);
+/* Of the invitation it is proved with; NULL when that is no invitation. */
+const struct wire_token *wire_session_invitation(const struct wire_session *session);
 /* The session id, 32 bytes; NULL before both hellos are there. */
 const uint8_t *wire_session_id(const struct wire_session *session);
 /* Frames and payload bytes so far: for the benches and the simulator. */
@@ -117,8 +127,5 @@ struct wire_session_counts {
     uint64_t n_frames_in, n_frames_out, n_messages_in, n_messages_out, bytes_in, bytes_out;
 };
 struct wire_session_counts wire_session_counts(const struct wire_session *session);
-
-/* The public tag of a mesh secret: BLAKE2b(label, secret) cut to 16 bytes; zeros for NULL. */
-void wire_mesh_tag(const uint8_t *secret, uint8_t ret_tag[static WIRE_TAG_BYTES]);
 
 #endif

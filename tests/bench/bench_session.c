@@ -11,6 +11,7 @@
 
 enum { N_RUNS = 7 };
 
+static struct wire_door *door;
 static struct wire_session *sessions[2];
 static struct buf pipe_bytes;
 
@@ -40,9 +41,12 @@ static uint64_t carry(int from)
 
 static void start(struct wire_identity *const identities[2])
 {
+    door = wire_door_new();
+    ensure(door != NULL);
     for (int i = 0; i < 2; i++) {
         struct wire_session_config config = {
             .identity = identities[i],
+            .door = door,
             .is_initiator = i == 0,
             .hello = {.version_min = 1, .version_max = 1, .name = slice_str("bench")},
         };
@@ -60,6 +64,7 @@ static void stop(void)
 {
     sessions[0] = wire_session_free(sessions[0]);
     sessions[1] = wire_session_free(sessions[1]);
+    door = wire_door_free(door);
 }
 
 /* Messages a second, when both sides send `batch` of them in turn. */

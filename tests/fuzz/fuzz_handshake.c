@@ -27,11 +27,13 @@ struct network {
 };
 
 static struct wire_identity *identities[N_PARTIES];
+static struct wire_door *door; /* open: one for all */
 
 static struct wire_session_config config_of(unsigned i, enum party party)
 {
     struct wire_session_config config = {
         .identity = identities[party],
+        .door = door,
         .is_initiator = i % 2 == 0,
         .hello = {.version_min = 1, .version_max = 2, .cores = 4, .name = slice_str("fuzz")},
     };
@@ -64,6 +66,10 @@ static void begin(struct network *network)
             identities[parties[i]] = wire_identity_new(seed);
         }
         ensure(identities[parties[i]] != NULL);
+        if (door == NULL) {
+            door = wire_door_new();
+            ensure(door != NULL);
+        }
         struct wire_session_config config = config_of(i, parties[i]);
         size_t n_said = network->said.n;
         network->sides[i].party = parties[i];

@@ -24,11 +24,13 @@ enum depth {
 #define SEAL_FLAGS_UNSIGNED 2u
 
 static struct wire_identity *identities[2];
+static struct wire_door *door;
 
 static struct wire_session_config config_of(int i)
 {
     struct wire_session_config config = {
         .identity = identities[i],
+        .door = door,
         .is_initiator = i == 0,
         .hello = {.version_min = 1, .version_max = 1, .name = slice_str("fuzz")},
     };
@@ -43,6 +45,10 @@ static void set_up(void)
         uint8_t seed[WIRE_SEED_BYTES] = {(uint8_t)(i + 1)};
         identities[i] = wire_identity_new(seed);
         ensure(identities[i] != NULL);
+    }
+    if (door == NULL) {
+        door = wire_door_new();
+        ensure(door != NULL);
     }
 }
 

@@ -107,6 +107,7 @@ static void make_session(struct sim *sim, struct sim_conn *conn, struct sim_end 
     const struct core_config *config = &node->config;
     struct wire_session_config session = {
         .identity = node->identity,
+        .door = sim->door,
         .is_initiator = end == &conn->ends[0],
         .hello =
             {

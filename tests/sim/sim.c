@@ -451,6 +451,8 @@ struct sim *sim_new(const struct sim_options *options)
     sim->options = *options;
     sim->dice.state = dice_mix(options->seed + UINT64_C(0x51a2));
     struct dice *dice = &sim->dice;
+    sim->door = wire_door_new();
+    ensure(sim->door != NULL);
     heap_init(&sim->queue);
     list_init(&sim->jobs);
     table_init(&sim->by_key, sizeof(struct wire_key), options->seed);
@@ -520,6 +522,7 @@ static void node_free(struct sim *sim, struct sim_node *node)
 
 void sim_free(struct sim *sim)
 {
+    wire_door_free(sim->door);
     net_free_all(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         node_free(sim, sim->nodes[i]);

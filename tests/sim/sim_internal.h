@@ -300,6 +300,7 @@ struct sim {
     struct dice dice;
     uint64_t now_ns, start_ns, faults_end_ns, healed_ns, end_ns;
     enum sim_transport transport;
+    struct wire_door *door; /* everybody's: open */
     struct heap queue;
     struct sim_event *spare_events;
     uint64_t n_spare;

@@ -15,6 +15,7 @@ enum { A = 0, B = 1 }; /* the initiator and the responder */
 
 struct pair {
     struct wire_identity *identity[2];
+    struct wire_door *door[2]; /* open, until a test closes it */
     struct wire_session_config config[2];
     struct wire_session *session[2];
     struct buf pipe[2];         /* what the session of that index said, not yet heard */
@@ -41,6 +42,9 @@ static inline void pair_configure(struct pair *pair)
         pair->identity[i] = wire_identity_new(seed);
         ck_assert_ptr_nonnull(pair->identity[i]);
         config->identity = pair->identity[i];
+        pair->door[i] = wire_door_new();
+        ck_assert_ptr_nonnull(pair->door[i]);
+        config->door = pair->door[i];
         config->is_initiator = i == A;
         config->hello = (struct wire_hello){
             .version_min = WIRE_VERSION_MIN,
@@ -75,6 +79,7 @@ static inline void pair_done(struct pair *pair)
     for (int i = 0; i < 2; i++) {
         pair->session[i] = wire_session_free(pair->session[i]);
         pair->identity[i] = wire_identity_free(pair->identity[i]);
+        pair->door[i] = wire_door_free(pair->door[i]);
         buf_done(&pair->pipe[i]);
     }
 }

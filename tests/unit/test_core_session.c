@@ -22,6 +22,7 @@ struct started { /* an attempt that runs, for a millisecond */
 struct side {
     struct core *core;
     struct wire_identity *identity;
+    struct wire_door *door;
     struct core_effects effects;
     struct wire_session *session;
     bool is_initiator, is_up;
@@ -68,6 +69,7 @@ static struct wire_session *new_session(const struct side *side, int i, bool is_
 {
     struct wire_session_config config = {
         .identity = side->identity,
+        .door = side->door,
         .is_initiator = is_initiator,
         .hello = {.version_min = WIRE_VERSION_MIN,
                   .version_max = WIRE_VERSION_MAX,
@@ -275,6 +277,8 @@ static void duo_init(struct duo *duo)
         memset(seed, 7 + i, sizeof(seed));
         side->identity = wire_identity_new(seed);
         ck_assert_ptr_nonnull(side->identity);
+        side->door = wire_door_new();
+        ck_assert_ptr_nonnull(side->door);
         struct core_config config = {
             .key = *wire_identity_key(side->identity),
             .epoch = 100 + (uint64_t)i,
@@ -304,6 +308,7 @@ static void duo_done(struct duo *duo)
         core_effects_done(&duo->side[i].effects);
         wire_session_free(duo->side[i].session);
         wire_identity_free(duo->side[i].identity);
+        wire_door_free(duo->side[i].door);
         buf_done(&duo->side[i].said);
     }
 }

@@ -14,6 +14,9 @@
 struct side {
     struct meshd_links *links;
     struct wire_identity *identity;
+    struct wire_door *door;
+    enum core_door by; /* of the link */
+    struct wire_token token;
     uint64_t link;
     uint64_t dial;
     bool is_on_link;
@@ -38,6 +41,8 @@ static void on_event(void *user, struct core_event *event)
         side->link = event->link_up.link;
         side->dial = event->link_up.dial;
         side->is_on_link = event->link_up.is_on_link;
+        side->by = event->link_up.door;
+        side->token = event->link_up.token;
         snprintf(side->address, sizeof(side->address), "%.*s", SLICE_FMT(event->link_up.address));
     } else if (event->type == CORE_EVENT_LINK_DOWN) {
         side->n_down++;
@@ -70,11 +75,12 @@ static void on_closed(void *user)
 static void make_side(struct side *side, uint8_t seed)
 {
     uint8_t bytes[WIRE_SEED_BYTES] = {seed};
-    *side = (struct side){.identity = wire_identity_new(bytes)};
+    *side = (struct side){.identity = wire_identity_new(bytes), .door = wire_door_new()};
     struct meshd_links_config config = {
         .loop = &loop,
         .sink = {.put = on_event, .user = side},
         .identity = side->identity,
+        .door = side->door,
         .hello = {.version_min = WIRE_VERSION_MIN,
                   .version_max = WIRE_VERSION_MAX,
                   .epoch = seed,
@@ -112,6 +118,7 @@ static void tear_down(void)
     for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
         ck_assert(sides[i].links == NULL || sides[i].is_closed);
         wire_identity_free(sides[i].identity);
+        wire_door_free(sides[i].door);
     }
     ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
@@ -134,12 +141,20 @@ static void turn(bool may_wait)
         }                                                                                          \
     } while (0)
 
+static void dial_text(uint64_t number, const char *address, bool must_be_on_link, unsigned ms)
+{
+    struct meshd_dial dial = {.dial = number,
+                              .address = slice_str(address),
+                              .must_be_on_link = must_be_on_link,
+                              .timeout_ns = UINT64_C(1000000) * ms};
+    meshd_links_dial(sides[0].links, &dial);
+}
+
 static void dial(uint64_t number, uint16_t port, bool must_be_on_link)
 {
     char address[32];
     snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-    meshd_links_dial(sides[0].links, number, slice_str(address), must_be_on_link,
-                     UINT64_C(5000000000));
+    dial_text(number, address, must_be_on_link, 5000);
 }
 
 static void connect_sides(void)
@@ -170,7 +185,7 @@ START_TEST(a_static_dial_by_name_is_looked_up)
 {
     char address[32];
     snprintf(address, sizeof(address), "localhost:%u", meshd_links_port(sides[1].links));
-    meshd_links_dial(sides[0].links, 3, slice_str(address), false, UINT64_C(5000000000));
+    dial_text(3, address, false, 5000);
     TURN_UNTIL(sides[0].n_up == 1 || sides[0].n_failed == 1);
     /* Where localhost is ::1 first, nobody listens there. */
     ck_assert(sides[0].n_up == 1 || sides[0].error == -ECONNREFUSED);
@@ -202,7 +217,7 @@ START_TEST(a_peer_that_never_answers_times_out)
     ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&own, &n), 0);
     char address[32];
     snprintf(address, sizeof(address), "127.0.0.1:%u", ntohs(own.sin_port));
-    meshd_links_dial(sides[0].links, 1, slice_str(address), true, 50000000);
+    dial_text(1, address, true, 50);
     TURN_UNTIL(sides[0].n_failed == 1);
     ck_assert_int_eq(sides[0].error, -ETIMEDOUT);
     close(fd);
@@ -211,7 +226,7 @@ END_TEST
 
 START_TEST(nonsense_for_an_address_fails_without_a_socket)
 {
-    meshd_links_dial(sides[0].links, 1, slice_str("nowhere"), true, 1000000000);
+    dial_text(1, "nowhere", true, 1000);
     ck_assert_uint_eq(sides[0].n_failed, 1);
     ck_assert_int_eq(sides[0].error, -EINVAL);
 }

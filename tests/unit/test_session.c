@@ -73,16 +73,14 @@ END_TEST
 
 START_TEST(a_closed_mesh_works_as_an_open_one)
 {
-    static const uint8_t secret[WIRE_SECRET_BYTES] = {7, 7, 7};
-    for (int i = 0; i < 2; i++) {
-        pair.config[i].secret = secret;
-        wire_mesh_tag(secret, pair.config[i].hello.tag);
-    }
+    static const struct wire_secret secret = {{7, 7, 7}};
+    wire_door_lock(pair.door[A], &secret);
+    wire_door_lock(pair.door[B], &secret);
     pair_up(&pair);
     uint8_t open_tag[WIRE_TAG_BYTES], zero[WIRE_TAG_BYTES] = {0};
     wire_mesh_tag(NULL, open_tag);
     ck_assert_mem_eq(open_tag, zero, sizeof(zero));
-    ck_assert_mem_ne(pair.config[A].hello.tag, zero, sizeof(zero));
+    ck_assert_mem_ne(wire_session_peer(pair.session[A])->tag, zero, sizeof(zero));
 }
 END_TEST
 
@@ -110,7 +108,7 @@ END_TEST
 
 START_TEST(another_mesh_fails_both_with_the_reason_and_the_peer_is_known)
 {
-    pair.config[B].hello.tag[0] = 1;
+    pair.door[A]->present.tag[0] = 1;
     pair_start(&pair);
     pair_talk(&pair, 7);
     pair_failed(&pair, A, WIRE_REASON_MESH);
@@ -121,8 +119,7 @@ END_TEST
 
 START_TEST(a_secret_that_differs_under_the_same_tag_fails_both)
 {
-    static const uint8_t secret[WIRE_SECRET_BYTES] = {1};
-    pair.config[A].secret = secret;
+    pair.door[A]->present.secret.b[0] = 1;
     pair_start(&pair);
     pair_send(&pair, A, 0);
     pair_send(&pair, B, 0);

@@ -54,9 +54,10 @@ static void add_frame(const char *name, struct slice *from)
     from->n -= 4 + frame.n;
 }
 
-static const uint8_t secret[WIRE_SECRET_BYTES] = {
-    0x5e, 0xc2, 0xe7, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c,
-    0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c};
+static const struct wire_secret secret = {{0x5e, 0xc2, 0xe7, 0x00, 0x01, 0x02, 0x03, 0x04,
+                                           0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c,
+                                           0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14,
+                                           0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c}};
 
 static struct pair pair;
 
@@ -65,8 +66,8 @@ static void add_inputs(void)
     static const char *const names[2][3] = {
         {"initiator seed", "initiator key", "initiator random"},
         {"responder seed", "responder key", "responder random"}};
-    add("mesh secret", secret, sizeof(secret));
-    add("mesh tag", pair.config[A].hello.tag, WIRE_TAG_BYTES);
+    add("mesh secret", secret.b, sizeof(secret.b));
+    add("mesh tag", pair.door[A]->present.tag, WIRE_TAG_BYTES);
     for (int i = 0; i < 2; i++) {
         uint8_t seed[WIRE_SEED_BYTES];
         for (unsigned k = 0; k < sizeof(seed); k++) {
@@ -84,8 +85,7 @@ static void make_vectors(void)
     n_vectors = 0;
     pair_configure(&pair);
     for (int i = 0; i < 2; i++) {
-        pair.config[i].secret = secret;
-        wire_mesh_tag(secret, pair.config[i].hello.tag);
+        wire_door_lock(pair.door[i], &secret);
     }
     add_inputs();
     pair_start(&pair);
@@ -239,7 +239,7 @@ START_TEST(a_second_reading_arrives_at_the_same_session)
         }
     }
     put("mesh tag", 9);
-    put(secret, 32);
+    put(secret.b, 32);
     hash(NULL, digest);
     ck_assert_mem_eq(digest, get("mesh tag")->bytes, 16);
 }
