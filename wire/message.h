@@ -16,27 +16,8 @@
 #include "wire/base/slice.h"
 #include "wire/limits.h"
 #include "wire/message_enums.h"
-
-#define WIRE_KEY_BYTES    32
-#define WIRE_HASH_BYTES   32
-#define WIRE_SECRET_BYTES 32
-#define WIRE_TOKEN_BYTES  16
-
-struct wire_key {
-    uint8_t b[WIRE_KEY_BYTES]; /* Ed25519 public key: who a peer is */
-};
-
-struct wire_hash {
-    uint8_t b[WIRE_HASH_BYTES]; /* BLAKE2b-256: the name of a blob */
-};
-
-struct wire_secret {
-    uint8_t b[WIRE_SECRET_BYTES]; /* of a closed mesh; never printed, never on the wire in clear */
-};
-
-struct wire_token {
-    uint8_t b[WIRE_TOKEN_BYTES]; /* of an invitation; never printed, never on the wire in clear */
-};
+#include "wire/message_parts.h"
+#include "wire/message_trust.h"
 
 /* Names one placement of one task for ever, together with its owner's key. */
 struct wire_attempt_id {
@@ -55,11 +36,6 @@ int wire_job_parse(const char *text, uint64_t *ret_job) MUST_CHECK;
 
 /* --- parts -------------------------------------------------------------------------------------
  */
-
-struct wire_slices { /* an array of texts or byte strings */
-    const struct slice *items;
-    uint32_t n;
-};
 
 /* A file that travels with a job and stands in each task's directory. */
 struct wire_file {
@@ -133,38 +109,6 @@ struct wire_job_spec {
     bool is_call;    /* `exec` is a program that is started as a worker and takes calls: argv[0] of
                       * a task names the function, there are no other words, and its arguments are
                       * its `args` or, when they are longer, its input */
-};
-
-/* Whether a key is kept out of a mesh. Of two words on one key the one of the higher generation
- * holds; of the same, the ban. */
-struct wire_ban {
-    struct wire_key key;
-    uint64_t generation; /* of the mesh, which it began. 0: this peer's own, told to nobody */
-    bool is_banned;      /* false: it was, and is no more */
-};
-
-struct wire_bans {
-    const struct wire_ban *items;
-    uint32_t n;
-};
-
-struct wire_member { /* of a closed mesh */
-    struct wire_key key;
-};
-
-struct wire_members {
-    const struct wire_member *items;
-    uint32_t n;
-};
-
-struct wire_pin { /* that name is that key's */
-    struct slice name;
-    struct wire_key key;
-};
-
-struct wire_pins {
-    const struct wire_pin *items;
-    uint32_t n;
 };
 
 /* --- peer to peer ------------------------------------------------------------------------------
@@ -324,13 +268,6 @@ struct wire_grant { /* owner to executor: this peer may fetch the output of a re
                      */
     struct wire_attempt_id id;
     struct wire_key peer;
-};
-
-struct wire_membership { /* what a member of a closed mesh knows of it. See wire/README.md */
-    uint64_t generation; /* of the secret; each ban makes the next */
-    struct wire_secret secret;
-    struct wire_bans bans;
-    struct wire_members members;
 };
 
 /* --- client and daemon -------------------------------------------------------------------------
@@ -573,56 +510,6 @@ struct wire_got { /* daemon: one descriptor, unless there is an error */
 struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they still take a release
                     */
     struct wire_hash hash;
-};
-
-struct wire_lock { /* client: close the mesh: a new secret, of which nobody else knows yet. Like the
-                    * five that follow: for root and the daemon's own user; answered by error, or by
-                    * ok (invite: invitation) once it is on disk and in force */
-    uint32_t unused;
-};
-
-struct wire_unlock { /* client: leave the closed mesh, into the open one */
-    uint32_t unused;
-};
-
-struct wire_invite { /* client: let one more peer in */
-    uint32_t valid_s;
-};
-
-struct wire_invitation { /* daemon: what the invited must be given. It is in memory only */
-    struct wire_key key; /* the inviter's */
-    struct wire_token token;
-    struct wire_slices addresses; /* "HOST:PORT", where it can be reached */
-    uint32_t valid_s;             /* from now on */
-};
-
-struct wire_join { /* client: use an invitation */
-    struct wire_key key;
-    struct wire_token token;
-    struct wire_slices addresses;
-};
-
-struct wire_trust { /* client: no other key counts as the peer of this name */
-    struct slice name;
-    struct wire_key key;
-    bool is_removed; /* it may be anybody's again; the key does not matter */
-};
-
-struct wire_ban_key { /* client: keep the key out */
-    struct wire_key key;
-    bool is_removed; /* it may be invited again; in an open mesh it may come */
-};
-
-struct wire_trust_query { /* client: for everybody */
-    uint32_t unused;
-};
-
-struct wire_trust_list { /* daemon: how its mesh stands, without any secret */
-    bool is_locked;
-    uint64_t generation;
-    uint32_t n_members;
-    struct wire_pins pins;
-    struct wire_bans bans; /* all that are banned now */
 };
 
 /* --- all of them -------------------------------------------------------------------------------
