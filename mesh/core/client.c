@@ -5,6 +5,7 @@
 #include "mesh/core/journal.h"
 #include "mesh/core/left.h"
 #include "mesh/core/put.h"
+#include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
 static struct core_client *client_find(const struct core *core, uint64_t id)
@@ -220,6 +221,17 @@ static void on_message(struct core *core, struct core_client *client,
         return;
     case WIRE_MESSAGE_SET_CORES:
         on_set_cores(core, client, message->set_cores.cores);
+        return;
+    case WIRE_MESSAGE_LOCK:
+    case WIRE_MESSAGE_UNLOCK:
+    case WIRE_MESSAGE_INVITE:
+    case WIRE_MESSAGE_JOIN:
+    case WIRE_MESSAGE_TRUST:
+    case WIRE_MESSAGE_BAN:
+        core_trust_on_request(core, client, message);
+        return;
+    case WIRE_MESSAGE_TRUST_QUERY:
+        core_trust_send_list(core, client);
         return;
     default:
         core_client_error(core, client->id, WIRE_ERROR_INVALID,

@@ -12,6 +12,7 @@
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 
@@ -67,7 +68,8 @@ static void dispatch(struct core *core, const struct core_event *event)
         return;
     case CORE_EVENT_TRUST_KEPT:
     case CORE_EVENT_DRAWN:
-        return; /* nothing is asked of either yet */
+        core_trust_on_event(core, event);
+        return;
     }
     ensure(!"reached");
 }
@@ -77,7 +79,8 @@ static bool is_early(enum core_event_type type)
 {
     return type == CORE_EVENT_TICK || type == CORE_EVENT_STOP || type == CORE_EVENT_JOURNALED ||
            type == CORE_EVENT_JOURNAL_JOB || type == CORE_EVENT_JOURNAL_TASKS ||
-           type == CORE_EVENT_JOURNAL_END;
+           type == CORE_EVENT_JOURNAL_END || type == CORE_EVENT_TRUST_KEPT ||
+           type == CORE_EVENT_DRAWN;
 }
 
 static void run_timers(struct core *core)
@@ -219,6 +222,7 @@ struct core *core_new(const struct core_config *config)
     core->next_job = (uint64_t)config->incarnation << 32 | 1; /* never used by an earlier life */
     core->next_cell = 1;
     init_lists(core);
+    core_trust_init(core);
     core_peer_new_self(core);
     core_gossip_init(core);
     core_sparse_init(core);
@@ -240,6 +244,7 @@ struct core *core_free(struct core *core)
     core_journal_free_all(core);
     core_exec_free_all(core);
     core_blob_free_all(core);
+    core_trust_free_all(core);
     core_peer_free_all(core);
     free_graves(core);
     table_done(&core->cards);

@@ -11,6 +11,7 @@
 #include "mesh/core/core.h"
 #include "mesh/core/limits.h"
 #include "mesh/core/states.h"
+#include "mesh/core/trust_book.h"
 #include "wire/base/heap.h"
 #include "wire/base/list.h"
 #include "wire/base/table.h"
@@ -116,7 +117,8 @@ struct core_link {
     struct core_peer *peer;
     bool is_ours; /* we dialled */
     bool is_closing;
-    uint64_t challenge; /* nonzero: an old life, which may prove by this token that it lives */
+    enum core_door door; /* OPEN or PRESENT */
+    uint64_t challenge;  /* nonzero: an old life, which may prove by this token that it lives */
     uint64_t epoch, up_ns;
     struct core_timer challenge_timer;
 };
@@ -164,6 +166,8 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
 
     /* dialling */
     uint32_t i_address; /* next to try in this round */
+    uint32_t i_older;   /* with which secret: 0 the present one, 1 the newest of the older ones */
+    bool is_misnamed;   /* in CONFLICT because its name is pinned to another key */
     uint64_t lost_ns, known_ns;
     struct list dials;
     struct core_timer dial_timer;
@@ -507,6 +511,64 @@ struct core_client {
     struct core_timer watch_timer;
 };
 
+/* --- trust (trust.c, trust_link.c) -------------------------------------------------------------
+ */
+
+enum core_trust_verb {
+    CORE_TRUST_LOCK,
+    CORE_TRUST_UNLOCK,
+    CORE_TRUST_INVITE,
+    CORE_TRUST_JOIN,
+    CORE_TRUST_PIN,
+    CORE_TRUST_BAN,
+    CORE_TRUST_RENEW, /* nobody asked for it: somebody banned may know the secret */
+};
+
+struct core_trust_op { /* what a client asked for */
+    struct list node;
+    enum core_trust_verb verb;
+    uint64_t client; /* 0: nobody waits for an answer */
+    struct wire_key key;
+    bool is_removed;
+    uint32_t valid_s;
+    char name[WIRE_NAME_BYTES_MAX + 1];
+    /* joining */
+    struct wire_token token;
+    char addresses[WIRE_PEER_ADDRESSES_MAX][WIRE_ADDRESS_BYTES_MAX + 1];
+    uint32_t n_addresses;
+    uint64_t dials[WIRE_PEER_ADDRESSES_MAX]; /* 0: ended */
+    uint64_t link;                           /* 0: none yet */
+};
+
+/* A session that is no session with a peer: of an older secret, or of an invitation of ours. */
+struct core_visit {
+    struct list node;
+    uint64_t link;
+    struct wire_key key;
+    struct core_timer timer;
+};
+
+enum core_trust_stage {
+    CORE_TRUST_IDLE,
+    CORE_TRUST_DRAWING,
+    CORE_TRUST_JOINING,
+    CORE_TRUST_KEEPING
+};
+
+struct core_trust {
+    struct core_book now;
+    struct core_book next; /* what the first op makes of it, while that is KEEPING */
+    struct list ops;       /* of core_trust_op.node; the first is under way, the others wait */
+    uint32_t n_ops;
+    enum core_trust_stage stage;
+    uint64_t number, awaited; /* of the last effect; of the one that the first op waits for */
+    struct core_invitation invitations[CORE_INVITATIONS_MAX];
+    uint32_t n_invitations;
+    struct list visits; /* of core_visit.node */
+    uint32_t n_visits;
+    struct core_timer op_timer, renew_timer, expiry_timer, retry_timer;
+};
+
 /* --- the core ----------------------------------------------------------------------------------
  */
 
@@ -573,6 +635,8 @@ struct core {
     uint64_t mem_used, next_cell, n_starts;
     struct core_timer cell_timer, renew_timer, stop_timer;
     struct core_peer *reserved; /* whose wide task waits for cores; or NULL */
+
+    struct core_trust trust;
 
     struct core_moves moves;
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mesh/core/peer.h"
+#include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
 #define CONTACT_POLL_NS   (5 * CORE_S)
@@ -64,8 +65,12 @@ static void emit_dial(struct core *core, struct core_peer *peer, struct core_con
     struct core_effect *effect = core_emit(core, CORE_EFFECT_DIAL);
     effect->dial.dial = dial->id;
     effect->dial.address = core_batch_copy(core, slice_str(address));
-    effect->dial.must_be_on_link = must_be_on_link;
+    effect->dial.must_be_on_link = must_be_on_link && !core_trust_is_locked(core);
     effect->dial.timeout_ns = CORE_DIAL_TIMEOUT_NS;
+    if (peer != NULL && peer->i_older > 0) {
+        effect->dial.older = peer->i_older;
+        effect->dial.key = peer->key; /* nobody else is to have it */
+    }
 }
 
 static void dial_free(struct core *core, struct core_dial *dial)
@@ -81,7 +86,8 @@ static void dial_free(struct core *core, struct core_dial *dial)
 static bool may_dial(const struct core *core, const struct core_peer *peer)
 {
     return !peer->is_self && !core->is_stopping && peer->link == NULL &&
-           peer->state != CORE_PEER_CONFLICT && core_sparse_wants(core, peer->card);
+           peer->state != CORE_PEER_CONFLICT && !core_trust_is_banned(core, &peer->key) &&
+           core_sparse_wants(core, peer->card);
 }
 
 /* Another peer's session stands with that address: hearsay that names it for this one is stale, and
@@ -167,6 +173,23 @@ void core_dial_heard_of(struct core *core, struct core_card *card)
     if (peer != NULL && may_dial(core, peer)) {
         core->gossip_ns = at_ns + CORE_S / CORE_GOSSIP_PER_S;
         core_dial_start(core, peer, at_ns - core->now_ns);
+    }
+}
+
+void core_dial_anew(struct core *core)
+{
+    table_for_each (entry, &core->peers) {
+        struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        peer->i_older = 0;
+        peer->card->n_rounds = 0;
+        core_dial_start(core, peer, 1 + core_random(core, CORE_REDIAL_NS / 4));
+    }
+    list_for_each (node, &core->contacts) {
+        struct core_contact *contact = LIST_ENTRY(node, struct core_contact, node);
+        contact->n_rounds = 0;
+        if (!contact->is_self && contact->dial == 0) {
+            core_timer_set(core, &contact->timer, core->now_ns + CORE_MS);
+        }
     }
 }
 
@@ -289,6 +312,10 @@ void core_dial_on_found(struct core *core, const struct core_event *event)
         return;
     }
     card->n_rounds = 0;
+    if (core_trust_is_banned(core, &card->key)) {
+        core_trust_put_out(core, card);
+        return;
+    }
     struct core_peer *peer = core_sparse_wants(core, card) ? core_peer_of(core, card) : NULL;
     if (peer != NULL) {
         core_dial_start(core, peer, 0);
@@ -316,6 +343,10 @@ static void peer_dial_failed(struct core *core, struct core_peer *peer,
 {
     enum wire_reason reason = event->dial_failed.reason;
     if (peer->link != NULL) {
+        return;
+    }
+    if (core_trust_tries_older(core, peer, reason)) {
+        core_dial_start(core, peer, 1 + core_random(core, CORE_DIAL_STAGGER_NS));
         return;
     }
     if (is_for_good(reason)) {
@@ -347,7 +378,8 @@ void core_dial_on_failed(struct core *core, const struct core_event *event)
 {
     struct table_entry *entry = table_find(&core->dials, &event->dial_failed.dial);
     if (entry == NULL) {
-        return; /* cancelled a moment before */
+        core_trust_dial_failed(core, event); /* or it was cancelled a moment before */
+        return;
     }
     struct core_dial *dial = LIST_ENTRY(entry, struct core_dial, by_id);
     struct core_peer *peer = dial->peer;

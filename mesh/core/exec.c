@@ -275,6 +275,16 @@ void core_exec_owner_restarted(struct core *core, struct core_peer *peer)
     }
 }
 
+void core_exec_owner_out(struct core *core, struct core_peer *peer)
+{
+    struct list *node = peer->xjobs.next;
+    while (node != &peer->xjobs) {
+        struct core_xjob *xjob = LIST_ENTRY(node, struct core_xjob, of_owner);
+        node = node->next;
+        core_xjob_drop(core, xjob, WIRE_END_LEASE);
+    }
+}
+
 void core_exec_owner_idle(struct core *core, struct core_peer *peer)
 {
     struct list *node = peer->xjobs.next;

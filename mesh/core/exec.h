@@ -32,6 +32,8 @@ void core_exec_owner_gone(struct core *core, struct core_peer *peer);
 void core_exec_owner_idle(struct core *core, struct core_peer *peer);
 /* It lives a new life, or left for good: what it had attached ends at once. Durable jobs stay. */
 void core_exec_owner_restarted(struct core *core, struct core_peer *peer);
+/* It is out: all that it has here ends at once, durable jobs too. */
+void core_exec_owner_out(struct core *core, struct core_peer *peer);
 bool core_exec_may_serve(const struct core *core, const struct core_peer *peer,
                          const struct wire_hash *hash);
 /* Whether others get no cores here: another daemon on this host offers them, or there is no sandbox

@@ -10,6 +10,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/trust.h"
 
 #define VERSION_MAX (UINT64_MAX / 2) /* beyond it nobody could answer */
 
@@ -317,7 +318,8 @@ void core_gossip_on_peers(struct core *core, const struct wire_peers *peers)
 {
     for (uint32_t i = 0; i < peers->n; i++) {
         const struct wire_peer_entry *entry = &peers->items[i];
-        if (!wire_key_is_zero(&entry->key) && entry->version < VERSION_MAX) {
+        if (!wire_key_is_zero(&entry->key) && entry->version < VERSION_MAX &&
+            !core_trust_is_banned(core, &entry->key)) {
             hear(core, entry);
         }
     }

@@ -53,6 +53,17 @@
 #define CORE_TELL_SELF_NS  (1800 * CORE_S) /* at least so often we say that we are there */
 #define CORE_TOLD_NS       (4500 * CORE_S) /* who did not for that long is gone */
 
+/* --- trust -------------------------------------------------------------------------------------
+ */
+
+#define CORE_TRUST_OPS_MAX      32u             /* asked for and not answered */
+#define CORE_VISITS_MAX         64u             /* members that were away, at once */
+#define CORE_VISIT_NS           (3 * CORE_S)    /* for the two to say what they know */
+#define CORE_JOIN_NS            (10 * CORE_S)   /* dials, handshake and answer of an inviter */
+#define CORE_RENEW_SECRET_NS    (500 * CORE_MS) /* at most: others may be faster */
+#define CORE_TRUST_RETRY_NS     (10 * CORE_S)   /* of a disk that failed */
+#define CORE_INVITE_SECONDS_MAX (7u * 86400u)
+
 /* --- submitter ---------------------------------------------------------------------------------
  */
 

@@ -10,6 +10,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
 struct core_link *core_link_find(const struct core *core, uint64_t id)
@@ -155,6 +156,7 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
     core_exec_link_up(core, peer);
     core_beat_link_up(core, peer);
     core_gossip_link_up(core, peer);
+    core_trust_link_up(core, peer);
     core_blob_link_up(core, peer);
     core_owner_link_up(core, peer);
 }
@@ -166,6 +168,7 @@ static struct core_link *link_new(struct core *core, const struct core_event *ev
     link->id = event->link_up.link;
     link->peer = peer;
     link->is_ours = event->link_up.dial != 0;
+    link->door = event->link_up.door;
     link->epoch = event->link_up.epoch;
     link->up_ns = core->now_ns;
     link->challenge_timer.fire = challenge_fire;
@@ -173,7 +176,7 @@ static struct core_link *link_new(struct core *core, const struct core_event *ev
     return link;
 }
 
-static void refuse_link(struct core *core, uint64_t link, enum wire_reason reason)
+void core_link_refuse(struct core *core, uint64_t link, enum wire_reason reason)
 {
     struct core_effect *effect = core_emit(core, CORE_EFFECT_CLOSE_LINK);
     effect->close_link.link = link;
@@ -205,16 +208,19 @@ void core_link_on_up(struct core *core, const struct core_event *event)
 {
     const struct wire_key *key = &event->link_up.key;
     bool is_self = wire_key_eq(key, &core->self->key);
+    if (!is_self && core_trust_takes_link(core, event)) {
+        return;
+    }
     struct core_peer *peer = is_self ? NULL : core_peer_get(core, key);
     if (event->link_up.dial != 0) {
         core_dial_done(core, event->link_up.dial, peer);
     }
     if (peer == NULL || core->is_stopping || peer->state == CORE_PEER_CONFLICT) {
-        refuse_link(core, event->link_up.link,
-                    is_self             ? WIRE_REASON_SELF
-                    : peer == NULL      ? WIRE_REASON_LIMIT
-                    : core->is_stopping ? WIRE_REASON_LEAVING
-                                        : WIRE_REASON_CLONED);
+        core_link_refuse(core, event->link_up.link,
+                         is_self             ? WIRE_REASON_SELF
+                         : peer == NULL      ? WIRE_REASON_LIMIT
+                         : core->is_stopping ? WIRE_REASON_LEAVING
+                                             : WIRE_REASON_CLONED);
         return;
     }
     struct core_link *link = link_new(core, event, peer);
@@ -279,7 +285,8 @@ void core_link_on_down(struct core *core, const struct core_event *event)
 {
     struct core_link *link = core_link_find(core, event->link_down.link);
     if (link == NULL) {
-        return; /* one that was refused on arrival */
+        core_trust_link_down(core, event); /* or it was refused on arrival */
+        return;
     }
     struct core_peer *peer = link->peer;
     bool did_stand = peer->link == link;

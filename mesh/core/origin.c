@@ -6,6 +6,7 @@
 
 #include "mesh/core/exec.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
 /* --- addresses ---------------------------------------------------------------------------------
@@ -165,8 +166,7 @@ void core_origin_drop(struct core *core, struct core_peer *peer)
 void core_origin_set(struct core *core, struct core_peer *peer)
 {
     char text[CORE_ORIGIN_BYTES] = {0};
-    bool is_locked = core->config.trust != NULL && core->config.trust->present.generation > 0;
-    if (peer->is_self || is_locked || peer->address[0] == '\0') {
+    if (peer->is_self || core_trust_is_locked(core) || peer->address[0] == '\0') {
         static_assert(1 + WIRE_KEY_BYTES <= CORE_ORIGIN_BYTES, "a key fits");
         text[0] = '='; /* which begins no address */
         memcpy(&text[1], peer->key.b, WIRE_KEY_BYTES);

@@ -6,6 +6,7 @@
 #include "mesh/core/blob.h"
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
+#include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
 /* --- dealings ----------------------------------------------------------------------------------
@@ -358,6 +359,9 @@ void core_peer_deliver(struct core *core, struct core_peer *peer,
     case WIRE_MESSAGE_BLOB_WANT:
         core_blob_on_want(core, peer, &message->blob_want);
         return;
+    case WIRE_MESSAGE_MEMBERSHIP:
+        core_trust_on_membership(core, peer, &message->membership);
+        return;
     default:
         break;
     }
@@ -369,7 +373,11 @@ void core_peer_deliver(struct core *core, struct core_peer *peer,
 static void on_message(struct core *core, uint64_t id, const struct wire_message *message)
 {
     struct core_link *link = core_link_find(core, id);
-    if (link == NULL || link->is_closing) {
+    if (link == NULL) {
+        core_trust_on_message(core, id, message);
+        return;
+    }
+    if (link->is_closing) {
         return; /* the shell had it in hand when we closed */
     }
     if (link->challenge != 0) {

@@ -92,6 +92,8 @@ void core_dial_heard_of(struct core *core, struct core_card *card);
 /* A dial became a link: forgets it. */
 void core_dial_done(struct core *core, uint64_t dial, struct core_peer *peer);
 void core_dial_init(struct core_peer *peer);
+/* The secret is another: what did not work with the one before may work now. */
+void core_dial_anew(struct core *core);
 
 /* link.c */
 void core_link_on_up(struct core *core, const struct core_event *event);
@@ -102,6 +104,8 @@ void core_link_close(struct core *core, struct core_link *link, enum wire_reason
  * key. Pure. */
 bool core_link_is_older_kept(const struct wire_key *self, const struct wire_key *peer,
                              bool is_older_ours, bool is_newer_ours, uint64_t gap_ns);
+/* One that has just come up and is not taken. */
+void core_link_refuse(struct core *core, uint64_t link, enum wire_reason reason);
 struct core_link *core_link_find(const struct core *core, uint64_t id);
 void core_link_on_challenge_met(struct core *core, struct core_link *link);
 void core_link_free_all(struct core *core);

@@ -17,7 +17,7 @@
     X(LOST, "lost")         /* the session is cut a moment ago; redialled, its attempts stand */   \
     X(DOWN, "down")         /* given up; its attempts went back to waiting */                      \
     X(REFUSED, "refused")   /* it or we will not: other mesh, no common version, banned */         \
-    X(CONFLICT, "conflict") /* two live daemons with its key */
+    X(CONFLICT, "conflict") /* two live daemons with its key, or its name is another's */
 
 #define CORE_PEER_CAUSES(X)                                                                        \
     X(SESSION, "session")     /* a session is proved */                                            \
@@ -32,6 +32,7 @@
     X(GIVE_UP, "give up")     /* refused the redial, or did not answer it in time */               \
     X(REFUSE, "refuse")       /* a dial ended with a reason that another will not mend */          \
     X(CLONE, "clone")         /* two lives answered at once */                                     \
+    X(MISNAMED, "misnamed")   /* it has a name that is pinned to another key */                    \
     X(EXPIRE, "expire")       /* what was said of a clone is old enough to look again */
 
 #define CORE_PEER_TABLE(X)                                                                         \
@@ -64,6 +65,9 @@
     X(REFUSED, SESSION, UP)                                                                        \
     X(REFUSED, REFUSE, REFUSED)                                                                    \
     X(REFUSED, EXPIRE, DOWN)                                                                       \
+    X(NEW, MISNAMED, CONFLICT)                                                                     \
+    X(UP, MISNAMED, CONFLICT)                                                                      \
+    X(DOWN, MISNAMED, CONFLICT)                                                                    \
     X(CONFLICT, EXPIRE, DOWN)
 
 #define CORE_TASK_STATES(X)                                                                        \

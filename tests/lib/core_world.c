@@ -20,6 +20,7 @@ struct world *world_new(uint64_t seed)
     world->hash = UINT64_C(0xcbf29ce484222325);
     world->links = mem_alloc_or_die(LINKS_MAX, sizeof(struct link));
     world->n_links = 1;
+    world->drawn = seed;
     heap_init(&world->heap);
     buf_init(&world->text, 64u << 20);
     buf_init(&world->line, 1u << 20);
@@ -48,6 +49,7 @@ struct world *world_new(uint64_t seed)
         node->protocol = WIRE_VERSION_MAX;
         node->room = UINT64_MAX;
         world_disk_init(world, i);
+        world_trust_init(node);
         list_init(&node->runs);
         list_init(&node->held);
         node->tick.kind = ITEM_TICK;
@@ -82,6 +84,7 @@ struct world *world_free(struct world *world)
         heap_remove(&world->heap, &node->tick.at);
         node->core = core_free(node->core);
         world_disk_wipe(world, i);
+        world_trust_done(node);
         core_effects_done(&node->effects);
         drop_runs(node);
         drop_held(world, node);
@@ -121,7 +124,10 @@ void world_start(struct world *world, unsigned i, bool is_found)
     world->n_nodes = i < world->n_nodes ? world->n_nodes : i + 1;
     node->config.now_ns = world->now_ns;
     node->cores = node->config.cores;
-    node->core = core_new(&node->config);
+    struct core_trust_state trust;
+    struct core_config config = node->config;
+    config.trust = world_trust_start(node, &trust);
+    node->core = core_new(&config);
     node->has_exited = false;
     struct core_event event = {.type = CORE_EVENT_TICK};
     world_step(world, i, &event);

@@ -27,8 +27,10 @@
 
 #define WORLD_NODES_MAX 200
 #define WORLD_TASKS_MAX 200000u
-#define WORLD_CLIENT    7u /* the id of each node's client */
+#define WORLD_CLIENT    7u    /* the id of each node's client */
+#define WORLD_LONE_LINK 1000u /* a lone link's number is this or a little more */
 
+struct core_book;
 struct world;
 
 struct world_client { /* what the client of a node has seen */
@@ -57,6 +59,13 @@ struct world_client { /* what the client of a node has seen */
     uint32_t n_gots, n_gone;
     struct wire_got got;   /* the last; its text cleared */
     struct wire_gone gone; /* the last */
+    char error_text[WIRE_REASON_BYTES_MAX + 1];
+    uint32_t n_answers; /* ok, error, invitation: since the last world_ask() */
+    bool has_invitation;
+    struct wire_invitation invitation; /* its addresses cleared */
+    bool has_trust;
+    struct wire_trust_list trust; /* slices cleared */
+    uint32_t n_banned;            /* in it */
 };
 
 struct world *world_new(uint64_t seed);
@@ -150,6 +159,19 @@ void world_disk_wipe(struct world *world, unsigned i); /* of a killed node: its 
 void world_check_acks(struct world *world);
 /* Whether the task has a result on that disk; true for a job that was not accepted. */
 bool world_has_result(const struct world *world, unsigned i, uint64_t job, uint32_t task);
+
+/* Trust. The client of a node asks (it connects if need be), and the world runs until it is
+ * answered, for 20 s at most: true when that was ok, or an invitation. */
+bool world_ask(struct world *world, unsigned i, const struct wire_message *message);
+bool world_lock(struct world *world, unsigned i);
+bool world_ban(struct world *world, unsigned i, unsigned whom, bool is_removed);
+/* Node i invites, node j joins. */
+bool world_invite(struct world *world, unsigned i, unsigned j);
+/* Writes of the state of trust end with this error; 0: they work. */
+void world_trust_fail(struct world *world, unsigned i, int error);
+const struct core_book *world_kept_trust(const struct world *world, unsigned i);
+/* Both have a session with the other. */
+bool world_are_linked(struct world *world, unsigned i, unsigned j);
 
 /* What happened. */
 void world_set_run(struct world *world, uint64_t run_ns);

@@ -332,6 +332,19 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
         break;
     case WIRE_MESSAGE_OK:
         client->has_ok = true;
+        client->n_answers++;
+        break;
+    case WIRE_MESSAGE_INVITATION:
+        client->has_invitation = true;
+        client->invitation = message->invitation;
+        client->invitation.addresses = (struct wire_slices){0};
+        client->n_answers++;
+        break;
+    case WIRE_MESSAGE_TRUST_LIST:
+        client->has_trust = true;
+        client->trust = message->trust_list;
+        client->n_banned = message->trust_list.bans.n;
+        client->n_answers++;
         break;
     case WIRE_MESSAGE_NOTICE:
         buf_append_slice(&client->notices, message->notice.text);
@@ -340,6 +353,9 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
     case WIRE_MESSAGE_ERROR:
         client->has_error = true;
         client->error = message->error.error;
+        client->n_answers++;
+        snprintf(client->error_text, sizeof(client->error_text), "%.*s",
+                 SLICE_FMT(message->error.text));
         break;
     case WIRE_MESSAGE_PEERS_LIST:
         client->n_rows = message->peers_list.n;

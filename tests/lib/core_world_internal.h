@@ -2,17 +2,19 @@
 #ifndef MESH_TESTS_CORE_WORLD_INTERNAL_H
 #define MESH_TESTS_CORE_WORLD_INTERNAL_H
 
+#include "mesh/core/trust_book.h"
 #include "tests/lib/core_world.h"
 #include "wire/base/arena.h"
 #include "wire/base/heap.h"
 #include "wire/base/list.h"
+#include "wire/key.h"
 
 #define WORLD_BEGIN_NS (1000 * CORE_S)
 
 #define LINKS_MAX    20000
 #define STREAM_CHUNK 1000u
 #define WATCHED_MAX  64u
-#define LONE_LINK    1000u /* a lone link's number is this or a little more */
+#define LONE_LINK    WORLD_LONE_LINK
 
 enum item_kind {
     ITEM_TICK,
@@ -37,6 +39,13 @@ struct run { /* an attempt that a node's "processes" run */
     uint64_t sent, acked;
 };
 
+struct world_proof { /* what a dial proves */
+    uint32_t older;
+    bool has_invitation;
+    struct wire_token token;
+    struct wire_key key; /* whom it must meet; zero: anybody */
+};
+
 struct item {
     struct heap_entry at;
     struct list held; /* back, while its node is frozen or cut off */
@@ -44,6 +53,7 @@ struct item {
     unsigned node, life;
     struct core_event event;
     struct wire_message message;
+    struct world_proof proof; /* of a dial */
     struct arena arena;
     uint64_t link;  /* 0: of no link */
     bool is_remote; /* came over a cable, and waits while it is pulled */
@@ -90,6 +100,10 @@ struct node {
     unsigned n_fetches;
     struct world_closed closed;
     struct disk disk;
+    struct core_book door, kept; /* as the shell and its file have them */
+    struct core_invitation invitations[CORE_INVITATIONS_MAX];
+    uint32_t n_invitations;
+    int trust_error;               /* of each write of that file */
     uint32_t protocol;             /* the highest that it speaks */
     uint64_t room;                 /* for each blob it fetches */
     bool has_watched[WATCHED_MAX]; /* of world.watched */
@@ -97,7 +111,7 @@ struct node {
 };
 
 struct world {
-    uint64_t now_ns, latency_ns, run_ns, seed;
+    uint64_t now_ns, latency_ns, run_ns, seed, drawn;
     struct heap heap;
     struct node nodes[WORLD_NODES_MAX];
     unsigned n_nodes; /* the highest that ever lived, and one */
@@ -140,6 +154,15 @@ void world_disk_on_journal(struct world *world, unsigned i, const struct core_re
 void world_disk_on_read(struct world *world, unsigned i, const struct core_effect *effect);
 void world_disk_written(struct world *world, unsigned i);
 void world_disk_read(struct world *world, const struct item *item);
+/* How a handshake ends: NONE, and the doors of the one that dialled and of the other; or why not.
+ */
+enum wire_reason world_doors(struct world *world, unsigned from, unsigned to,
+                             const struct world_proof *proof, enum core_door ret_doors[static 2]);
+void world_on_trust(struct world *world, unsigned i, const struct core_effect *effect);
+void world_on_draw(struct world *world, unsigned i);
+void world_trust_init(struct node *node);
+void world_trust_done(struct node *node);
+const struct core_trust_state *world_trust_start(struct node *node, struct core_trust_state *state);
 void world_on_client_send(struct world *world, unsigned i, const struct wire_message *message);
 
 #endif

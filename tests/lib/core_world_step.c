@@ -71,7 +71,8 @@ unsigned world_side_of(const struct link *link, unsigned i)
     return link->node[0] == i ? 0 : 1;
 }
 
-static void link_up_in(struct world *world, uint64_t id, unsigned side, uint64_t dial)
+static void link_up_in(struct world *world, uint64_t id, unsigned side, uint64_t dial,
+                       enum core_door door, const struct world_proof *proof)
 {
     struct link *link = &world->links[id];
     struct node *other = &world->nodes[link->node[1 - side]];
@@ -84,12 +85,14 @@ static void link_up_in(struct world *world, uint64_t id, unsigned side, uint64_t
     uint32_t mine = world->nodes[link->node[side]].protocol;
     event.link_up.protocol = mine < other->protocol ? mine : other->protocol;
     event.link_up.cores = other->cores;
-    event.link_up.name = slice_str(other->name);
+    event.link_up.name = slice_str(other->config.name);
     event.link_up.arch = slice_str(other->config.arch);
     event.link_up.os = slice_str("linux");
     event.link_up.program = slice_str("test");
     event.link_up.address = slice_str(other->address);
     event.link_up.is_on_link = true;
+    event.link_up.door = door;
+    event.link_up.token = proof->token;
     struct item *item = world_event_in(world, link->node[side], 0, &event);
     item->link = id;
     link->is_up[side] = true;
@@ -127,7 +130,23 @@ static void on_dial(struct world *world, unsigned i, const struct core_effect *e
         event.link_up.incarnation = to;
         struct item *item = world_event_in(world, i, world->latency_ns * 3, &event);
         item->link = UINT64_MAX;
+        item->proof = (struct world_proof){.older = effect->dial.older,
+                                           .has_invitation = effect->dial.has_invitation,
+                                           .token = effect->dial.token,
+                                           .key = effect->dial.key};
     }
+}
+
+static void dial_refused_in(struct world *world, const struct item *item, unsigned to,
+                            enum wire_reason reason)
+{
+    struct core_event event = {.type = CORE_EVENT_DIAL_FAILED};
+    event.dial_failed.dial = item->event.link_up.dial;
+    event.dial_failed.error = -EPROTO;
+    event.dial_failed.reason = reason;
+    event.dial_failed.has_key = true;
+    event.dial_failed.key = world->nodes[to].config.key;
+    world_event_in(world, item->node, 0, &event);
 }
 
 static void finish_handshake(struct world *world, struct item *item)
@@ -141,11 +160,19 @@ static void finish_handshake(struct world *world, struct item *item)
     } else if (other->is_cut || other->is_frozen || world->nodes[i].is_cut) {
         dial_failed_in(world, i, 2 * CORE_S, dial, -ETIMEDOUT);
     } else {
+        enum core_door doors[2];
+        enum wire_reason reason = world_doors(world, i, to, &item->proof, doors);
+        bool is_other = !wire_key_is_zero(&item->proof.key) &&
+                        !wire_key_eq(&item->proof.key, &other->config.key);
+        if (reason != WIRE_REASON_NONE || is_other) {
+            dial_refused_in(world, item, to, is_other ? WIRE_REASON_NONE : reason);
+            return;
+        }
         ck_assert_uint_lt(world->n_links, LINKS_MAX);
         uint64_t id = world->n_links++;
         world->links[id] = (struct link){.node = {i, to}};
-        link_up_in(world, id, 0, dial);
-        link_up_in(world, id, 1, 0);
+        link_up_in(world, id, 0, dial, doors[0], &item->proof);
+        link_up_in(world, id, 1, 0, doors[1], &item->proof);
     }
 }
 
@@ -326,7 +353,11 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
         world_disk_on_read(world, i, effect);
         return;
     case CORE_EFFECT_TRUST:
+        world_on_trust(world, i, effect);
+        return;
     case CORE_EFFECT_DRAW:
+        world_on_draw(world, i);
+        return;
     case CORE_EFFECT_CANCEL_DIAL:
     case CORE_EFFECT_CLIENT_CLOSE:
     case CORE_EFFECT_RENEW:
@@ -526,6 +557,21 @@ void world_run_for(struct world *world, uint64_t ns)
     while (run_next(world, until_ns)) {
     }
     world->now_ns = until_ns;
+}
+
+bool world_ask(struct world *world, unsigned i, const struct wire_message *message)
+{
+    struct world_client *client = &world->nodes[i].client;
+    if (!client->is_up) {
+        world_client_up(world, i);
+    }
+    client->n_answers = 0;
+    client->has_ok = client->has_error = client->has_invitation = client->has_trust = false;
+    world_client_say(world, i, message);
+    uint64_t until_ns = world->now_ns + 20 * CORE_S;
+    while (client->n_answers == 0 && run_next(world, until_ns)) {
+    }
+    return client->has_ok || client->has_invitation || client->has_trust;
 }
 
 bool world_run_job(struct world *world, unsigned i, uint64_t ns_max)
