@@ -299,6 +299,9 @@ static void on_error(struct sim *sim, struct sim_job *job, const struct wire_err
 void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
                  const struct wire_message *message)
 {
+    if (closed_hears(sim, node, client, message)) {
+        return;
+    }
     struct sim_job *job = client_of(sim, client);
     if (job == NULL || !job->is_connected) {
         return;

@@ -19,7 +19,7 @@ struct contest {
 static bool may_compete(const struct sim_node *node)
 {
     return sim_node_runs(node) && !node->is_stopping && node->clone_of == NULL &&
-           !node->was_cloned && !node->is_version_odd;
+           !node->was_cloned && !node->is_version_odd && !node->is_traitor;
 }
 
 static bool may_run(const struct sim_node *node)

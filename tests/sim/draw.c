@@ -246,7 +246,8 @@ struct sim_job *client_submit(struct sim *sim, struct sim_node *node, struct dic
 struct sim_job *client_submit_as(struct sim *sim, struct sim_node *node, struct dice *dice,
                                  uint32_t n_tasks, const struct sim_wish *wish)
 {
-    if (!sim_node_runs(node) || node->is_stopping || node->clone_of != NULL || node->has_clone) {
+    if (!sim_node_runs(node) || node->is_stopping || node->clone_of != NULL || node->has_clone ||
+        node->is_traitor) {
         return NULL;
     }
     struct sim_job *job = job_new(sim, node);

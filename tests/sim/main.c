@@ -315,6 +315,9 @@ static int conclude(const struct command *command, const uint64_t *broken, size_
     printf("%llu results stayed where they were made, %llu tasks read one, %llu were lost\n",
            (unsigned long long)report.n_away, (unsigned long long)report.n_passed,
            (unsigned long long)report.n_gone);
+    printf("%llu meshes were closed, %llu peers were invited again, %llu traitors put out\n",
+           (unsigned long long)report.n_closed, (unsigned long long)report.n_joins,
+           (unsigned long long)report.n_bans);
     printf(
         "%llu shares of executors were judged; the worst used %.1f %% of what it may fall short\n",
         (unsigned long long)report.n_shares, (double)report.unfair_permille / 10);

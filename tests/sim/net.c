@@ -5,6 +5,7 @@
 
 #include "tests/sim/sim_internal.h"
 #include "wire/base/mem.h"
+#include "wire/key.h"
 #include "wire/message_codec.h"
 
 #define HANDSHAKE_NS (3 * SIM_S)     /* for a peer that dialled us to prove itself */
@@ -104,10 +105,13 @@ static void make_session(struct sim *sim, struct sim_conn *conn, struct sim_end 
     if (sim->transport == SIM_TRANSPORT_BARE) {
         return;
     }
+    if (end == &conn->ends[0] && node->door != NULL && conn->older > node->door->n_older) {
+        conn->older = 0; /* that secret is forgotten; the dial ends in a moment */
+    }
     const struct core_config *config = &node->config;
     struct wire_session_config session = {
         .identity = node->identity,
-        .door = sim->door,
+        .door = node->door != NULL ? node->door : sim->door,
         .is_initiator = end == &conn->ends[0],
         .hello =
             {
@@ -125,6 +129,11 @@ static void make_session(struct sim *sim, struct sim_conn *conn, struct sim_end 
                 .program = slice_str(config->program),
             },
     };
+    if (session.is_initiator) {
+        session.older = conn->older;
+        session.invitation = conn->has_invitation ? &conn->token : NULL;
+        session.peer = wire_key_is_zero(&conn->key) ? NULL : &conn->key;
+    }
     for (unsigned i = 0; i < sizeof(session.random); i++) {
         session.random[i] = (uint8_t)dice_next(&sim->dice);
     }
@@ -187,6 +196,16 @@ static void tell_gone(struct sim *sim, struct sim_conn *conn, struct sim_end *en
     event->a = net_link(conn, end);
     event->b = how;
     event->c = (uint64_t)error;
+}
+
+void net_end_handshakes(struct sim *sim, struct sim_node *node)
+{
+    list_for_each (at, &node->ends) {
+        struct sim_end *end = LIST_ENTRY(at, struct sim_end, of_node);
+        if (end->state == SIM_END_HANDSHAKE) {
+            tell_gone(sim, net_conn(sim, end->conn), end, 0, CORE_LINK_END_FAILED, ECANCELED);
+        }
+    }
 }
 
 /* Data came for an end that is gone: its host says so, if it can. */
@@ -614,6 +633,10 @@ void net_dial(struct sim *sim, struct sim_node *node, const struct core_effect *
     struct sim_node *to = net_node_at(sim, effect->dial.address);
     struct sim_conn *conn = conn_new(sim, node, to);
     conn->ends[0].dial = effect->dial.dial;
+    conn->older = effect->dial.older;
+    conn->has_invitation = effect->dial.has_invitation;
+    conn->token = effect->dial.token;
+    conn->key = effect->dial.key;
     conn->ends[0].state = SIM_END_DIALLING;
     list_push_back(&node->ends, &conn->ends[0].of_node);
     struct sim_event *late =

@@ -533,6 +533,7 @@ static void watch_hunger(struct sim *sim, struct sim_job *job, bool is_any_wide,
 void oracle_watch(struct sim *sim)
 {
     fair_watch(sim);
+    closed_watch(sim);
     if (!sim->is_healed) {
         return;
     }
@@ -579,7 +580,7 @@ static unsigned count_live(const struct sim *sim)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < sim->n_nodes; i++) {
-        n += sim->nodes[i]->core != NULL;
+        n += sim->nodes[i]->core != NULL && !sim->nodes[i]->is_traitor;
     }
     return n;
 }
@@ -596,7 +597,7 @@ bool oracle_do_all_see(const struct sim *sim)
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         const struct sim_node *node = sim->nodes[i];
         struct core_counts counts = {0};
-        if (node->core != NULL) {
+        if (node->core != NULL && !node->is_traitor) {
             counts = core_counts(node->core);
             if (!does_see(sim, &counts, n_live)) {
                 return false;
@@ -625,7 +626,7 @@ static void check_rest(struct sim *sim, const struct sim_node *node, unsigned n_
     if (!list_is_empty(&node->runs)) {
         sim_broken(sim, "something still runs on %s", node->name);
     }
-    if (!does_see(sim, &counts, n_live)) {
+    if (!node->is_traitor && !does_see(sim, &counts, n_live)) {
         sim_broken(sim, "%s sees %u peers, and knows of %u, of %u", node->name, counts.n_peers_up,
                    counts.n_peers_known, n_live - 1);
     }
@@ -633,6 +634,7 @@ static void check_rest(struct sim *sim, const struct sim_node *node, unsigned n_
 
 void oracle_quiet(struct sim *sim)
 {
+    closed_quiet(sim);
     unsigned n_live = count_live(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         if (sim->nodes[i]->core != NULL) {

@@ -82,6 +82,7 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
     seconds = options->seconds_min > seconds ? options->seconds_min : seconds;
     sim->faults_end_ns = sim->start_ns + seconds * SIM_S;
     fault_plan(sim);
+    closed_play(sim);
     fault_start(sim);
     while (sim->now_ns < sim->faults_end_ns) {
         sim_run_until(sim, sim->now_ns + 500 * SIM_MS);
@@ -97,7 +98,8 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
         run_to_end(sim);
     }
     /* A cloned key is kept out for a minute; as long is not believed what could not be reached. */
-    bool is_slow = sim->report.n_by_kind[SIM_FAULT_CLONE] > 0 || sim->dense_max > 0;
+    bool is_slow =
+        sim->report.n_by_kind[SIM_FAULT_CLONE] > 0 || sim->dense_max > 0 || sim->is_closed;
     uint64_t end_ns = sim->now_ns + (is_slow ? 90 : 10) * SIM_S;
     uint64_t least_ns = sim->start_ns + SIM_SPAN_MIN;
     sim_run_until(sim, end_ns > least_ns ? end_ns : least_ns);
@@ -146,6 +148,9 @@ void sim_report_add(struct sim_report *a, const struct sim_report *b)
     a->n_away += b->n_away;
     a->n_passed += b->n_passed;
     a->n_gone += b->n_gone;
+    a->n_closed += b->n_closed;
+    a->n_joins += b->n_joins;
+    a->n_bans += b->n_bans;
     a->n_recalled += b->n_recalled;
     a->n_frames += b->n_frames;
     a->n_bytes += b->n_bytes;

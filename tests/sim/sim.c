@@ -346,6 +346,7 @@ struct sim_node *sim_node_new(struct sim *sim)
         draw_traits(sim, node);
     }
     sim_node_key(sim, node, &sim->dice);
+    closed_new_node(sim, node);
     net_init_node(sim, node);
     sim->report.n_peers++;
     return node;
@@ -365,6 +366,8 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
     config->seed = dice_next(&sim->dice);
     config->now_ns = sim_clock_local(sim, node);
     node->cores_told = config->has_sandbox ? config->cores : 0;
+    struct core_trust_state trust;
+    config->trust = closed_start(node, &trust);
     if (sim->gauge != NULL) {
         sim->gauge->before(sim->gauge, node, NULL);
         node->core = core_new(config);
@@ -372,7 +375,8 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
     } else {
         node->core = core_new(config);
     }
-    net_mended(sim); /* a host that was off answers again */
+    config->trust = NULL; /* it was copied */
+    net_mended(sim);      /* a host that was off answers again */
     sim_note(sim, node->name, "=", "starts, life %u", config->incarnation);
     struct core_event event = {.type = CORE_EVENT_TICK};
     sim_step(sim, node, &event);
@@ -451,8 +455,6 @@ struct sim *sim_new(const struct sim_options *options)
     sim->options = *options;
     sim->dice.state = dice_mix(options->seed + UINT64_C(0x51a2));
     struct dice *dice = &sim->dice;
-    sim->door = wire_door_new();
-    ensure(sim->door != NULL);
     heap_init(&sim->queue);
     list_init(&sim->jobs);
     table_init(&sim->by_key, sizeof(struct wire_key), options->seed);
@@ -489,9 +491,14 @@ struct sim *sim_new(const struct sim_options *options)
         sim->dense_max = 0;
     }
     crypto_seed(options->seed, sim->transport != SIM_TRANSPORT_FULL);
+    sim->door = wire_door_new(); /* in memory as that says */
+    ensure(sim->door != NULL);
+    sim->is_closed = closed_is_drawn(sim);
+    sim->report.n_closed = sim->is_closed;
     for (uint32_t i = 0; i < n; i++) {
         IGNORE(sim_node_new(sim));
     }
+    closed_begin(sim);
     if (!options->is_plain) {
         fair_init(sim);
     }
@@ -517,13 +524,14 @@ static void node_free(struct sim *sim, struct sim_node *node)
     mem_free(node->tick);
     mem_free(node->memories);
     wire_identity_free(node->identity);
+    closed_free_node(node);
     mem_free(node);
 }
 
 void sim_free(struct sim *sim)
 {
-    wire_door_free(sim->door);
     net_free_all(sim);
+    wire_door_free(sim->door);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         node_free(sim, sim->nodes[i]);
     }

@@ -10,6 +10,7 @@
  * disk.c    the journal
  * found.c   discovery
  * fault.c   what goes wrong, and its end; strike_*.c, kind by kind
+ * closed.c  closed meshes: members, invitations, traitors and their bans
  * contest.c  submitters that all want the same cores
  * oracle.c  the rules that must hold, seen from outside; fairness.c, those of who gets how much
  * crypto.c  libsodium, made repeatable */
@@ -18,6 +19,7 @@
 
 #include "mesh/core/core.h"
 #include "mesh/core/limits.h"
+#include "mesh/core/trust_book.h"
 #include "tests/sim/dice.h"
 #include "tests/sim/sim.h"
 #include "wire/base/arena.h"
@@ -98,6 +100,11 @@ struct sim_conn {
     struct sim_end ends[2]; /* 0 dialled */
     uint64_t dial_timeout_ns;
     bool is_dial_cancelled;
+    /* what the dial proves */
+    uint32_t older;
+    bool has_invitation;
+    struct wire_token token;
+    struct wire_key key; /* whom it must meet; zero: anybody */
 };
 
 /* --- nodes -------------------------------------------------------------------------------------
@@ -202,6 +209,16 @@ struct sim_node {
     bool had_disk_fault, has_clone, was_cloned, is_disk_slow;
     struct sim_memory *memories; /* nodes_max: whom it remembers, by index */
 
+    /* a closed mesh */
+    struct wire_door *door; /* NULL: as everybody's */
+    struct core_book trust; /* as it is on disk */
+    bool is_traitor, is_banned;
+    uint64_t trust_client; /* who asks for what follows; 0: nobody */
+    uint32_t invites;      /* 1 + index of whom; 0: nobody */
+    struct sim_node *bans; /* or NULL */
+    uint64_t asked_ns, join_until_ns;
+    uint64_t n_trust_said, n_trust_kept; /* in this life */
+
     bool is_stopping;
     uint32_t shortest_ms; /* of the tasks of all its jobs so far; 0: there were none */
 
@@ -301,6 +318,11 @@ struct sim {
     uint64_t now_ns, start_ns, faults_end_ns, healed_ns, end_ns;
     enum sim_transport transport;
     struct wire_door *door; /* everybody's: open */
+    bool is_closed;
+    struct dice closed_dice;
+    struct sim_node *traitors[2];
+    uint32_t n_traitors;
+    uint64_t ban_ns;
     struct heap queue;
     struct sim_event *spare_events;
     uint64_t n_spare;
@@ -383,6 +405,8 @@ void net_init_node(struct sim *sim, struct sim_node *node);
 void net_dial(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 void net_cancel_dial(struct sim *sim, struct sim_node *node, uint64_t dial);
 void net_flush(struct sim *sim, struct sim_node *node);
+/* The door is another: what is not proved yet comes to nothing. */
+void net_end_handshakes(struct sim *sim, struct sim_node *node);
 struct sim_conn *net_conn(const struct sim *sim, uint64_t id);
 struct sim_end *net_end(const struct sim *sim, uint64_t link, struct sim_conn **ret_conn);
 uint64_t net_link(const struct sim_conn *conn, const struct sim_end *end);
@@ -529,6 +553,25 @@ bool oracle_do_all_see(const struct sim *sim);
 void oracle_quiet(struct sim *sim);
 void oracle_cores(struct sim *sim, struct sim_run *run, bool is_start);
 void oracle_free(struct sim *sim);
+
+/* closed.c */
+bool closed_is_drawn(const struct sim *sim);
+void closed_begin(struct sim *sim);
+void closed_play(struct sim *sim);
+void closed_new_node(struct sim *sim, struct sim_node *node);
+void closed_free_node(struct sim_node *node);
+/* Its state directory is gone. */
+void closed_forget(struct sim_node *node);
+/* What is on its disk, and the door made of it; NULL: the mesh is open. */
+const struct core_trust_state *closed_start(struct sim_node *node, struct core_trust_state *state);
+void closed_trust(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void closed_draw(struct sim *sim, struct sim_node *node);
+/* Whether it was an answer to what this file asked. */
+bool closed_hears(struct sim *sim, struct sim_node *node, uint64_t client,
+                  const struct wire_message *message);
+void closed_watch(struct sim *sim);
+bool closed_is_settled(const struct sim *sim);
+void closed_quiet(struct sim *sim);
 
 /* contest.c */
 bool contest_is_drawn(const struct sim *sim);

@@ -84,13 +84,14 @@ static void forget_all(struct sim *sim, struct sim_node *node, struct dice *dice
     }
     found_forget(sim, node);
     disk_wipe(sim, node);
+    closed_forget(node);
     sim_node_key(sim, node, dice);
 }
 
 bool strike_amnesia(struct sim *sim, struct dice *dice)
 {
     struct sim_node *node = strike_pick(sim, dice);
-    if (node == NULL || node->has_clone) {
+    if (node == NULL || node->has_clone || node->is_traitor) {
         return false;
     }
     sim_node_kill(sim, node, dice_chance(dice, 50));
@@ -223,7 +224,7 @@ static void clone_over(struct sim *sim, struct sim_event *event)
 bool strike_clone(struct sim *sim, struct dice *dice)
 {
     struct sim_node *of = strike_pick(sim, dice);
-    if (of == NULL || of->has_clone || sim->n_nodes == sim->nodes_max) {
+    if (of == NULL || of->has_clone || sim->n_nodes == sim->nodes_max || sim->is_closed) {
         return false;
     }
     list_for_each (at, &sim->jobs) {
