@@ -96,6 +96,10 @@ void disc_update_cores(struct disc *disc, uint32_t cores);
 /* Announces another mesh tag; the same holds. */
 void disc_update_mesh(struct disc *disc, const char *mesh);
 
+/* Calls on_found, before it returns, for every peer that is there: for an owner that sees them with
+ * other eyes. Not from inside one of the callbacks. */
+void disc_report_all(struct disc *disc);
+
 /* Says goodbye and closes; not from inside one of the callbacks. No callback but on_closed runs
  * after it returns; the memory is freed before on_closed, which may be NULL, runs from the loop. */
 void disc_close(struct disc *disc, void (*on_closed)(void *user), void *user);

@@ -395,3 +395,13 @@ void disc_refilter(struct disc *disc)
         }
     }
 }
+
+void disc_report_all(struct disc *disc)
+{
+    table_for_each (entry, &disc->peers) {
+        struct disc_peer_entry *peer = CONTAINER_OF(entry, struct disc_peer_entry, by_key);
+        if (peer->is_told) {
+            tell(disc, peer);
+        }
+    }
+}

@@ -13,13 +13,35 @@ struct meshd_finder {
     struct disc *disc; /* NULL: off */
     void (*on_closed)(void *user);
     void *on_closed_user;
-    uv_idle_t turn; /* with discovery off: closing takes a turn of the loop all the same */
+    /* To tell of all peers again; and with discovery off, closing takes a turn of the loop all the
+     * same. */
+    uv_idle_t turn;
 };
 
 static_assert(DISC_KEY_BYTES == WIRE_KEY_BYTES, "one kind of key");
+static_assert(WIRE_TAG_TEXT_BYTES <= DISC_TEXT_BYTES_MAX + 1, "a tag fits its record");
 
 /* --- reports -----------------------------------------------------------------------------------
  */
+
+static bool is_tag(const uint8_t tag[static WIRE_TAG_BYTES], const char *text)
+{
+    char ours[WIRE_TAG_TEXT_BYTES];
+    return strcmp(wire_tag_text(tag, ours), text) == 0;
+}
+
+/* By an older secret too: a member that was away, which is to hear of the present one. What is
+ * announced is a hint: whoever lies about it is not dialled, or dialled and refused. */
+static bool is_of_our_mesh(const struct wire_door *door, const char *tag)
+{
+    bool is_ours = is_tag(door->present.tag, tag);
+    for (uint32_t i = 0; i < door->n_older && !is_ours; i++) {
+        is_ours = is_tag(door->older[i].tag, tag);
+    }
+    return is_ours;
+}
+
+static void on_lost(void *user, const uint8_t key[DISC_KEY_BYTES]);
 
 static void on_found(void *user, const struct disc_peer *peer)
 {
@@ -31,6 +53,10 @@ static void on_found(void *user, const struct disc_peer *peer)
         addresses[i] = slice_str(meshd_address_format(&peer->addresses[i], texts[i]));
     }
     if (!peer->has_key || peer->n_addresses == 0) {
+        return;
+    }
+    if (!is_of_our_mesh(finder->config.door, peer->mesh)) {
+        on_lost(finder, peer->key); /* it may have been of ours */
         return;
     }
     struct core_event event = {
@@ -95,14 +121,14 @@ static enum disc_mode mode_of(enum meshd_discovery discovery)
 static int start(struct meshd_finder *finder, struct errmsg *err)
 {
     const struct meshd_finder_config *config = &finder->config;
-    char id[WIRE_ID_TEXT_BYTES];
+    char id[WIRE_ID_TEXT_BYTES], tag[WIRE_TAG_TEXT_BYTES];
     struct disc_config disc = {
         .mode = mode_of(config->options->discovery),
         .id_text = wire_id_text(&config->key, id),
         .name = config->name,
         .arch = config->arch,
         .os = config->os,
-        .mesh = "",
+        .mesh = wire_tag_text(config->door->present.tag, tag),
         .version = WIRE_VERSION_MAX,
         .cores = config->cores,
         .port = config->port,
@@ -171,6 +197,7 @@ void meshd_finder_close(struct meshd_finder *finder, void (*on_closed)(void *use
 {
     finder->on_closed = on_closed;
     finder->on_closed_user = user;
+    IGNORE(uv_idle_stop(&finder->turn)); /* always 0 */
     if (finder->disc != NULL) {
         disc_close(finder->disc, on_disc_closed, finder);
     } else {
@@ -182,5 +209,22 @@ void meshd_finder_set_cores(struct meshd_finder *finder, uint32_t cores)
 {
     if (finder->disc != NULL) {
         disc_update_cores(finder->disc, cores);
+    }
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+    struct meshd_finder *finder = turn->data;
+    IGNORE(uv_idle_stop(turn)); /* always 0 */
+    disc_report_all(finder->disc);
+}
+
+void meshd_finder_mesh_changed(struct meshd_finder *finder)
+{
+    char tag[WIRE_TAG_TEXT_BYTES];
+    if (finder->disc != NULL) {
+        disc_update_mesh(finder->disc, wire_tag_text(finder->config.door->present.tag, tag));
+        int rc = uv_idle_start(&finder->turn, on_turn);
+        ensure(rc == 0); /* fails only without a callback */
     }
 }

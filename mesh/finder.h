@@ -1,4 +1,5 @@
-/* The glue between discovery/ and the core: its reports become events. Peers named by --peer need
+/* The glue between discovery/ and the core: its reports become events. Peers that announce another
+ * mesh are not reported: they would only be dialled to be refused. Peers named by --peer need
  * no discovery: they are reported once, as they were written, and looked up at each dial. */
 #ifndef MESH_FINDER_H
 #define MESH_FINDER_H
@@ -8,6 +9,7 @@
 #include "mesh/log.h"
 #include "mesh/options.h"
 #include "mesh/sink.h"
+#include "wire/door.h"
 
 struct meshd_finder;
 
@@ -16,6 +18,7 @@ struct meshd_finder_config {
     struct meshd_sink sink;
     const struct meshd_log *log;         /* borrowed */
     const struct meshd_options *options; /* borrowed */
+    const struct wire_door *door;        /* borrowed: its tags are those of our mesh */
     struct wire_key key;
     const char *name, *arch, *os;
     uint32_t cores;
@@ -32,5 +35,8 @@ void meshd_finder_close(struct meshd_finder *finder, void (*on_closed)(void *use
 
 /* The effect. */
 void meshd_finder_set_cores(struct meshd_finder *finder, uint32_t cores);
+/* The door is that of another mesh: announces its tag, and puts PEER_FOUND and PEER_LOST anew from
+ * the next turn of the loop on. */
+void meshd_finder_mesh_changed(struct meshd_finder *finder);
 
 #endif

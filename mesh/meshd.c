@@ -3,8 +3,8 @@
  * is closed again.
  *
  * The end, in stages, each begun when the one before is closed: (1) all that brings new facts or
- * uses others: discovery, clients, attempts, transfers, timers; (2) links; (3) the store. The loop
- * then has nothing left and returns. */
+ * uses others: discovery, clients, attempts, transfers, timers; (2) links; (3) the store and the
+ * file of trust. The loop then has nothing left and returns. */
 #include "mesh/meshd.h"
 
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include "mesh/clock.h"
 #include "mesh/cores.h"
 #include "mesh/meshd_internal.h"
+#include "mesh/own_addresses.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 
@@ -52,31 +53,9 @@ static void describe_host(struct meshd *meshd)
 /* The own address that tables show: what others most likely reach. */
 static void describe_address(struct meshd *meshd)
 {
-    const struct meshd_options *options = meshd->options;
-    uint16_t port = meshd_links_port(meshd->links);
-    struct sockaddr_storage best;
-    const char *host = options->listen_host != NULL ? options->listen_host : "127.0.0.1";
-    int rc = meshd_address_set(host, port, &best);
-    ensure(rc == 0); /* the options were checked */
-    uv_interface_address_t *list = NULL;
-    int n = 0;
-    if (options->listen_host == NULL && uv_interface_addresses(&list, &n) == 0) {
-        for (int i = 0; i < n; i++) {
-            bool is_named = options->n_interfaces == 0;
-            for (uint32_t j = 0; j < options->n_interfaces; j++) {
-                is_named = is_named || strcmp(list[i].name, options->interfaces[j]) == 0;
-            }
-            if (is_named && !list[i].is_internal &&
-                list[i].address.address4.sin_family == AF_INET) {
-                memcpy(&best, &list[i].address, sizeof(list[i].address.address4));
-                break;
-            }
-        }
-        uv_free_interface_addresses(list, n);
-    }
-    meshd_address_set_port(&best, port);
-    char text[MESHD_ADDRESS_BYTES];
-    copy_text(meshd->address, sizeof(meshd->address), meshd_address_format(&best, text));
+    char texts[WIRE_PEER_ADDRESSES_MAX][MESHD_ADDRESS_BYTES];
+    IGNORE(meshd_own_addresses(meshd->options, meshd_links_port(meshd->links), texts)); /* >= 1 */
+    copy_text(meshd->address, sizeof(meshd->address), texts[0]);
 }
 
 static int draw(void *to, size_t n, struct errmsg *err)
@@ -115,7 +94,7 @@ static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         .loop = &meshd->loop,
         .sink = sink_of(meshd),
         .identity = meshd->identity,
-        .door = meshd->door,
+        .door = meshd_trust_door(meshd->trust),
         .hello = {.version_min = WIRE_VERSION_MIN,
                   .version_max = WIRE_VERSION_MAX,
                   .epoch = epoch,
@@ -216,10 +195,12 @@ static void set_up_core(struct meshd *meshd, uint64_t epoch)
         .dead_after_ns = options->dead_after_ns,
         .has_sandbox = meshd_executor_has_sandbox(meshd->executor),
         .exit_idle_ns = options->exit_idle_ns,
+        .trust = meshd_trust_state(meshd->trust),
         .is_for_own = is_beside_another(meshd),
     };
     core_effects_init(&meshd->effects);
     meshd->core = core_new(&config);
+    meshd_trust_forget(meshd->trust); /* the core's from here on */
 }
 
 static int set_up_finder(struct meshd *meshd, struct errmsg *err)
@@ -229,6 +210,7 @@ static int set_up_finder(struct meshd *meshd, struct errmsg *err)
         .sink = sink_of(meshd),
         .log = &meshd->log,
         .options = meshd->options,
+        .door = meshd_trust_door(meshd->trust),
         .key = *wire_identity_key(meshd->identity),
         .name = meshd->host,
         .arch = meshd->arch,
@@ -279,18 +261,33 @@ static int start_handles(struct meshd *meshd)
     return 0;
 }
 
-static void say_open(const struct meshd *meshd)
+/* Whether strangers may come in, and how to change that. */
+static void say_mesh(const struct meshd *meshd, uint32_t n_members)
+{
+    if (meshd_trust_door(meshd->trust)->is_locked) {
+        meshd_log(&meshd->log, CORE_LOG_INFO,
+                  "this mesh is closed: %u other member%s known here, and nobody else gets in; "
+                  "`mesh invite` lets one more in",
+                  n_members, n_members == 1 ? " is" : "s are");
+    } else if (meshd_executor_has_sandbox(meshd->executor)) {
+        meshd_log(&meshd->log, CORE_LOG_INFO,
+                  "this mesh is open: every peer on this link may run tasks here, in a sandbox; "
+                  "`mesh lock` closes it");
+    } else {
+        meshd_log(&meshd->log, CORE_LOG_INFO,
+                  "this mesh is open to every peer on this link; `mesh lock` closes it");
+    }
+}
+
+static void say_start(const struct meshd *meshd, uint32_t n_members)
 {
     char id[WIRE_ID_TEXT_BYTES];
     uint32_t cores = cores_for_others(meshd);
     meshd_log(&meshd->log, CORE_LOG_INFO, "%s (%s) offers %u core%s, listening on port %u",
               meshd->host, wire_id_text(wire_identity_key(meshd->identity), id), cores,
               cores == 1 ? "" : "s", meshd_links_port(meshd->links));
-    if (meshd_executor_has_sandbox(meshd->executor)) {
-        meshd_log(&meshd->log, CORE_LOG_INFO,
-                  "this mesh is open: every peer on this link may run tasks here, in a sandbox; "
-                  "--sandbox off refuses others' tasks");
-    } else {
+    say_mesh(meshd, n_members);
+    if (!meshd_executor_has_sandbox(meshd->executor)) {
         meshd_log(&meshd->log, CORE_LOG_INFO,
                   "%s: others are offered no cores and run no tasks here; those of this daemon's "
                   "own clients run, on %u core%s",
@@ -311,38 +308,20 @@ static int set_up_state(struct meshd *meshd, struct errmsg *err)
     return rc;
 }
 
-static int set_up(struct meshd *meshd, struct errmsg *err)
+static int set_up_trust(struct meshd *meshd, struct errmsg *err)
 {
-    uint64_t epoch;
-    int rc = meshd_become(meshd, err);
+    struct meshd_sink sink = sink_of(meshd);
+    int rc =
+        meshd_trust_new(&meshd->loop, &sink, meshd->state.dir_fd, &meshd->log, &meshd->trust, err);
     if (rc < 0) {
-        return rc;
+        errmsg_wrap(err, "state directory %s", meshd->state.path);
     }
-    meshd->cores_effective = cores_effective("");
-    meshd->cores_checked_ns = meshd_clock_ns();
-    describe_host(meshd);
-    rc = set_up_state(meshd, err);
-    meshd->door = wire_door_new();
-    if (rc == 0 && meshd->door == NULL) {
-        errmsg_set(err, "out of memory");
-        rc = -ENOMEM;
-    }
-    if (rc == 0) {
-        rc = draw(&epoch, sizeof(epoch), err);
-    }
-    if (rc == 0) {
-        rc = draw(&meshd->seed, sizeof(meshd->seed), err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    rc = uv_loop_init(&meshd->loop);
-    if (rc < 0) {
-        errmsg_set(err, "cannot make an event loop: %s", uv_strerror(rc));
-        return rc;
-    }
-    meshd->is_loop_open = true;
-    rc = meshd_blobs_new(&meshd->loop, meshd->state.dir_fd, 0, &meshd->blobs, err);
+    return rc;
+}
+
+static int set_up_parts(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
+{
+    int rc = meshd_blobs_new(&meshd->loop, meshd->state.dir_fd, 0, &meshd->blobs, err);
     if (rc == 0) {
         rc = set_up_links(meshd, epoch, err);
     }
@@ -358,6 +337,39 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
         meshd->remember = meshd_remember_new(&meshd->loop, meshd->state.dir_fd, &meshd->log);
         set_up_core(meshd, epoch);
         rc = set_up_finder(meshd, err);
+    }
+    return rc;
+}
+
+static int set_up(struct meshd *meshd, struct errmsg *err)
+{
+    uint64_t epoch;
+    int rc = meshd_become(meshd, err);
+    if (rc < 0) {
+        return rc;
+    }
+    meshd->cores_effective = cores_effective("");
+    meshd->cores_checked_ns = meshd_clock_ns();
+    describe_host(meshd);
+    rc = set_up_state(meshd, err);
+    if (rc == 0) {
+        rc = draw(&epoch, sizeof(epoch), err);
+    }
+    if (rc == 0) {
+        rc = draw(&meshd->seed, sizeof(meshd->seed), err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = uv_loop_init(&meshd->loop);
+    if (rc < 0) {
+        errmsg_set(err, "cannot make an event loop: %s", uv_strerror(rc));
+        return rc;
+    }
+    meshd->is_loop_open = true;
+    rc = set_up_trust(meshd, err);
+    if (rc == 0) {
+        rc = set_up_parts(meshd, epoch, err);
     }
     return rc == 0 ? start_handles(meshd) : rc;
 }
@@ -421,6 +433,19 @@ static void close_users(struct meshd *meshd)
     }
 }
 
+/* What the others used to the last. */
+static void close_kept(struct meshd *meshd)
+{
+    if (meshd->blobs != NULL) {
+        meshd->n_closing++;
+        meshd_blobs_close(meshd->blobs, on_part_closed, meshd);
+    }
+    if (meshd->trust != NULL) {
+        meshd->n_closing++;
+        meshd_trust_close(meshd->trust, on_part_closed, meshd);
+    }
+}
+
 /* n_closing is kept above 0 while parts are being told to close, for some are closed at once. */
 static void next_stage(struct meshd *meshd)
 {
@@ -431,9 +456,8 @@ static void next_stage(struct meshd *meshd)
     } else if (meshd->stage == 2 && meshd->links != NULL) {
         meshd->n_closing++;
         meshd_links_close(meshd->links, on_part_closed, meshd);
-    } else if (meshd->stage == 3 && meshd->blobs != NULL) {
-        meshd->n_closing++;
-        meshd_blobs_close(meshd->blobs, on_part_closed, meshd);
+    } else if (meshd->stage == 3) {
+        close_kept(meshd);
     } else if (meshd->stage > 3) {
         return;
     }
@@ -465,7 +489,6 @@ static void tear_down(struct meshd *meshd)
     meshd->core = core_free(meshd->core);
     core_effects_done(&meshd->effects);
     meshd->identity = wire_identity_free(meshd->identity);
-    meshd->door = wire_door_free(meshd->door);
     meshd_state_close(&meshd->state);
     if (meshd->is_socket_bound) {
         IGNORE(close(meshd->socket_fd));    /* nobody ever listened on it */
@@ -492,7 +515,7 @@ int meshd_run(const struct meshd_options *options)
         meshd_end(meshd, 1);
     } else {
         struct meshd_sink sink = sink_of(meshd);
-        say_open(meshd);
+        say_start(meshd, meshd_trust_door(meshd->trust)->n_members);
         meshd_remember_report(meshd->remember, &sink);
         meshd_finder_report_static(meshd->finder);
     }

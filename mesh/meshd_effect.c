@@ -1,8 +1,8 @@
 /* Who carries out what. */
-#include <errno.h>
 #include <sys/random.h>
 
 #include "mesh/meshd_internal.h"
+#include "mesh/own_addresses.h"
 
 static void dial(struct meshd_links *links, const struct core_effect *effect)
 {
@@ -55,14 +55,32 @@ static void draw(struct meshd *meshd)
     explicit_bzero(&event, sizeof(event));
 }
 
-/* Nothing of it can be kept here: who asked for a change is told so, and nothing changes. */
-static void refuse_trust(struct meshd *meshd, const struct core_effect *effect)
+/* The door first, so that nobody passes it who should not while the file is written. */
+static void set_trust(struct meshd *meshd, const struct core_effect *effect)
 {
-    if (effect->trust.must_keep) {
-        struct core_event event = {.type = CORE_EVENT_TRUST_KEPT,
-                                   .trust_kept = {effect->trust.number, -ENOTSUP}};
-        meshd_put(meshd, &event);
+    bool is_renewed = meshd_trust_set(meshd->trust, effect->trust.state);
+    meshd_links_door_changed(meshd->links, is_renewed);
+    if (is_renewed) {
+        meshd_finder_mesh_changed(meshd->finder);
     }
+    if (effect->trust.must_keep) {
+        meshd_trust_keep(meshd->trust, effect->trust.number, effect->trust.state);
+    }
+}
+
+/* The core knows one address of ours at most. */
+static void send_invitation(struct meshd *meshd, const struct core_effect *effect)
+{
+    char texts[WIRE_PEER_ADDRESSES_MAX][MESHD_ADDRESS_BYTES];
+    struct slice addresses[WIRE_PEER_ADDRESSES_MAX];
+    unsigned n = meshd_own_addresses(meshd->options, meshd_links_port(meshd->links), texts);
+    for (unsigned i = 0; i < n; i++) {
+        addresses[i] = slice_str(texts[i]);
+    }
+    struct wire_message message = effect->client_send.message;
+    message.invitation.addresses = (struct wire_slices){.items = addresses, .n = n};
+    meshd_control_send(meshd->control, effect->client_send.client, &message);
+    explicit_bzero(&message.invitation.token, sizeof(message.invitation.token));
 }
 
 void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
@@ -75,6 +93,10 @@ void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
         carry_out_link(meshd, effect);
         return;
     case CORE_EFFECT_CLIENT_SEND:
+        if (effect->client_send.message.type == WIRE_MESSAGE_INVITATION) {
+            send_invitation(meshd, effect);
+            return;
+        }
         meshd_control_send(meshd->control, effect->client_send.client,
                            &effect->client_send.message);
         return;
@@ -107,7 +129,7 @@ void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
         advertise(meshd, effect->advertise.cores);
         return;
     case CORE_EFFECT_TRUST:
-        refuse_trust(meshd, effect);
+        set_trust(meshd, effect);
         return;
     case CORE_EFFECT_DRAW:
         draw(meshd);

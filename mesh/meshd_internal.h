@@ -21,6 +21,7 @@
 #include "mesh/remember.h"
 #include "mesh/state_dir.h"
 #include "mesh/transfer.h"
+#include "mesh/trust.h"
 #include "wire/base/list.h"
 
 struct meshd {
@@ -39,7 +40,6 @@ struct meshd {
     bool is_socket_bound;           /* by root, before it became another */
     int socket_fd;                  /* then; the control's once there is one */
     struct wire_identity *identity;
-    struct wire_door *door;
     uint32_t cores_effective;
     uint64_t cores_checked_ns;
     uint64_t seed; /* random, for hash tables */
@@ -48,6 +48,7 @@ struct meshd {
     bool is_stepping;
     struct list deferred; /* events that came while effects were carried out */
     struct meshd_blobs *blobs;
+    struct meshd_trust *trust;
     struct meshd_links *links;
     struct meshd_transfers *transfers;
     struct meshd_control *control;

@@ -91,6 +91,7 @@ static void step_deferred(struct meshd *meshd)
         struct deferred *deferred = LIST_ENTRY(first, struct deferred, node);
         list_remove(first);
         step(meshd, &deferred->event);
+        explicit_bzero(deferred, sizeof(*deferred)); /* random bytes become secrets */
         mem_free(deferred);
     }
 }

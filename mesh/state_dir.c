@@ -111,8 +111,11 @@ int meshd_file_write_whole(int dir_fd, const char *name, struct slice bytes, str
         errmsg_set(err, "cannot write the file \"%s\": %s", name, strerror(-rc));
         return rc;
     }
-    IGNORE(fsync(dir_fd)); /* some file systems cannot; the file itself is safe */
-    return 0;
+    if (fsync(dir_fd) < 0 && errno != EINVAL) { /* EINVAL: a file system that cannot */
+        rc = -errno;
+        errmsg_set(err, "cannot put the file \"%s\" on disk: %s", name, strerror(-rc));
+    }
+    return rc;
 }
 
 /* The pid that holds the lock, as text, for the error line. */

@@ -4,6 +4,7 @@
  *     STATE/key          the identity; wire/identity_file.c
  *     STATE/incarnation  how many times a daemon started here
  *     STATE/peers        peers once reached; known_peers.c
+ *     STATE/trust        the closed mesh, its secret included; trust_file.c
  *     STATE/blobs/       blobs.c
  *
  * Directories are made 0700; files are written whole: temporary, fsync, rename. */
@@ -37,8 +38,9 @@ int meshd_state_open(const char *path, struct meshd_state *ret_state,
 /* Gives the lock back. */
 void meshd_state_close(struct meshd_state *state);
 
-/* Replaces DIR_FD/name as a whole, mode 0600. 0 or -errno with err set; on failure the old file
- * stands. May be called on any thread. */
+/* Replaces DIR_FD/name as a whole, mode 0600; it is on disk then. 0 or -errno with err set; on
+ * failure the old file stands, unless only the directory's entry could not be put on disk. May be
+ * called on any thread. */
 int meshd_file_write_whole(int dir_fd, const char *name, struct slice bytes,
                            struct errmsg *err) MUST_CHECK;
 

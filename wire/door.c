@@ -5,11 +5,14 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "wire/base/text.h"
 #include "wire/frame.h"
 #include "wire/key.h"
 
 static_assert(WIRE_TAG_BYTES <= WIRE_DIGEST_BYTES, "a tag is cut from a hash");
 static_assert(WIRE_SECRET_BYTES == WIRE_DIGEST_BYTES, "an invitation's secret is a hash");
+
+static const uint8_t open_tag[WIRE_TAG_BYTES];
 
 static void hash(const char *label, const uint8_t *p, size_t n,
                  uint8_t ret_hash[static WIRE_DIGEST_BYTES])
@@ -30,6 +33,19 @@ void wire_mesh_tag(const struct wire_secret *secret, uint8_t ret_tag[static WIRE
         hash(WIRE_LABEL_TAG, secret->b, sizeof(secret->b), whole);
     }
     memcpy(ret_tag, whole, WIRE_TAG_BYTES);
+}
+
+const char *wire_tag_text(const uint8_t tag[static WIRE_TAG_BYTES],
+                          char to[static WIRE_TAG_TEXT_BYTES])
+{
+    char *at = to;
+    if (memcmp(tag, open_tag, WIRE_TAG_BYTES) != 0) {
+        for (size_t i = 0; i < WIRE_TAG_TEXT_BYTES - 1; i++) {
+            *at++ = text_base32_digit(text_base32_at(slice_of(tag, WIRE_TAG_BYTES), i));
+        }
+    }
+    *at = '\0';
+    return to;
 }
 
 void wire_invitation_secret(const struct wire_token *token, struct wire_secret *ret_secret)
@@ -166,7 +182,6 @@ int wire_door_admit(const struct wire_door *door, const uint8_t tag[static WIRE_
                     const struct wire_key *key, struct wire_door_answer *ret_answer,
                     enum wire_reason *reterr_reason)
 {
-    static const uint8_t open_tag[WIRE_TAG_BYTES];
     if (wire_door_is_banned(door, key)) {
         *reterr_reason = WIRE_REASON_BANNED;
         return -EACCES;
@@ -175,7 +190,7 @@ int wire_door_admit(const struct wire_door *door, const uint8_t tag[static WIRE_
     enum wire_reason reason = WIRE_REASON_MESH;
     if (door->is_locked) {
         find(door, tag, key, &answer, &reason);
-    } else if (memcmp(tag, open_tag, sizeof(open_tag)) == 0) {
+    } else if (memcmp(tag, open_tag, WIRE_TAG_BYTES) == 0) {
         answer = (struct wire_door_answer){WIRE_DOOR_OPEN, &door->present, NULL};
     }
     if (answer.found == NULL) {

@@ -17,6 +17,8 @@
 #include "wire/message.h"
 
 #define WIRE_TAG_BYTES 16
+/* 26 digits and a NUL. */
+#define WIRE_TAG_TEXT_BYTES 27
 /* Secrets that a mesh had before, and invitations that are open at once. */
 #define WIRE_OLDER_MAX       8u
 #define WIRE_INVITATIONS_MAX 64u
@@ -86,6 +88,9 @@ bool wire_door_is_member(const struct wire_door *door, const struct wire_key *ke
 /* The public tag of a mesh secret: the first 16 bytes of hash("mesh tag" | secret); zeros for
  * NULL. */
 void wire_mesh_tag(const struct wire_secret *secret, uint8_t ret_tag[static WIRE_TAG_BYTES]);
+/* As mDNS announces it: Crockford's base32, "" for zeros. Returns `to`. */
+const char *wire_tag_text(const uint8_t tag[static WIRE_TAG_BYTES],
+                          char to[static WIRE_TAG_TEXT_BYTES]);
 /* What stands for the mesh's secret in a session that an invitation proves:
  * hash("mesh invite" | token). */
 void wire_invitation_secret(const struct wire_token *token, struct wire_secret *ret_secret);

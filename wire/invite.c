@@ -77,14 +77,6 @@ static void put_addresses(struct writer *to, const struct wire_invite_code *invi
     }
 }
 
-/* The i-th group of 5 bits, the highest first; zeros behind the end. */
-static unsigned digit(const uint8_t *bytes, size_t n, size_t i)
-{
-    size_t at = 5 * i / 8;
-    unsigned two = (unsigned)bytes[at] << 8 | (at + 1 < n ? bytes[at + 1] : 0u);
-    return two >> (11u - 5 * i % 8) & 31u;
-}
-
 const char *wire_invite_code_format(const struct wire_invite_code *invite,
                                     char to[static WIRE_INVITE_TEXT_BYTES])
 {
@@ -105,7 +97,7 @@ const char *wire_invite_code_format(const struct wire_invite_code *invite,
         if (i > 0 && i % GROUP == 0) {
             *at++ = '-';
         }
-        *at++ = text_base32_digit(digit(code.bytes, code.n, i));
+        *at++ = text_base32_digit(text_base32_at(slice_of(code.bytes, code.n), i));
     }
     *at = '\0';
     explicit_bzero(&code, sizeof(code));

@@ -6,14 +6,10 @@
 
 #define ID_DIGITS 8
 
-/* The i-th group of 5 bits of the key, most significant first. */
+/* The i-th digit of its id. */
 static unsigned id_digit(const struct wire_key *key, unsigned i)
 {
-    uint64_t bits = 0;
-    for (unsigned i_byte = 0; i_byte < ID_DIGITS * 5 / 8; i_byte++) {
-        bits = bits << 8 | key->b[i_byte];
-    }
-    return (unsigned)(bits >> (5 * (ID_DIGITS - 1 - i))) & 31u;
+    return text_base32_at(slice_of(key->b, sizeof(key->b)), i);
 }
 
 const char *wire_id_text(const struct wire_key *key, char to[static WIRE_ID_TEXT_BYTES])

@@ -223,6 +223,14 @@ char text_base32_digit(unsigned value)
     return base32_digits[value];
 }
 
+unsigned text_base32_at(struct slice bytes, size_t i)
+{
+    size_t at = 5 * i / 8;
+    ensure(at < bytes.n);
+    unsigned two = (unsigned)bytes.p[at] << 8 | (at + 1 < bytes.n ? bytes.p[at + 1] : 0u);
+    return two >> (11u - 5 * i % 8) & 31u;
+}
+
 int text_base32_value(char c)
 {
     char lower = c;

@@ -43,6 +43,10 @@ void text_hex(struct slice s, char *to, size_t n_to);
 char text_base32_digit(unsigned value);
 int text_base32_value(char c) MUST_CHECK;
 
+/* The i-th digit's value of bytes written so, 5 bits each, the highest first; zeros behind the end.
+ * There are (8 * n + 4) / 5 of them. */
+unsigned text_base32_at(struct slice bytes, size_t i);
+
 /* Appends the word quoted for sh(1) so that it is read back as the same bytes. */
 void text_shell_quote(struct buf *to, struct slice word);
 
