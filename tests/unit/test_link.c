@@ -403,6 +403,131 @@ START_TEST(an_explicit_port_that_is_taken_is_an_error_and_a_default_one_is_not)
 }
 END_TEST
 
+/* --- closed meshes --- */
+
+static const struct wire_secret secret = {{1}}, other_secret = {{2}};
+static const struct wire_token token = {{3}};
+
+static void lock(struct side *side, const struct wire_secret *with)
+{
+    wire_door_clear(side->door);
+    wire_door_lock(side->door, with);
+    meshd_links_door_changed(side->links, true);
+}
+
+START_TEST(members_meet_and_are_told_by_which_secret)
+{
+    lock(&sides[0], &secret);
+    lock(&sides[1], &secret);
+    connect_sides();
+    ck_assert_int_eq(sides[0].by, CORE_DOOR_PRESENT);
+    ck_assert_int_eq(sides[1].by, CORE_DOOR_PRESENT);
+    static const struct wire_token none;
+    ck_assert_mem_eq(&sides[1].token, &none, sizeof(none));
+}
+END_TEST
+
+START_TEST(an_outsider_is_refused_and_a_member_hears_nothing_of_it)
+{
+    lock(&sides[_i], &secret);
+    dial(1, meshd_links_port(sides[1].links), true);
+    TURN_UNTIL(sides[0].n_failed == 1);
+    ck_assert_int_eq(sides[0].error, -EPROTO);
+    ck_assert_int_eq(sides[0].reason, WIRE_REASON_MESH);
+    ck_assert_uint_eq(sides[0].n_up + sides[1].n_up + sides[1].n_failed, 0);
+}
+END_TEST
+
+static void dial_invited(const struct wire_key *key)
+{
+    char address[32];
+    snprintf(address, sizeof(address), "127.0.0.1:%u", meshd_links_port(sides[1].links));
+    struct meshd_dial dial = {.dial = 4,
+                              .address = slice_str(address),
+                              .timeout_ns = UINT64_C(5000000000),
+                              .has_invitation = true,
+                              .invitation = token,
+                              .peer = *key};
+    meshd_links_dial(sides[0].links, &dial);
+}
+
+START_TEST(an_invitation_leads_from_an_open_mesh_into_a_closed_one)
+{
+    lock(&sides[1], &secret);
+    wire_door_add_invitation(sides[1].door, &token, NULL);
+    dial_invited(wire_identity_key(sides[1].identity));
+    TURN_UNTIL(sides[0].n_up == 1 && sides[1].n_up == 1);
+    for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+        ck_assert_int_eq(sides[i].by, CORE_DOOR_INVITATION);
+        ck_assert_mem_eq(&sides[i].token, &token, sizeof(token));
+    }
+}
+END_TEST
+
+START_TEST(the_invited_meets_the_inviter_or_nobody)
+{
+    lock(&sides[1], &secret);
+    wire_door_add_invitation(sides[1].door, &token, NULL);
+    dial_invited(wire_identity_key(sides[0].identity));
+    TURN_UNTIL(sides[0].n_failed == 1);
+    ck_assert_int_eq(sides[0].error, -EPROTO);
+    ck_assert_int_eq(sides[0].reason, WIRE_REASON_NONE);
+    ck_assert_uint_eq(sides[1].n_up, 0);
+}
+END_TEST
+
+START_TEST(a_member_that_was_away_is_dialled_with_its_own_secret)
+{
+    lock(&sides[0], &secret);
+    wire_door_add_older(sides[0].door, &other_secret);
+    wire_door_add_member(sides[0].door, wire_identity_key(sides[1].identity));
+    lock(&sides[1], &other_secret);
+    char address[32];
+    snprintf(address, sizeof(address), "127.0.0.1:%u", meshd_links_port(sides[1].links));
+    struct meshd_dial dial = {
+        .dial = 4, .address = slice_str(address), .timeout_ns = UINT64_C(5000000000), .older = 1};
+    meshd_links_dial(sides[0].links, &dial);
+    TURN_UNTIL(sides[0].n_up == 1 && sides[1].n_up == 1);
+    ck_assert_int_eq(sides[0].by, CORE_DOOR_OLDER);
+    ck_assert_int_eq(sides[1].by, CORE_DOOR_PRESENT);
+}
+END_TEST
+
+START_TEST(a_new_secret_ends_what_is_not_up_and_leaves_what_is)
+{
+    connect_sides();
+    dial(8, meshd_links_port(sides[1].links), true);
+    lock(&sides[0], &secret);
+    ck_assert_uint_eq(sides[0].n_failed, 1);
+    ck_assert_int_eq(sides[0].error, -ECANCELED);
+    struct wire_message beat = {.type = WIRE_MESSAGE_BEAT, .beat = {.token = 1}};
+    meshd_links_send(sides[0].links, sides[0].link, &beat);
+    TURN_UNTIL(sides[1].last_token == 1);
+    ck_assert_uint_eq(sides[0].n_up + sides[1].n_up, 2);
+    ck_assert_uint_eq(sides[0].n_down + sides[1].n_down, 0);
+}
+END_TEST
+
+START_TEST(a_closed_mesh_takes_connections_from_beyond_routers_until_it_is_opened)
+{
+    lock(&sides[1], &secret);
+    int fd = stranger(64);
+    ck_assert_int_ge(fd, 0);
+    turn(false);
+    wire_door_clear(sides[1].door);
+    meshd_links_door_changed(sides[1].links, true);
+    ck_assert_int_eq(stranger(64), -1);
+    char byte;
+    ssize_t n;
+    do {
+        turn(false); /* what is waited for is not the loop's */
+        n = recv(fd, &byte, 1, MSG_DONTWAIT);
+    } while (n < 0 && errno == EAGAIN);
+    ck_assert_int_le(n, 0); /* closed: its handshake began at another door */
+    close(fd);
+}
+END_TEST
+
 START_TEST(addresses_are_read_and_written_alike)
 {
     static const char *const good[] = {"10.0.0.1:6374", "[::1]:1", "[fe80::1%lo]:65535"};
@@ -444,6 +569,13 @@ int main(void)
     tcase_add_test(tcase, garbage_ends_the_connection_with_a_refusal_and_is_not_reported);
     tcase_add_test(tcase, one_source_may_have_eight_handshakes_open);
     tcase_add_test(tcase, an_explicit_port_that_is_taken_is_an_error_and_a_default_one_is_not);
+    tcase_add_test(tcase, members_meet_and_are_told_by_which_secret);
+    tcase_add_loop_test(tcase, an_outsider_is_refused_and_a_member_hears_nothing_of_it, 0, 2);
+    tcase_add_test(tcase, an_invitation_leads_from_an_open_mesh_into_a_closed_one);
+    tcase_add_test(tcase, the_invited_meets_the_inviter_or_nobody);
+    tcase_add_test(tcase, a_member_that_was_away_is_dialled_with_its_own_secret);
+    tcase_add_test(tcase, a_new_secret_ends_what_is_not_up_and_leaves_what_is);
+    tcase_add_test(tcase, a_closed_mesh_takes_connections_from_beyond_routers_until_it_is_opened);
     tcase_add_test(tcase, addresses_are_read_and_written_alike);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
