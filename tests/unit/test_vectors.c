@@ -11,8 +11,9 @@
 #include "tests/unit/session_pair.h"
 #include "wire/base/text.h"
 #include "wire/handshake.h"
+#include "wire/invite.h"
 
-enum { VECTOR_BYTES_MAX = 600, VECTORS_MAX = 32 };
+enum { VECTOR_BYTES_MAX = 600, VECTORS_MAX = 32, CODE_BYTES = 64 };
 
 struct vector {
     const char *name;
@@ -79,6 +80,40 @@ static void add_inputs(void)
     }
 }
 
+static char code_text[WIRE_INVITE_TEXT_BYTES];
+
+/* An invitation by the responder, and the code that says it. */
+static void add_invitation(void)
+{
+    struct wire_invite_code code = {.key = *wire_identity_key(pair.identity[B]),
+                                    .expires_min = 30000000,
+                                    .n_addresses = 1,
+                                    .addresses = {{.ip = {192, 168, 1, 7}, .port = 6374}}};
+    for (unsigned i = 0; i < sizeof(code.token.b); i++) {
+        code.token.b[i] = (uint8_t)(0x10 + i);
+    }
+    struct wire_secret made;
+    uint8_t tag[WIRE_TAG_BYTES], bytes[CODE_BYTES + 1] = {0};
+    wire_invitation_secret(&code.token, &made);
+    wire_mesh_tag(&made, tag);
+    add("invitation token", code.token.b, sizeof(code.token.b));
+    add("invitation secret", made.b, sizeof(made.b));
+    add("invitation tag", tag, sizeof(tag));
+    unsigned n_bits = 0;
+    for (const char *c = wire_invite_code_format(&code, code_text); *c != '\0'; c++) {
+        if (*c != '-') {
+            unsigned value = (unsigned)text_base32_value(*c);
+            for (unsigned bit = 0; bit < 5; bit++, n_bits++) {
+                ck_assert_uint_lt(n_bits, 8 * sizeof(bytes));
+                bytes[n_bits / 8] |= (uint8_t)((value >> (4 - bit) & 1u) << (7 - n_bits % 8));
+            }
+        }
+    }
+    ck_assert_uint_eq(n_bits / 8, CODE_BYTES);
+    ck_assert_uint_eq(bytes[CODE_BYTES], 0);
+    add("invitation code", bytes, CODE_BYTES);
+}
+
 /* What two sessions say to each other. */
 static void make_vectors(void)
 {
@@ -117,6 +152,7 @@ static void make_vectors(void)
     buf_clear(&pair.pipe[A]);
     wire_handshake_refuse(&pair.pipe[A], WIRE_REASON_MESH, slice_str("another mesh"));
     add("refusal", pair.pipe[A].p, pair.pipe[A].n);
+    add_invitation();
 }
 
 static void clear_vectors(void)
@@ -245,6 +281,36 @@ START_TEST(a_second_reading_arrives_at_the_same_session)
 }
 END_TEST
 
+START_TEST(a_second_reading_arrives_at_the_same_invitation)
+{
+    const uint8_t *token = get("invitation token")->bytes;
+    const uint8_t *code = get("invitation code")->bytes;
+    uint8_t digest[32];
+    put("mesh invite", 12);
+    put(token, 16);
+    hash(NULL, digest);
+    ck_assert_mem_eq(digest, get("invitation secret")->bytes, 32);
+    put("mesh tag", 9);
+    put(digest, 32);
+    hash(NULL, digest);
+    ck_assert_mem_eq(digest, get("invitation tag")->bytes, 16);
+
+    ck_assert_uint_eq(code[0], 1);
+    ck_assert_mem_eq(code + 1, token, 16);
+    ck_assert_mem_eq(code + 17, get("responder key")->bytes, 32);
+    ck_assert_mem_eq(code + 49, "\x01\xc9\xc3\x80", 4); /* 30,000,000 minutes */
+    ck_assert_mem_eq(code + 53, "\1\xc0\xa8\1\7\x18\xe6", 7);
+    uint32_t crc = UINT32_MAX;
+    for (unsigned i = 0; i < 8 * 60; i++) {
+        uint32_t bit = (crc ^ code[i / 8] >> i % 8) & 1u;
+        crc = crc >> 1 ^ (bit != 0 ? 0xedb88320u : 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert_uint_eq(code[60 + i], (uint8_t)(~crc >> 8 * i));
+    }
+}
+END_TEST
+
 /* --- the README --- */
 
 /* Reads the block into `to`, as NAME -> hexadecimal digits without white space. */
@@ -288,6 +354,12 @@ START_TEST(the_readme_holds_what_the_sessions_say)
         ck_assert_msg(strcmp(expected, found) == 0, "%s: %s in the README, %s", vectors[i].name,
                       found, expected);
     }
+    bool has_code = false;
+    rewind(file);
+    for (char line[512]; fgets(line, sizeof(line), file) != NULL;) {
+        has_code = has_code || strstr(line, code_text) != NULL;
+    }
+    ck_assert_msg(has_code, "the README lacks the code %s", code_text);
     fclose(file);
 }
 END_TEST
@@ -318,6 +390,7 @@ int main(void)
     TCase *tcase = tcase_create("vectors");
     tcase_add_checked_fixture(tcase, make_vectors, clear_vectors);
     tcase_add_test(tcase, a_second_reading_arrives_at_the_same_session);
+    tcase_add_test(tcase, a_second_reading_arrives_at_the_same_invitation);
     tcase_add_test(tcase, the_block_is_written_where_asked);
     tcase_add_test(tcase, the_readme_holds_what_the_sessions_say);
     suite_add_tcase(suite, tcase);
