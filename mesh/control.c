@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "mesh/control_internal.h"
-#include "mesh/privilege.h"
 #include "wire/base/mem.h"
 
 #define ACCEPTS_PER_TURN 16
@@ -133,7 +132,7 @@ static int clear_stale(const char *path, struct errmsg *err)
 /* Members of the group reach the socket; who is let in is seen to again at each connection. */
 static void share_with_group(struct meshd_control *control)
 {
-    struct group *group = getgrnam(PRIVILEGE_USER);
+    struct group *group = getgrnam(control->config.group);
     if (group == NULL) {
         return;
     }

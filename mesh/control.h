@@ -39,6 +39,7 @@ struct meshd_control_config {
     const char *path;               /* copied */
     bool is_bound;                  /* meshd_control_bind() was called for it */
     int bound_fd;                   /* what it returned; the control's from now on */
+    const char *group;              /* borrowed: whose members may connect, if there is one */
     uint32_t hello_ms;              /* MESHD_CLIENT_HELLO_MS */
 };
 

@@ -20,6 +20,7 @@
 #include "mesh/cores.h"
 #include "mesh/meshd_internal.h"
 #include "mesh/own_addresses.h"
+#include "mesh/privilege.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 
@@ -133,6 +134,7 @@ static int set_up_control(struct meshd *meshd, struct errmsg *err)
         .path = meshd->socket_path,
         .is_bound = meshd->is_socket_bound,
         .bound_fd = meshd->socket_fd,
+        .group = PRIVILEGE_USER,
         .hello_ms = MESHD_CLIENT_HELLO_MS,
     };
     meshd->is_socket_bound = false; /* the control's now, whether it can be made or not */

@@ -88,6 +88,7 @@ static struct meshd_control_config config_of(void)
         .log = &quiet,
         .hello = {.protocol = 1, .version = slice_str("0"), .name = slice_str("hal"), .cores = 3},
         .path = path,
+        .group = "daemon", /* which every system has, and the tests' user is not in */
         .hello_ms = 60000,
     };
 }

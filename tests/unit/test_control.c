@@ -1,4 +1,6 @@
 /* The local socket, with plain sockets as its clients. */
+#include <grp.h>
+
 #include "tests/unit/control_client.h"
 
 /* --- rules -------------------------------------------------------------------------------------
@@ -26,6 +28,68 @@ START_TEST(the_socket_is_for_owner_and_group)
     struct stat st;
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_mode & 0777, 0660);
+}
+END_TEST
+
+/* A connection that the kernel says is of this user, in these groups. For root only. */
+static int connect_as(uid_t uid, gid_t gid, gid_t other)
+{
+    gid_t own = getegid();
+    ck_assert_int_eq(chmod(folder, 0755), 0);
+    ck_assert_int_eq(setgroups(1, &other), 0);
+    ck_assert_int_eq(setegid(gid), 0);
+    ck_assert_int_eq(seteuid(uid), 0);
+    int fd = connect_client();
+    ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(setegid(own), 0);
+    return fd;
+}
+
+enum { SOMEBODY = 54321 };
+
+START_TEST(who_is_neither_owner_nor_root_nor_in_the_group_is_turned_away)
+{
+    if (geteuid() != 0) {
+        return; /* only root can be somebody else */
+    }
+    ck_assert_int_eq(chmod(path, 0666), 0); /* as if the modes had not kept it out */
+    int fd = connect_as(SOMEBODY, SOMEBODY, SOMEBODY);
+    ck_assert_uint_eq(hear_type(fd), WIRE_MESSAGE_ERROR);
+    ck_assert_uint_eq(hear_type(fd), 0);
+    ck_assert_uint_eq(n_up + n_messages, 0);
+    close(fd);
+}
+END_TEST
+
+START_TEST(the_modes_of_the_socket_keep_strangers_out_and_let_the_group_in)
+{
+    if (geteuid() != 0) {
+        return; /* only root can be somebody else */
+    }
+    struct group *group = getgrnam("daemon");
+    struct stat st;
+    ck_assert_ptr_nonnull(group);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_gid, group->gr_gid);
+    /* As its first group, and as one of the others. */
+    for (unsigned i = 0; i < 2; i++) {
+        int fd = connect_as(SOMEBODY, i == 0 ? group->gr_gid : SOMEBODY,
+                            i == 0 ? SOMEBODY : group->gr_gid);
+        say_hello(fd);
+        ck_assert_uint_eq(hear_type(fd), WIRE_MESSAGE_DAEMON_HELLO);
+        ck_assert_uint_eq(client_uid, SOMEBODY);
+        ck_assert(!is_privileged); /* it may not lock, invite, join, trust, ban or set cores */
+        close(fd);
+        TURN_UNTIL(n_down == i + 1);
+    }
+    gid_t own = getegid(), nowhere = SOMEBODY;
+    ck_assert_int_eq(setgroups(1, &nowhere), 0);
+    ck_assert_int_eq(setegid(nowhere), 0);
+    ck_assert_int_eq(seteuid(SOMEBODY), 0);
+    ck_assert_int_lt(faccessat(AT_FDCWD, path, W_OK, AT_EACCESS), 0);
+    ck_assert_int_eq(errno, EACCES);
+    ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(setegid(own), 0);
 }
 END_TEST
 
@@ -433,6 +497,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, a_client_is_known_by_the_kernels_word_after_its_hello);
     tcase_add_test(tcase, the_socket_is_for_owner_and_group);
+    tcase_add_test(tcase, who_is_neither_owner_nor_root_nor_in_the_group_is_turned_away);
+    tcase_add_test(tcase, the_modes_of_the_socket_keep_strangers_out_and_let_the_group_in);
     tcase_add_test(tcase, who_does_not_say_hello_first_is_refused);
     tcase_add_test(tcase, who_says_no_hello_in_time_loses_the_place);
     tcase_add_test(tcase, places_that_mute_clients_took_are_free_again);
