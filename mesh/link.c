@@ -449,6 +449,9 @@ static int make_session(struct meshd_link *link)
         .hello = config->hello,
     };
     session.hello.port = link->links->port;
+    if (link->older > config->door->n_older) {
+        return -ECANCELED; /* forgotten since it was dialled */
+    }
     if (getrandom(session.random, sizeof(session.random), 0) != sizeof(session.random)) {
         return -EIO;
     }

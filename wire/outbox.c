@@ -1,6 +1,7 @@
 #include "wire/outbox.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "wire/base/mem.h"
 #include "wire/identity.h"
@@ -20,6 +21,9 @@ static void free_batch(struct wire_outbox *outbox, struct wire_batch *batch)
 {
     outbox->queued_bytes -= message_bytes(batch);
     list_remove(&batch->link);
+    if (batch->has_secret) {
+        explicit_bzero(batch->bytes.p, batch->bytes.cap);
+    }
     buf_done(&batch->bytes);
     mem_free(batch);
 }
@@ -91,6 +95,7 @@ static int encode_into(struct wire_batch *batch, const struct wire_message *mess
     }
     if (r == 0) {
         batch->n_messages++;
+        batch->has_secret = batch->has_secret || message->type == WIRE_MESSAGE_MEMBERSHIP;
     }
     return r;
 }

@@ -19,7 +19,8 @@ struct wire_batch {
     struct list link;
     struct buf bytes; /* room for the signature and the body's header, then the messages */
     uint32_t n_messages;
-    bool is_final; /* ends with the goodbye */
+    bool is_final;   /* ends with the goodbye */
+    bool has_secret; /* of the mesh: wiped when it is freed */
 };
 
 struct wire_outbox {

@@ -33,6 +33,7 @@ struct wire_session {
     struct buf in; /* received, from in_at on not yet looked at */
     size_t in_at;
     struct buf plain;          /* the frame that is being delivered */
+    bool has_secret;           /* in `plain`: of the mesh */
     struct wire_opened opened; /* the same, while its signature is not checked */
     bool is_unchecked;
     struct slice body;  /* of it, what is not decoded yet */
@@ -63,11 +64,21 @@ struct wire_session *wire_session_new(const struct wire_session_config *config)
     return session;
 }
 
+/* A mesh's secret stays in memory no longer than it takes to read it. */
+static void wipe_plain(struct wire_session *session)
+{
+    if (session->has_secret) {
+        explicit_bzero(session->plain.p, session->plain.cap);
+        session->has_secret = false;
+    }
+}
+
 struct wire_session *wire_session_free(struct wire_session *session)
 {
     if (session != NULL) {
         wire_handshake_done(&session->handshake);
         buf_done(&session->in);
+        wipe_plain(session);
         buf_done(&session->plain);
         arena_done(&session->arena);
         buf_done(&session->out);
@@ -252,6 +263,7 @@ static int open_frame(struct wire_session *session)
     struct wire_handshake *handshake = &session->handshake;
     struct wire_seal *seal = &handshake->secrets->receive;
     struct slice frame;
+    wipe_plain(session);
     int r = wire_frame_peek(unread(session), WIRE_FRAME_BYTES_MAX, &frame);
     if (r < 0) {
         errmsg_set(&session->err, "a frame longer than %u bytes", WIRE_FRAME_BYTES_MAX);
@@ -336,6 +348,7 @@ static int decode_next(struct wire_session *session, struct wire_message *ret_me
         return r == -ENOMEM ? fail_memory(session) : fail(session, r, WIRE_REASON_PROTOCOL);
     }
     session->n_pending--;
+    session->has_secret = session->has_secret || ret_message->type == WIRE_MESSAGE_MEMBERSHIP;
     r = check_message(session, ret_message);
     if (r < 0) {
         return r;
