@@ -62,16 +62,3 @@ const char *wire_key_text(const struct wire_key *key, char to[static WIRE_KEY_TE
     text_hex(slice_of(key->b, sizeof(key->b)), to, WIRE_KEY_TEXT_BYTES);
     return to;
 }
-
-int wire_key_parse(const char *text, struct wire_key *ret_key)
-{
-    struct wire_key key;
-    size_t n;
-    if (strlen(text) != 2 * sizeof(key.b) ||
-        sodium_hex2bin(key.b, sizeof(key.b), text, 2 * sizeof(key.b), NULL, &n, NULL) != 0 ||
-        n != sizeof(key.b)) {
-        return -EINVAL;
-    }
-    *ret_key = key;
-    return 0;
-}

@@ -1,5 +1,6 @@
 #include "wire/key.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "wire/base/text.h"
@@ -57,4 +58,30 @@ bool wire_key_eq(const struct wire_key *a, const struct wire_key *b)
 int wire_key_cmp(const struct wire_key *a, const struct wire_key *b)
 {
     return memcmp(a->b, b->b, sizeof(a->b));
+}
+
+static int hex_value(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    char lower = c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
+    const char *at = lower != '\0' ? strchr(digits, lower) : NULL;
+    return at != NULL ? (int)(at - digits) : -1;
+}
+
+int wire_key_parse(const char *text, struct wire_key *ret_key)
+{
+    struct wire_key key;
+    if (strlen(text) != 2 * sizeof(key.b)) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < sizeof(key.b); i++) {
+        int high = hex_value(text[2 * i]);
+        int low = hex_value(text[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return -EINVAL;
+        }
+        key.b[i] = (uint8_t)(high << 4 | low);
+    }
+    *ret_key = key;
+    return 0;
 }
