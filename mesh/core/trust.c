@@ -286,6 +286,9 @@ static void commit(struct core *core)
         core_dial_anew(core);
         core_trust_tell_all(core);
     }
+    if (op->verb == CORE_TRUST_JOIN) {
+        core_trust_join_done(core, op);
+    }
     if (op->link != 0) {
         core_link_refuse(core, op->link, WIRE_REASON_REPLACED);
     }

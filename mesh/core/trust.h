@@ -51,6 +51,8 @@ void core_trust_dial_failed(struct core *core, const struct core_event *event);
 bool core_trust_join_takes(struct core *core, const struct core_event *event);
 void core_trust_join_down(struct core *core, uint64_t link, enum wire_reason reason);
 void core_trust_join_said(struct core *core, uint64_t link, const struct wire_membership *said);
+/* We are in: the inviter is a peer, to be dialled where its invitation said. */
+void core_trust_join_done(struct core *core, const struct core_trust_op *op);
 
 /* --- trust_link.c --- */
 

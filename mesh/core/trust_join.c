@@ -155,3 +155,20 @@ void core_trust_join_said(struct core *core, uint64_t link, const struct wire_me
     next->is_renewal_due = false; /* whom we banned in the open mesh is no affair of this one */
     core_trust_next_keep(core);
 }
+
+/* No announcement may ever reach us of it: beyond the link there are none. */
+void core_trust_join_done(struct core *core, const struct core_trust_op *op)
+{
+    struct slice addresses[WIRE_PEER_ADDRESSES_MAX];
+    for (uint32_t i = 0; i < op->n_addresses; i++) {
+        addresses[i] = slice_str(op->addresses[i]);
+    }
+    const struct core_event found = {
+        .type = CORE_EVENT_PEER_FOUND,
+        .peer_found = {.has_key = true,
+                       .key = op->key,
+                       .source = CORE_SOURCE_REMEMBERED,
+                       .addresses = {.items = addresses, .n = op->n_addresses}},
+    };
+    core_dial_on_found(core, &found);
+}

@@ -220,6 +220,21 @@ START_TEST(one_good_address_of_several_is_enough)
 }
 END_TEST
 
+/* Beyond the link nobody announces anything: the invitation says where one member is, and that one
+ * where the others are. */
+START_TEST(who_joins_needs_no_announcement)
+{
+    struct world *world = world_mesh(2, 40);
+    world_start(world, 2, false);
+    ck_assert(world_lock(world, 0));
+    ck_assert(world_invite(world, 0, 1));
+    ck_assert(world_invite(world, 0, 2));
+    world_run_for(world, SETTLE_NS);
+    ASSERT_ONE_MESH(world, 0, 1, 2);
+    world_end(world);
+}
+END_TEST
+
 START_TEST(invitations_have_a_limit)
 {
     struct world *world = world_mesh(1, 11);
@@ -460,6 +475,7 @@ int main(void)
     tcase_add_test(tc, an_invitation_that_was_bound_meanwhile_opens_nothing);
     tcase_add_test(tc, a_join_must_meet_the_inviter);
     tcase_add_test(tc, one_good_address_of_several_is_enough);
+    tcase_add_test(tc, who_joins_needs_no_announcement);
     tcase_add_test(tc, invitations_have_a_limit);
     tcase_add_test(tc, who_unlocks_is_in_the_open_mesh_again);
     tcase_add_test(tc, a_change_that_cannot_be_kept_is_not_made);
