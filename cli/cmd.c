@@ -79,32 +79,65 @@ int cmd_open(const struct cmd_globals *globals, bool may_start, struct mesh_clie
     return r;
 }
 
-int cmd_ask(struct mesh_client *client, const struct wire_message *question,
-            enum wire_message_type type, const struct wire_message **ret_answer)
+int cmd_question(struct mesh_client *client, const struct wire_message *question,
+                 enum wire_message_type type, int timeout_ms,
+                 const struct wire_message **ret_answer, struct errmsg *err)
 {
-    struct errmsg err;
-    int r = mesh_client_send(client, question, NULL, 0, &err);
+    int r = mesh_client_send(client, question, NULL, 0, err);
     if (r < 0 && r != -EPIPE) {
-        cmd_complain("%s", err.text);
         return r;
     }
     const struct wire_message *answer;
     do {
-        r = mesh_client_next(client, ANSWER_TIMEOUT_MS, &answer, &err);
+        r = mesh_client_next(client, timeout_ms, &answer, err);
     } while (r == -EINTR || (r == 0 && answer->type != type && answer->type != WIRE_MESSAGE_ERROR));
     if (r == -EAGAIN) {
-        cmd_complain("the meshd at %s does not answer: is it stopped?",
-                     mesh_client_socket_path(client));
+        errmsg_set(err, "the meshd at %s does not answer: is it stopped?",
+                   mesh_client_socket_path(client));
     } else if (r < 0) {
-        cmd_complain("%s: %s", mesh_client_socket_path(client), err.text);
+        errmsg_wrap(err, "%s", mesh_client_socket_path(client));
     } else if (answer->type == WIRE_MESSAGE_ERROR) {
         char text[WIRE_REASON_BYTES_MAX + 8];
-        cmd_complain("%s", text_printable(answer->error.text, text, sizeof(text)));
+        errmsg_set(err, "%s", text_printable(answer->error.text, text, sizeof(text)));
         r = -EINVAL;
     } else {
         *ret_answer = answer;
     }
     return r;
+}
+
+int cmd_ask(struct mesh_client *client, const struct wire_message *question,
+            enum wire_message_type type, const struct wire_message **ret_answer)
+{
+    struct errmsg err;
+    int r = cmd_question(client, question, type, ANSWER_TIMEOUT_MS, ret_answer, &err);
+    if (r < 0) {
+        cmd_complain("%s", err.text);
+    }
+    return r;
+}
+
+int cmd_run_plain(const struct cmd_command *command, const struct cmd_globals *globals,
+                  char *const *argv, unsigned n_argv, enum wire_message_type question,
+                  const char *done)
+{
+    struct cmd_simple_options none;
+    if (cmd_simple_parse(command, argv, n_argv, &none) < 0) {
+        return CMD_EXIT_USAGE;
+    }
+    struct mesh_client *client = NULL;
+    if (cmd_open(globals, false, &client) < 0) {
+        return CMD_EXIT_FAILED;
+    }
+    const struct wire_message message = {.type = question};
+    const struct wire_message *answer;
+    int r = cmd_ask(client, &message, WIRE_MESSAGE_OK, &answer);
+    mesh_client_free(client);
+    if (r < 0) {
+        return CMD_EXIT_FAILED;
+    }
+    fputs(done, stdout);
+    return cmd_finish_output();
 }
 
 int cmd_finish_output(void)

@@ -26,7 +26,8 @@ struct cmd_command {
     int (*run)(const struct cmd_globals *globals, char *const *argv, unsigned n_argv);
 };
 
-extern const struct cmd_command cmd_peers, cmd_submit, cmd_jobs, cmd_cancel, cmd_stats, cmd_cores;
+extern const struct cmd_command cmd_peers, cmd_submit, cmd_jobs, cmd_cancel, cmd_stats, cmd_cores,
+    cmd_lock, cmd_invite, cmd_join, cmd_unlock, cmd_trust, cmd_ban;
 
 /* The whole of `mesh`: returns the exit status. */
 int cmd_main(int argc, char **argv);
@@ -53,6 +54,15 @@ int cmd_open(const struct cmd_globals *globals, bool may_start,
  * complained about. *ret_answer is borrowed until the client is used again. 0 or -errno. */
 int cmd_ask(struct mesh_client *client, const struct wire_message *question,
             enum wire_message_type type, const struct wire_message **ret_answer) MUST_CHECK;
+/* The same without a complaint: err has the line. Waits so long for each message. */
+int cmd_question(struct mesh_client *client, const struct wire_message *question,
+                 enum wire_message_type type, int timeout_ms,
+                 const struct wire_message **ret_answer, struct errmsg *err) MUST_CHECK;
+/* For commands without options and arguments that ask for something to be done: parses, asks, and
+ * prints `done` once it is. Returns the exit status. */
+int cmd_run_plain(const struct cmd_command *command, const struct cmd_globals *globals,
+                  char *const *argv, unsigned n_argv, enum wire_message_type question,
+                  const char *done);
 /* Flushes standard output; complains if it could not be written. Returns CMD_EXIT_OK or _FAILED. */
 int cmd_finish_output(void);
 

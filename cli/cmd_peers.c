@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/cmd.h"
@@ -13,7 +14,10 @@ static const struct cmd_option options[] = {
     {CMD_SIMPLE_WATCH, 0, "watch", NULL, "print the list again at each change, until Ctrl-C"},
 };
 
-static const struct cmd_column columns[] = {
+#define N_COLUMNS 13
+/* Why a peer is refused or a conflict stands in the table only where one is: the last heading is
+ * set then. */
+static const struct cmd_column columns[N_COLUMNS] = {
     {"NAME", "name", false}, {"CORES", "cores", true},  {"FREE", "free", true},
     {"ARCH", "arch", false}, {"STATE", "state", false}, {"RTT", "rtt_ms", true},
     {"ID", "id", false},     {NULL, "key", false},      {NULL, "os", false},
@@ -51,7 +55,14 @@ static void add_row(struct cmd_table *table, const struct wire_peer_row *row)
 
 static void print_list(const struct wire_peers_list *list, const struct cmd_simple_options *how)
 {
-    struct cmd_table *table = cmd_table_new(columns, ARRAY_LEN(columns));
+    struct cmd_column shown[N_COLUMNS];
+    memcpy(shown, columns, sizeof(shown));
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (list->items[i].detail.n > 0) {
+            shown[N_COLUMNS - 1].heading = "DETAIL";
+        }
+    }
+    struct cmd_table *table = cmd_table_new(shown, N_COLUMNS);
     for (uint32_t i = 0; i < list->n; i++) {
         add_row(table, &list->items[i]);
     }
@@ -124,7 +135,8 @@ const struct cmd_command cmd_peers = {
     .summary = "who is here: name, cores, free cores, architecture, state, round trip, id",
     .text =
         "Lists the peers of the mesh, the local one first. STATE is up, suspect (not heard from\n"
-        "just now), down, refused or conflict.\n",
+        "just now), down, refused or conflict. DETAIL, where there is one, says why: that a peer\n"
+        "is of another mesh, is banned, or has a pinned name and another key.\n",
     .options = options,
     .n_options = ARRAY_LEN(options),
     .examples = "  mesh peers\n"

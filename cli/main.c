@@ -12,6 +12,7 @@
 
 static const struct cmd_command *const commands[] = {
     &cmd_peers, &cmd_submit, &cmd_jobs, &cmd_cancel, &cmd_stats, &cmd_cores,
+    &cmd_lock,  &cmd_invite, &cmd_join, &cmd_unlock, &cmd_trust, &cmd_ban,
 };
 
 enum { KEY_SOCKET = 1, KEY_VERSION, KEY_HELP };

@@ -74,7 +74,7 @@ static const char *cell_text(const struct cmd_value *value, char to[static CELL_
     case CMD_VALUE_NULL:
         return "-";
     case CMD_VALUE_TEXT:
-        return text_printable(value->text, to, CELL_BYTES_MAX);
+        return value->text.n == 0 ? "-" : text_printable(value->text, to, CELL_BYTES_MAX);
     case CMD_VALUE_UINT:
         snprintf(to, CELL_BYTES_MAX, "%" PRIu64, value->uint);
         return to;

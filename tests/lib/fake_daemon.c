@@ -338,6 +338,13 @@ static void on_peers_query(struct server *server)
                                          .rtt_us = 312};
         memset(rows[i].key.b, (int)i + 1, sizeof(rows[i].key.b));
     }
+    if (server->options->is_crowded) {
+        rows[2].name = slice_str("lily");
+        rows[2].state = WIRE_PEER_CONFLICT;
+        rows[2].detail = slice_str("the name lily is pinned to 0810-40g2");
+        rows[3].state = WIRE_PEER_REFUSED;
+        rows[3].detail = slice_str("another\033[31m mesh");
+    }
     struct wire_message message = {.type = WIRE_MESSAGE_PEERS_LIST};
     message.peers_list = (struct wire_peers_list){.items = rows, .n = n};
     send_message(server, &message, NULL, 0);
@@ -382,6 +389,66 @@ static void answer(struct server *server, bool is_ok, uint32_t error, const char
     send_message(server, &message, NULL, 0);
 }
 
+static void on_invite(struct server *server, uint32_t valid_s)
+{
+    static const char *const addresses[] = {"[fe80::1%eth0]:7766", "[fe80::1]:7766", FAKE_ADDRESS,
+                                            "hal.example:7766", FAKE_ADDRESS_V6};
+    struct slice items[ARRAY_LEN(addresses)];
+    for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+        items[i] = slice_str(addresses[i]);
+    }
+    struct wire_message message = {.type = WIRE_MESSAGE_INVITATION};
+    message.invitation.valid_s = valid_s;
+    message.invitation.addresses = (struct wire_slices){.items = items, .n = ARRAY_LEN(items)};
+    if (!server->options->is_locked) {
+        answer(server, false, WIRE_ERROR_INVALID, "this mesh is open");
+        return;
+    }
+    if (server->options->n_peers == 0) {
+        message.invitation.addresses.n = 2; /* none that could be reached */
+    }
+    message.invitation.key.b[0] = 1;
+    memset(message.invitation.token.b, FAKE_TOKEN_BYTE, sizeof(message.invitation.token.b));
+    send_message(server, &message, NULL, 0);
+}
+
+static void on_join(struct server *server, const struct wire_join *join)
+{
+    struct wire_token token;
+    memset(token.b, FAKE_TOKEN_BYTE, sizeof(token.b));
+    bool is_right = join->key.b[0] == 1 && memcmp(&join->token, &token, sizeof(token)) == 0 &&
+                    join->addresses.n == 2 && word_is(join->addresses.items[0], FAKE_ADDRESS) &&
+                    word_is(join->addresses.items[1], FAKE_ADDRESS_V6);
+    answer(server, is_right, WIRE_ERROR_DENIED, "the inviter knows no such invitation");
+}
+
+static void on_trust(struct server *server, const struct wire_trust *trust)
+{
+    if (trust->is_removed) {
+        answer(server, word_is(trust->name, "max"), WIRE_ERROR_UNKNOWN, "the name is not pinned");
+    } else {
+        answer(server, word_is(trust->name, "lily") && trust->key.b[0] == 2, WIRE_ERROR_INVALID,
+               "that was not the peer");
+    }
+}
+
+static void on_trust_query(struct server *server)
+{
+    struct wire_pin pins[] = {{.name = slice_str("max")}, {.name = slice_str("ros\033[31ma")}};
+    struct wire_ban ban = {.generation = 2, .is_banned = true};
+    memset(pins[0].key.b, 8, sizeof(pins[0].key.b));
+    memset(ban.key.b, 9, sizeof(ban.key.b));
+    struct wire_message message = {.type = WIRE_MESSAGE_TRUST_LIST};
+    if (server->options->is_locked) {
+        message.trust_list = (struct wire_trust_list){.is_locked = true,
+                                                      .generation = 3,
+                                                      .n_members = 4,
+                                                      .pins = {.items = pins, .n = 2},
+                                                      .bans = {.items = &ban, .n = 1}};
+    }
+    send_message(server, &message, NULL, 0);
+}
+
 static void on_cancel(struct server *server, uint64_t job)
 {
     if (job != JOB && job != 3) {
@@ -404,9 +471,44 @@ static void on_cancel(struct server *server, uint64_t job)
     finish_if_over(server);
 }
 
+/* Of the closed mesh. True: the message was one of these. */
+static bool on_trust_message(struct server *server, const struct wire_message *message)
+{
+    bool is_locked = server->options->is_locked;
+    switch ((int)message->type) {
+    case WIRE_MESSAGE_LOCK:
+        answer(server, !is_locked, WIRE_ERROR_INVALID, "this peer is in a closed mesh already");
+        return true;
+    case WIRE_MESSAGE_UNLOCK:
+        answer(server, is_locked, WIRE_ERROR_INVALID, "this peer is in no \033[31mclosed mesh");
+        return true;
+    case WIRE_MESSAGE_INVITE:
+        on_invite(server, message->invite.valid_s);
+        return true;
+    case WIRE_MESSAGE_JOIN:
+        on_join(server, &message->join);
+        return true;
+    case WIRE_MESSAGE_TRUST:
+        on_trust(server, &message->trust);
+        return true;
+    case WIRE_MESSAGE_BAN:
+        answer(server, message->ban.key.b[0] == (message->ban.is_removed ? 9 : 2),
+               WIRE_ERROR_INVALID, "that was not the key");
+        return true;
+    case WIRE_MESSAGE_TRUST_QUERY:
+        on_trust_query(server);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_message(struct server *server, const struct wire_message *message)
 {
     struct wire_message hello = {.type = WIRE_MESSAGE_DAEMON_HELLO};
+    if (on_trust_message(server, message)) {
+        return;
+    }
     switch ((int)message->type) {
     case WIRE_MESSAGE_CLIENT_HELLO:
         hello.daemon_hello = (struct wire_daemon_hello){.protocol = WIRE_VERSION_MAX,

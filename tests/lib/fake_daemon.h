@@ -10,6 +10,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The invitation that it gives, and the only one that it takes: this byte in each of the token's,
+ * its own key, and these addresses besides some that mean nothing elsewhere. */
+#define FAKE_TOKEN_BYTE 0x5a
+#define FAKE_ADDRESS    "10.0.0.1:7766"
+#define FAKE_ADDRESS_V6 "[2001:db8::1]:7766"
+
 struct fake_daemon {
     char dir[64];
     char path[96]; /* of the socket */
@@ -21,6 +27,8 @@ struct fake_daemon_options {
     bool is_reversed;       /* results come in the reverse order, once all tasks are there */
     bool is_silent;         /* accepts connections and never greets */
     uint32_t n_peers;       /* others that are up */
+    bool is_locked;         /* it is in a closed mesh, with a ban and pins */
+    bool is_crowded;        /* two peers are called lily; one is refused, one is in conflict */
     uint32_t refuse;        /* enum wire_error for a submit; 0: accepts it */
     uint64_t stream_offset; /* a streamed task's output is sent twice from here on, as after a
                              * restart */

@@ -1,0 +1,171 @@
+/* mesh ban: keep one key out. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cmd.h"
+#include "cli/table.h"
+#include "cli/trust_ask.h"
+#include "wire/base/mem.h"
+
+enum { KEY_REMOVE = 1, KEY_LIST };
+
+static const struct cmd_option options[] = {
+    {KEY_REMOVE, 0, "remove", "PEER", "lift the ban: it may be invited, or come, again"},
+    {KEY_LIST, 0, "list", NULL, "list who is banned"},
+};
+
+struct ban_options {
+    const char *peer; /* NULL: not given */
+    const char *remove;
+    bool is_list;
+};
+
+static int on_option(void *to, int key, const char *value, struct errmsg *err)
+{
+    struct ban_options *how = to;
+    (void)err;
+    if (key == KEY_REMOVE) {
+        how->remove = value;
+    }
+    how->is_list = how->is_list || key == KEY_LIST;
+    return 0;
+}
+
+static int parse(char *const *argv, unsigned n_argv, struct ban_options *ret_how,
+                 struct errmsg *err)
+{
+    struct ban_options how = {0};
+    unsigned n;
+    int r = cmd_options_parse(options, ARRAY_LEN(options), argv, n_argv, on_option, &how, &n, err);
+    if (r < 0) {
+        return r;
+    }
+    how.peer = n < n_argv ? argv[n] : NULL;
+    if ((how.peer != NULL) + (how.remove != NULL) + how.is_list != 1 || n_argv - n > 1) {
+        errmsg_set(err, "give one peer, or --remove PEER, or --list");
+        return -EINVAL;
+    }
+    *ret_how = how;
+    return 0;
+}
+
+static const struct cmd_column columns[] = {{"ID", "id", false}, {"KEY", "key", false}};
+
+static int list_bans(struct mesh_client *client)
+{
+    const struct wire_trust_list *list;
+    if (cmd_trust_ask(client, &list) < 0) {
+        return CMD_EXIT_FAILED;
+    }
+    if (list->bans.n == 0) {
+        puts("Nobody is banned.");
+        return cmd_finish_output();
+    }
+    struct cmd_table *table = cmd_table_new(columns, ARRAY_LEN(columns));
+    for (uint32_t i = 0; i < list->bans.n; i++) {
+        char id[MESH_CLIENT_ID_BYTES];
+        char key[MESH_CLIENT_KEY_BYTES];
+        const struct cmd_value values[ARRAY_LEN(columns)] = {
+            cmd_text(slice_str(mesh_client_id_text(&list->bans.items[i].key, id))),
+            cmd_text(slice_str(mesh_client_key_text(&list->bans.items[i].key, key))),
+        };
+        cmd_table_add(table, values);
+    }
+    cmd_table_print(table);
+    cmd_table_free(table);
+    return cmd_finish_output();
+}
+
+static int tell(struct mesh_client *client, const struct cmd_peer *peer, bool is_removed)
+{
+    const struct wire_message message = {.type = WIRE_MESSAGE_BAN,
+                                         .ban = {.key = peer->key, .is_removed = is_removed}};
+    const struct wire_message *answer;
+    return cmd_ask(client, &message, WIRE_MESSAGE_OK, &answer);
+}
+
+static int ban(struct mesh_client *client, const char *text)
+{
+    struct cmd_peer peer;
+    const struct wire_trust_list *list;
+    if (cmd_peer_ask(client, NULL, text, &peer) < 0 || tell(client, &peer, false) < 0 ||
+        cmd_trust_ask(client, &list) < 0) {
+        return CMD_EXIT_FAILED;
+    }
+    char shown[CMD_CANDIDATE_TEXT_BYTES];
+    cmd_peer_text(&peer, shown);
+    if (list->is_locked) {
+        printf("%s is banned: the mesh has a new secret, which the other members are being told.\n",
+               shown);
+    } else {
+        printf("%s is banned here. The mesh is open: other peers go on with it.\n", shown);
+    }
+    return cmd_finish_output();
+}
+
+/* Only who is banned can be meant, whether in sight or not. */
+static int lift(struct mesh_client *client, const char *text)
+{
+    const struct wire_trust_list *list;
+    if (cmd_trust_ask(client, &list) < 0) {
+        return CMD_EXIT_FAILED;
+    }
+    /* The next question takes the place of this answer. */
+    struct wire_bans bans = {.n = list->bans.n};
+    struct wire_ban *items = mem_alloc_or_die(bans.n, sizeof(*items));
+    if (bans.n > 0) {
+        memcpy(items, list->bans.items, bans.n * sizeof(*items));
+    }
+    bans.items = items;
+    struct cmd_peer peer;
+    int r = cmd_peer_ask(client, &bans, text, &peer);
+    mem_free(items);
+    if (r == 0 && !peer.is_listed) {
+        cmd_complain("this key is not banned: see `mesh ban --list`");
+        r = -ENOENT;
+    }
+    if (r < 0 || tell(client, &peer, true) < 0) {
+        return CMD_EXIT_FAILED;
+    }
+    char shown[CMD_CANDIDATE_TEXT_BYTES];
+    printf("%s is not banned any more.\n", cmd_peer_text(&peer, shown));
+    return cmd_finish_output();
+}
+
+static int run(const struct cmd_globals *globals, char *const *argv, unsigned n_argv)
+{
+    struct ban_options how;
+    struct errmsg err;
+    if (parse(argv, n_argv, &how, &err) < 0) {
+        return cmd_misuse(&cmd_ban, &err);
+    }
+    struct mesh_client *client = NULL;
+    if (cmd_open(globals, false, &client) < 0) {
+        return CMD_EXIT_FAILED;
+    }
+    int status = how.is_list          ? list_bans(client)
+                 : how.remove != NULL ? lift(client, how.remove)
+                                      : ban(client, how.peer);
+    mesh_client_free(client);
+    return status;
+}
+
+const struct cmd_command cmd_ban = {
+    .name = "ban",
+    .synopsis = "PEER | --remove PEER | --list",
+    .summary = "keep one peer out, by its key",
+    .text =
+        "In a closed mesh: draws a new secret, hands it to the other members (to those that are\n"
+        "away as soon as they are back), and ends the sessions with this peer; what it knows is\n"
+        "worth nothing then. In an open mesh: this peer alone refuses it from now on. PEER is a\n"
+        "name, an id, the beginning of one, or the whole key for one that is out of sight. Only\n"
+        "the daemon's own user and root may change this.\n",
+    .options = options,
+    .n_options = ARRAY_LEN(options),
+    .examples = "  mesh ban lily\n"
+                "  mesh ban --remove lily\n"
+                "  mesh ban --list\n",
+    .usage_exit = CMD_EXIT_USAGE,
+    .run = run,
+};

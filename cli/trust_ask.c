@@ -1,0 +1,79 @@
+#include "cli/trust_ask.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cli/cmd.h"
+#include "wire/base/mem.h"
+#include "wire/key.h"
+
+/* The keys to choose from, and what they are called by those in sight. The same key may be in sight
+ * under one name only; a ban without a peer in sight has none. */
+static uint32_t collect(const struct wire_peers_list *peers, const struct wire_bans *among,
+                        struct cmd_candidate *to)
+{
+    if (among == NULL) {
+        for (uint32_t i = 0; i < peers->n; i++) {
+            to[i] =
+                (struct cmd_candidate){.key = peers->items[i].key, .name = peers->items[i].name};
+        }
+        return peers->n;
+    }
+    for (uint32_t i = 0; i < among->n; i++) {
+        to[i] = (struct cmd_candidate){.key = among->items[i].key};
+        for (uint32_t j = 0; j < peers->n; j++) {
+            if (wire_key_eq(&peers->items[j].key, &to[i].key)) {
+                to[i].name = peers->items[j].name;
+            }
+        }
+    }
+    return among->n;
+}
+
+int cmd_peer_ask(struct mesh_client *client, const struct wire_bans *among, const char *text,
+                 struct cmd_peer *ret_peer)
+{
+    const struct wire_message query = {.type = WIRE_MESSAGE_PEERS_QUERY};
+    const struct wire_message *answer;
+    int r = cmd_ask(client, &query, WIRE_MESSAGE_PEERS_LIST, &answer);
+    if (r < 0) {
+        return r;
+    }
+    uint32_t n_max = among != NULL ? among->n : answer->peers_list.n;
+    struct cmd_candidate *candidates = mem_alloc_or_die(n_max, sizeof(*candidates));
+    uint32_t n = collect(&answer->peers_list, among, candidates);
+    struct cmd_peer peer = {.n_name = 0};
+    uint32_t at;
+    struct errmsg err;
+    r = cmd_peer_find(candidates, n, text, &peer.key, &at, &err);
+    if (r < 0) {
+        cmd_complain("%s", err.text);
+    } else {
+        peer.is_listed = at < n;
+        if (at < n && candidates[at].name.n <= WIRE_NAME_BYTES_MAX) {
+            peer.n_name = candidates[at].name.n;
+            memcpy(peer.name, candidates[at].name.p, peer.n_name);
+        }
+        *ret_peer = peer;
+    }
+    mem_free(candidates);
+    return r;
+}
+
+const char *cmd_peer_text(const struct cmd_peer *peer, char to[static CMD_CANDIDATE_TEXT_BYTES])
+{
+    const struct cmd_candidate candidate = {.key = peer->key,
+                                            .name = slice_of(peer->name, peer->n_name)};
+    return cmd_candidate_text(&candidate, to);
+}
+
+int cmd_trust_ask(struct mesh_client *client, const struct wire_trust_list **ret_list)
+{
+    const struct wire_message query = {.type = WIRE_MESSAGE_TRUST_QUERY};
+    const struct wire_message *answer;
+    int r = cmd_ask(client, &query, WIRE_MESSAGE_TRUST_LIST, &answer);
+    if (r == 0) {
+        *ret_list = &answer->trust_list;
+    }
+    return r;
+}
