@@ -112,6 +112,7 @@ static void read_row(const json_t *row, struct daemon_peer *peer)
     const json_t *address = json_object_get(row, "address");
     snprintf(peer->address, sizeof(peer->address), "%s",
              json_is_string(address) ? json_string_value(address) : "");
+    copy_text(row, "detail", peer->detail, sizeof(peer->detail));
     peer->cores = get_unsigned(row, "cores");
     peer->free = get_unsigned(row, "free");
     peer->is_local = json_is_true(json_object_get(row, "local"));

@@ -24,6 +24,7 @@ struct daemon_peer {
     char arch[32];
     char state[16];
     char address[80];
+    char detail[160]; /* why it is refused or in conflict */
     unsigned cores;
     unsigned free;
     bool is_local;

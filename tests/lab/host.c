@@ -1,6 +1,7 @@
 #include "tests/lab/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -226,6 +227,14 @@ struct switch_counters lab_counters(struct lab_host *host, enum switch_direction
     memset(&counters, 0, sizeof(counters));
     ck_assert_int_eq(switch_get_counters(host->lab->sw, host->port, direction, &counters), 0);
     return counters;
+}
+
+void lab_capture(struct lab *lab, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(switch_capture(lab->sw, fd), 0);
+    close(fd);
 }
 
 /* --- time ----------------------------------------------------------------------------------- */

@@ -91,6 +91,9 @@ void lab_delay(struct lab_host *host, unsigned delay_ms, unsigned jitter_ms);
 /* Only hosts of the same group hear one another; all start in group 0. */
 void lab_partition(struct lab_host *host, unsigned group);
 struct switch_counters lab_counters(struct lab_host *host, enum switch_direction direction);
+/* From now on every frame that any host sends is also written to this file of the test's, one
+ * behind the other, for what is to be looked for in them. */
+void lab_capture(struct lab *lab, const char *path);
 
 /* --- time ----------------------------------------------------------------------------------- */
 

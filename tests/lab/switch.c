@@ -38,6 +38,7 @@ enum request_type {
     REQUEST_GROUP,
     REQUEST_CARRIER,
     REQUEST_COUNTERS,
+    REQUEST_CAPTURE,
 };
 
 struct request {
@@ -85,6 +86,7 @@ struct state {
     struct frame *first_free;
     unsigned n_frames; /* that were ever allocated */
     uint64_t random;
+    int capture; /* owned; -1: none */
 };
 
 static uint64_t now_ns(void)
@@ -232,6 +234,9 @@ static void read_port(struct state *st, unsigned i_port)
         if (n < HEADER_BYTES) {
             return; /* EAGAIN: that was all; EIO, ENETDOWN: the interface is down */
         }
+        if (st->capture >= 0 && write(st->capture, bytes, (size_t)n) != n) {
+            _exit(1); /* whoever reads it believes that it is all */
+        }
         forward(st, i_port, bytes, (size_t)n);
     }
 }
@@ -292,6 +297,11 @@ static void carry_out(struct state *st, const struct request *request, int fd, s
         reply->error = add_port(st, fd, &reply->port);
         return;
     }
+    if (request->type == REQUEST_CAPTURE) {
+        st->capture = fd;
+        reply->error = fd < 0 ? -EBADF : 0;
+        return;
+    }
     struct port *port = &st->ports[request->port];
     if (port->fd < 0) {
         reply->error = -ENODEV;
@@ -299,6 +309,7 @@ static void carry_out(struct state *st, const struct request *request, int fd, s
     }
     switch (request->type) {
     case REQUEST_ADD:
+    case REQUEST_CAPTURE:
         break;
     case REQUEST_REMOVE:
         close(port->fd);
@@ -342,6 +353,7 @@ static _Noreturn void run_switch(int control, uint64_t seed)
     }
     heap_init(&st->delayed);
     st->random = seed;
+    st->capture = -1;
     for (;;) {
         struct pollfd fds[SWITCH_PORTS_MAX + 1];
         for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
@@ -473,6 +485,13 @@ int switch_set_carrier(struct switch_process *sw, unsigned port, bool is_on)
     struct request request = {.type = REQUEST_CARRIER, .port = port, .is_on = is_on};
     struct reply reply;
     return ask(sw, &request, -1, &reply);
+}
+
+int switch_capture(struct switch_process *sw, int file_fd)
+{
+    struct request request = {.type = REQUEST_CAPTURE};
+    struct reply reply;
+    return ask(sw, &request, file_fd, &reply);
 }
 
 int switch_get_counters(struct switch_process *sw, unsigned port, enum switch_direction direction,

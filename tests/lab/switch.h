@@ -68,6 +68,11 @@ int switch_set_group(struct switch_process *sw, unsigned port, unsigned group) M
 /* What a host notices of a cable that is out or back in. Frames are not concerned. */
 int switch_set_carrier(struct switch_process *sw, unsigned port, bool is_on) MUST_CHECK;
 
+/* From when this returns every frame that a host sends is also written to the file, one behind the
+ * other without anything between, before any fault meets it. The switch has its own copy of the
+ * descriptor afterwards, the caller closes his. What cannot be written ends the switch. */
+int switch_capture(struct switch_process *sw, int file_fd) MUST_CHECK;
+
 int switch_get_counters(struct switch_process *sw, unsigned port, enum switch_direction direction,
                         struct switch_counters *ret_counters) MUST_CHECK;
 
