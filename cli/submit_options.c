@@ -68,7 +68,7 @@ const struct cmd_option cmd_submit_option_table[CMD_SUBMIT_OPTIONS] = {
     {KEY_REQUIRE_PEERS, 0, "require-peers", "N", "fail unless N other peers are up"},
     {KEY_ARCH, 0, "arch", "ARCH", "only on peers of this architecture, as uname -m names it"},
     {KEY_CORES, 0, "cores", "N", "cores that each task uses (1)"},
-    {KEY_MEM, 0, "mem", "SIZE", "memory that each task needs: 512M, 2G"},
+    {KEY_MEM, 0, "mem", "SIZE", "memory that each task needs and may use: 512M, 2G"},
     {KEY_NICE, 0, "nice", "N", "niceness of the tasks, 0 to 19"},
     {KEY_PRIORITY, 0, "priority", "N", "jobs of yours with a larger number go first (0)"},
     {KEY_ENV, 0, "env", "NAME[,NAME]", "pass these environment variables on to the tasks"},

@@ -186,14 +186,32 @@ static int make_bare_dir(struct cell *cell)
     return 0;
 }
 
+static int make_boxed_command(struct cell *cell, int socket_fd, int err_fd,
+                              struct sandbox_command *ret_command, struct errmsg *reterr)
+{
+    const struct cell_config *config = &cell->config;
+    struct sandbox_size size = config->size;
+    int procs_fd = -1;
+    /* The init's watch ends what takes too much; a group holds what is faster, or does not show. */
+    uint64_t bytes = size.limits.memory_bytes + size.limits.memory_bytes / 8;
+    if (config->groups != NULL && size.limits.memory_bytes > 0 &&
+        cell_group_make(config->groups, bytes, &cell->group, &procs_fd) == 0) {
+        size.group_fd = procs_fd;
+    }
+    int r = sandbox_command_make(config->sandbox, CELL_ARG_SANDBOX, &size, config->files,
+                                 config->n_files, socket_fd, err_fd, ret_command, reterr);
+    if (procs_fd >= 0) {
+        close(procs_fd);
+    }
+    return r;
+}
+
 static int make_command(struct cell *cell, int socket_fd, int err_fd,
                         struct sandbox_command *ret_command, struct errmsg *reterr)
 {
     const struct cell_config *config = &cell->config;
     if (!config->is_bare) {
-        return sandbox_command_make(config->sandbox, CELL_ARG_SANDBOX, config->scratch_bytes,
-                                    config->files, config->n_files, socket_fd, err_fd, ret_command,
-                                    reterr);
+        return make_boxed_command(cell, socket_fd, err_fd, ret_command, reterr);
     }
     int r = make_bare_dir(cell);
     if (r < 0) {
@@ -212,6 +230,7 @@ static void free_cell(struct cell *cell)
     }
     buf_done(&cell->program.peer);
     buf_done(&cell->packet);
+    cell_group_done(&cell->group);
     mem_free(cell->dir);
     mem_free(cell);
 }

@@ -29,6 +29,7 @@
 #include "wire/message.h"
 
 struct cell;
+struct cell_groups;
 
 struct cell_result {
     enum wire_end end;
@@ -74,7 +75,8 @@ struct cell_config {
     /* Borrowed until closed: the daemon's own directory for spooled output and bare cells'
      * folders. After a crash of the daemon "cell-*" may be left there. */
     const char *work_dir;
-    uint64_t scratch_bytes;        /* size of the scratch, and of /tmp and /dev/shm each */
+    struct sandbox_size size;      /* of no meaning where it is bare */
+    struct cell_groups *groups;    /* borrowed until closed; NULL: none */
     const struct cell_file *files; /* borrowed for the call */
     size_t n_files;
     const struct cell_program *program; /* for calls; NULL: for programs that end */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -355,15 +356,38 @@ static enum wire_end end_of(const struct cell_attempt *attempt, uint32_t how)
         return attempt->kill_end;
     case CELL_HOW_LEASE:
         return WIRE_END_LEASE;
+    case CELL_HOW_MEMORY:
+        break; /* cell_memory_end() made a signal of it */
     }
     return WIRE_END_CELL_DIED;
 }
 
-static void on_ended(struct cell *cell, const struct cell_message *message)
+bool cell_memory_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text)
+{
+    unsigned long long allowed = cell->config.size.limits.memory_bytes >> 20;
+    if (cell_group_has_killed(&cell->group)) {
+        errmsg_set(ret_text, "it took more memory than the %llu MiB it may have", allowed);
+        return true;
+    }
+    if (ended->ended.how != CELL_HOW_MEMORY) {
+        return false;
+    }
+    ended->ended.how = CELL_HOW_SIGNALED;
+    ended->ended.status = SIGKILL;
+    errmsg_set(ret_text, "it had %llu MiB of memory, where it may have %llu MiB",
+               (unsigned long long)(ended->ended.memory_kib >> 10), allowed);
+    return true;
+}
+
+static void on_ended(struct cell *cell, struct cell_message *message)
 {
     struct cell_attempt *attempt = &cell->attempt;
     struct cell_result *result = &attempt->result;
     attempt->has_ended = true;
+    struct errmsg memory;
+    if (cell_memory_end(cell, message, &memory) && result->detail.text[0] == '\0') {
+        result->detail = memory;
+    }
     result->end = end_of(attempt, message->ended.how);
     result->status = message->ended.status;
     result->wall_us = message->ended.wall_us;
@@ -459,7 +483,7 @@ void cell_attempt_start_failed(struct cell *cell, const struct cell_message *mes
     cell_attempt_refuse(cell, whys[why].refusal, &err, message->start_failed.is_clean == 1);
 }
 
-void cell_attempt_on_message(struct cell *cell, const struct cell_message *message)
+void cell_attempt_on_message(struct cell *cell, struct cell_message *message)
 {
     struct cell_attempt *attempt = &cell->attempt;
     if (cell->program.body_fd >= 0) {

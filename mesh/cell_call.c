@@ -400,12 +400,16 @@ static void end_call(struct cell *cell)
     }
 }
 
-static void on_ended(struct cell *cell, const struct cell_message *message)
+static void on_ended(struct cell *cell, struct cell_message *message)
 {
     struct cell_worker *worker = cell->worker;
     struct cell_attempt *attempt = &cell->attempt;
     uint64_t user_us = message->ended.user_us;
     uint64_t sys_us = message->ended.sys_us;
+    struct errmsg memory;
+    if (cell_memory_end(cell, message, &memory) && worker->fault.text[0] == '\0') {
+        errmsg_set(&worker->fault, "its worker ended: %s", memory.text);
+    }
     worker->has_ended = true;
     worker->is_clean = message->ended.is_clean == 1;
     worker->how = message->ended.how;
@@ -442,7 +446,7 @@ static void on_ended(struct cell *cell, const struct cell_message *message)
     }
 }
 
-void cell_call_on_message(struct cell *cell, const struct cell_message *message)
+void cell_call_on_message(struct cell *cell, struct cell_message *message)
 {
     struct cell_worker *worker = cell->worker;
     struct cell_attempt *attempt = &cell->attempt;

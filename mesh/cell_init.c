@@ -89,7 +89,7 @@ static void report_failure(struct init *init, uint64_t serial,
 }
 
 /* Ends the attempt: `how` is what to say unless its own process had ended by itself. */
-static void finish(struct init *init, enum cell_how how)
+static void finish(struct init *init, enum cell_how how, uint64_t memory_bytes)
 {
     struct init_attempt *attempt = &init->attempt;
     bool by_itself = attempt->has_ended;
@@ -106,7 +106,8 @@ static void finish(struct init *init, enum cell_how how)
                   .wall_us = (ended_ns - attempt->started_ns) / 1000,
                   .user_us = attempt->usage.user_us,
                   .sys_us = attempt->usage.sys_us,
-                  .peak_kib = attempt->usage.peak_kib},
+                  .peak_kib = attempt->usage.peak_kib,
+                  .memory_kib = memory_bytes / 1024},
     };
     if (by_itself && WIFEXITED(attempt->status)) {
         message.ended.how = CELL_HOW_EXITED;
@@ -153,6 +154,7 @@ static void on_start(struct init *init, const struct cell_message *message, cons
         return;
     }
     set_lease(init, message->start.lease_ms);
+    init_memory_begin(init);
 }
 
 static void on_message(struct init *init, const struct cell_message *message, const int *fds,
@@ -163,7 +165,7 @@ static void on_message(struct init *init, const struct cell_message *message, co
         on_start(init, message, fds, n_fds);
     } else if (message->type == CELL_KILL) {
         if (is_running && message->serial == init->attempt.serial) {
-            finish(init, CELL_HOW_KILLED);
+            finish(init, CELL_HOW_KILLED, 0);
         }
     } else if (message->type == CELL_RENEW) {
         if (is_running) {
@@ -204,7 +206,7 @@ static void on_child(struct init *init)
         on_exec_pipe(init); /* it has spoken, for its writer is gone; STARTED goes before ENDED */
     }
     if (init->attempt.pid != 0) {
-        finish(init, CELL_HOW_EXITED);
+        finish(init, CELL_HOW_EXITED, 0);
     }
 }
 
@@ -213,8 +215,19 @@ static void on_lease(struct init *init)
     uint64_t n_expired;
     if (read(init->timer_fd, &n_expired, sizeof n_expired) == sizeof n_expired &&
         init->attempt.pid != 0) {
-        finish(init, CELL_HOW_LEASE);
+        finish(init, CELL_HOW_LEASE, 0);
     }
+}
+
+/* Whether that ended the attempt. */
+static bool on_look(struct init *init)
+{
+    uint64_t bytes;
+    bool is_over = init_memory_is_over(init, &bytes);
+    if (is_over) {
+        finish(init, CELL_HOW_MEMORY, bytes);
+    }
+    return is_over;
 }
 
 static _Noreturn void run(struct init *init)
@@ -228,10 +241,13 @@ static _Noreturn void run(struct init *init)
             {.fd = init->timer_fd, .events = POLLIN},
             {.fd = init->socket_fd, .events = POLLIN},
         };
-        if (poll(polls, ARRAY_LEN(polls), -1) < 0 && errno != EINTR) {
+        if (poll(polls, ARRAY_LEN(polls), init_memory_wait_ms(init)) < 0 && errno != EINTR) {
             die("poll", errno);
         }
         /* One event a turn: each may end the attempt that another was about. */
+        if (on_look(init)) { /* first: however busy the rest is */
+            continue;
+        }
         if (polls[0].revents != 0) {
             on_exec_pipe(init);
         } else if (polls[1].revents != 0) {
@@ -274,6 +290,10 @@ static void set_up(struct init *init)
     if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_MSGQUEUE, &none) < 0) {
         die("set limits", errno);
     }
+    int r = init_memory_set_up(init);
+    if (r < 0) {
+        die("set limits", -r);
+    }
     init->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     init->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     init->scratch_fd = open(init->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -285,7 +305,7 @@ static void set_up(struct init *init)
             die("path of a job's file", EINVAL);
         }
     }
-    int r = init->is_sandbox ? 0 : init_copy_files(init);
+    r = init->is_sandbox ? 0 : init_copy_files(init);
     if (r < 0) {
         die("copy the job's files", -r);
     }
@@ -318,17 +338,18 @@ int main(int argc, char **argv)
         _exit(remove_dir(argv[2]));
     }
     bool is_sandbox = strcmp(mode, CELL_ARG_SANDBOX) == 0;
-    if (argc < 4 || (!is_sandbox && strcmp(mode, CELL_ARG_BARE) != 0)) {
+    static struct init init; /* one to a process; zeroed */
+    if (argc < 5 || cell_limits_parse(argv[4], &init.allowed) < 0 ||
+        (!is_sandbox && strcmp(mode, CELL_ARG_BARE) != 0)) {
         dprintf(STDERR_FILENO, "mesh-cell %s: started by meshd, not by hand\n", MESH_VERSION);
         _exit(2);
     }
-    static struct init init; /* one to a process; zeroed */
     init.is_sandbox = is_sandbox;
     init.socket_fd = CELL_SOCKET_FD;
     init.scratch = argv[2];
     init.job_dir = argv[3];
-    init.files = argv + 4;
-    init.n_files = argc - 4;
+    init.files = argv + 5;
+    init.n_files = argc - 5;
     init.attempt.exec_pipe = -1;
     set_up(&init);
     run(&init);

@@ -37,6 +37,11 @@ struct init_attempt {
     struct init_usage usage;
 };
 
+struct init_memory {  /* looking at what the cell holds */
+    int shmem_fd;     /* an empty memory file: its device is that of all of them; -1: none */
+    uint64_t next_ns; /* when to look again */
+};
+
 struct init_limits { /* what a task could change in its init */
     struct rlimit limits[RLIM_NLIMITS];
     cpu_set_t affinity;
@@ -53,7 +58,9 @@ struct init {
     const char *job_dir;
     char **files; /* "x:PATH" or "-:PATH" */
     int n_files;
+    struct cell_limits allowed;
     struct init_attempt attempt;
+    struct init_memory memory;
     struct init_limits limits;
 };
 
@@ -91,5 +98,21 @@ int init_clear(struct init *init) MUST_CHECK;
 void init_limits_read(struct init_limits *limits);
 /* 0, or -EPERM when something was changed. */
 int init_limits_check(const struct init_limits *limits) MUST_CHECK;
+
+/* --- cell_init_memory.c --- */
+
+/* Sets the limits of this process, which what it starts inherits, and makes ready to look. 0 or
+ * -errno. */
+int init_memory_set_up(struct init *init) MUST_CHECK;
+/* An attempt begins: when to look first. */
+void init_memory_begin(struct init *init);
+/* Milliseconds until the next look is due; -1: never. For poll(2). */
+int init_memory_wait_ms(const struct init *init);
+/* Where one is due: looks. Whether the cell holds more than it may; then *ret_bytes says how much.
+ */
+bool init_memory_is_over(struct init *init, uint64_t *ret_bytes);
+/* In the child of an attempt: when memory runs out all the same, the kernel takes tasks first; and
+ * a task's address space is not its init's. 0 or -errno. */
+int init_memory_become_task(const struct init *init) MUST_CHECK;
 
 #endif

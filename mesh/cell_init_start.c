@@ -183,6 +183,10 @@ static struct init_exec_failure become(struct init *init, struct command *comman
     sigemptyset(&none);
     /* Its own session and group: `kill 0` in a script must not reach the init of a bare cell. No
      * new privileges: what became another user could not be killed. */
+    int limited = init_memory_become_task(init);
+    if (limited < 0) {
+        return (struct init_exec_failure){CELL_WHY_OTHER, (uint32_t)-limited};
+    }
     if (setsid() < 0 || fchdir(init->scratch_fd) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         (nice_by > 0 && setpriority(PRIO_PROCESS, 0, init->limits.priority + nice_by) < 0) ||

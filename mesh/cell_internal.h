@@ -4,6 +4,7 @@
 #define MESH_CELL_INTERNAL_H
 
 #include "mesh/cell.h"
+#include "mesh/cell_groups.h"
 #include "mesh/cell_proto.h"
 #include "mesh/input.h"
 #include "wire/base/buf.h"
@@ -62,10 +63,11 @@ struct cell {
     uv_timer_t timer;     /* until READY, and after close: kills a cell that hangs */
     uv_timer_t later;     /* 0 ms: what must not call back at once */
     int socket_fd;
-    int err_fd;       /* what bwrap and mesh-cell say when they fail */
-    char *dir;        /* owned; bare cells' folder, else NULL */
-    unsigned n_open;  /* handles, outputs and inputs that are not closed yet */
-    uint64_t serials; /* given out */
+    struct cell_group group; /* none, where it is watched or bare */
+    int err_fd;              /* what bwrap and mesh-cell say when they fail */
+    char *dir;               /* owned; bare cells' folder, else NULL */
+    unsigned n_open;         /* handles, outputs and inputs that are not closed yet */
+    uint64_t serials;        /* given out */
     bool is_ready;
     bool is_dead;
     bool has_exited;
@@ -84,7 +86,7 @@ struct cell {
 
 /* --- cell_attempt.c --- */
 
-void cell_attempt_on_message(struct cell *cell, const struct cell_message *message);
+void cell_attempt_on_message(struct cell *cell, struct cell_message *message);
 /* The cell is dead: the attempt under way ends so. */
 void cell_attempt_on_death(struct cell *cell);
 /* Carries out what was put off to the next turn. */
@@ -98,6 +100,9 @@ void cell_attempt_refuse(struct cell *cell, enum wire_refusal why, const struct 
 void cell_attempt_start_failed(struct cell *cell, const struct cell_message *message);
 /* Keeps what workers of this cell are started with. 0 or -errno. */
 int cell_program_keep(struct cell *cell, const struct cell_program *program) MUST_CHECK;
+/* Whether it ended for the memory it took, by its init's hand or the kernel's, and a line that says
+ * so. An end MEMORY becomes a SIGKILL. */
+bool cell_memory_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text);
 /* Lets tasks open the pipe anew, whoever they are. 0 or -errno. */
 int cell_own_pipe(const struct cell *cell, int fd) MUST_CHECK;
 
@@ -105,7 +110,7 @@ int cell_own_pipe(const struct cell *cell, int fd) MUST_CHECK;
 
 void cell_call_abandon(struct cell *cell);
 /* What the init says of workers. */
-void cell_call_on_message(struct cell *cell, const struct cell_message *message);
+void cell_call_on_message(struct cell *cell, struct cell_message *message);
 /* The worker said hello: a call that waits goes out. */
 void cell_call_on_ready(struct cell *cell);
 /* Whether an answer with this serial may come. */

@@ -1,9 +1,13 @@
 #include "mesh/cell_proto.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "wire/base/text.h"
 
 /* The next NUL-terminated string, or NULL when none is whole. */
 static char *next_string(char **at, const char *end)
@@ -40,6 +44,39 @@ int cell_body_parse(char *body, size_t body_bytes, uint32_t n_args, uint32_t n_e
         return -EPROTO;
     }
     *ret_exec = exec;
+    return 0;
+}
+
+void cell_limits_format(const struct cell_limits *limits, char to[static CELL_LIMITS_BYTES])
+{
+    snprintf(to, CELL_LIMITS_BYTES, "%" PRIu64 ":%" PRIu64 ":%" PRIu64 ":%" PRIu32 ":%" PRIu32,
+             limits->memory_bytes, limits->address_bytes, limits->file_bytes, limits->n_processes,
+             limits->group_fd);
+}
+
+int cell_limits_parse(const char *text, struct cell_limits *ret_limits)
+{
+    static const uint64_t maxima[] = {INT64_MAX, INT64_MAX, INT64_MAX, INT32_MAX, INT16_MAX};
+    uint64_t values[ARRAY_LEN(maxima)];
+    for (size_t i = 0; i < ARRAY_LEN(maxima); i++) {
+        char number[24];
+        size_t n = strcspn(text, ":");
+        bool is_last = i + 1 == ARRAY_LEN(maxima);
+        if (n >= sizeof number || (text[n] == '\0') != is_last) {
+            return -EINVAL;
+        }
+        memcpy(number, text, n);
+        number[n] = '\0';
+        if (text_parse_u64(number, maxima[i], &values[i]) < 0) {
+            return -EINVAL;
+        }
+        text += n + !is_last;
+    }
+    *ret_limits = (struct cell_limits){.memory_bytes = values[0],
+                                       .address_bytes = values[1],
+                                       .file_bytes = values[2],
+                                       .n_processes = (uint32_t)values[3],
+                                       .group_fd = (uint32_t)values[4]};
     return 0;
 }
 

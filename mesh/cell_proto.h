@@ -15,7 +15,7 @@
 #include "wire/base/ensure.h"
 #include "wire/base/slice.h"
 
-#define CELL_PROTO_VERSION 2u
+#define CELL_PROTO_VERSION 3u
 /* Where the init finds its end of the socket, and in bare mode the job's files, in their order. */
 #define CELL_SOCKET_FD     3
 #define CELL_FIRST_FILE_FD 4
@@ -23,12 +23,30 @@
 #define CELL_JOB_DIR     "/job"
 #define CELL_SCRATCH_DIR "/task"
 
-/* The init's first argument. The others: scratch directory, directory of the job's files, then
- * for each file "x:PATH" (may be executed) or "-:PATH". REMOVE takes one directory. */
+/* The init's first argument. The others: scratch directory, directory of the job's files, limits as
+ * cell_limits_format() writes them, then for each file "x:PATH" (may be executed) or "-:PATH".
+ * REMOVE takes one directory. */
 #define CELL_ARG_SANDBOX "sandbox"
 #define CELL_ARG_BARE    "bare"
 #define CELL_ARG_PROBE   "probe"  /* ends at once with status 0: the sandbox can be set up */
 #define CELL_ARG_REMOVE  "remove" /* deletes a directory with all that is in it */
+
+/* What all processes of a cell may take together, and each of them; 0: no limit. The init sets and
+ * watches them; of a bare cell all are 0. */
+struct cell_limits {
+    uint64_t memory_bytes;  /* of all: their own memory, shared memory, files in the cell */
+    uint64_t address_bytes; /* of each: RLIMIT_AS */
+    uint64_t file_bytes;    /* the largest file: RLIMIT_FSIZE */
+    uint32_t n_processes;   /* of all, threads included, and the init: RLIMIT_NPROC */
+    /* The list of processes of a control group for the cell, open for writing: the init enters it.
+     * 0: there is none. */
+    uint32_t group_fd;
+};
+
+#define CELL_LIMITS_BYTES 128
+void cell_limits_format(const struct cell_limits *limits, char to[static CELL_LIMITS_BYTES]);
+/* 0 or -EINVAL. */
+int cell_limits_parse(const char *text, struct cell_limits *ret_limits) MUST_CHECK;
 
 enum cell_message_type {
     CELL_NONE = 0,
@@ -68,6 +86,7 @@ enum cell_how {
     CELL_HOW_SIGNALED,   /* status: signal, not sent by the init */
     CELL_HOW_KILLED,     /* as KILL asked */
     CELL_HOW_LEASE,      /* not renewed in time */
+    CELL_HOW_MEMORY,     /* all its processes together took more memory than they may */
 };
 
 struct cell_message {
@@ -102,7 +121,8 @@ struct cell_message {
             uint64_t wall_us;
             uint64_t user_us; /* of all its processes */
             uint64_t sys_us;
-            uint64_t peak_kib; /* of the largest of them */
+            uint64_t peak_kib;   /* of the largest of them */
+            uint64_t memory_kib; /* MEMORY: what they had when they were killed */
         } ended;
     };
 };

@@ -4,6 +4,7 @@
 #ifndef MESH_CORES_H
 #define MESH_CORES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,5 +25,8 @@ uint64_t cores_memory_limit_bytes(const char *root);
 /* The folder of this process' control group of version 2. 0, or -ENOENT where that is not mounted.
  */
 int cores_own_group(const char *root, char *to, size_t n_to) MUST_CHECK;
+/* The folder of this process' own control group in the hierarchy that has the memory controller.
+ * 0, or -ENOENT when there is none in sight. */
+int cores_memory_group(const char *root, char *to, size_t n_to, bool *ret_is_v2) MUST_CHECK;
 
 #endif

@@ -410,6 +410,9 @@ void executor_maybe_closed(struct meshd_executor *executor)
     void (*on_closed)(void *) = executor->on_closed;
     void *user = executor->on_closed_user;
     ensure(executor->attempts.n == 0);
+    if (executor->filter_fd >= 0) {
+        IGNORE(close(executor->filter_fd)); /* a memory file */
+    }
     table_done(&executor->attempts);
     table_done(&executor->cells);
     mem_free(executor);

@@ -23,9 +23,10 @@ struct meshd_executor_config {
     const struct meshd_log *log;
     const struct meshd_options *options;
     const struct meshd_state *state;
-    const char *peer_name; /* what tasks see as MESH_PEER */
-    const char *arch;      /* files of other architectures are left out */
-    uint64_t table_seed;   /* random: keys of attempts are chosen by others */
+    const char *peer_name;     /* what tasks see as MESH_PEER */
+    const char *arch;          /* files of other architectures are left out */
+    uint64_t table_seed;       /* random: keys of attempts are chosen by others */
+    const char *control_group; /* see cell_groups_init(); "": none */
 };
 
 /* Whether an executor could be made by this process as it is, and whether it would have a sandbox;

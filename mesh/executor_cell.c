@@ -3,12 +3,17 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "mesh/cores.h"
 #include "mesh/executor_internal.h"
+#include "mesh/sandbox_filter.h"
 #include "wire/base/arena.h"
 #include "wire/base/mem.h"
+#include "wire/base/text.h"
 
 #define ENV_BYTES_MAX (4096u + WIRE_ENV_MAX * sizeof(struct slice))
 
@@ -52,7 +57,11 @@ static bool find_sandbox(struct meshd_executor *executor, struct errmsg *reterr)
 {
     int rc = sandbox_find_bwrap(executor->bwrap, sizeof(executor->bwrap), reterr);
     if (rc == 0) {
+        rc = sandbox_filter_make(&executor->filter_fd, reterr);
+    }
+    if (rc == 0) {
         executor->sandbox.bwrap = executor->bwrap;
+        executor->sandbox.filter_fd = executor->filter_fd;
         rc = sandbox_probe(&executor->sandbox, reterr);
     }
     if (rc < 0) {
@@ -71,6 +80,11 @@ static void probe_sandbox(struct meshd_executor *executor)
         return;
     }
     executor->has_sandbox = find_sandbox(executor, &err);
+    if (executor->has_sandbox &&
+        cell_groups_init(&executor->groups, executor->config.control_group, "") < 0) {
+        meshd_log(executor->config.log, CORE_LOG_DEBUG,
+                  "no control groups for cells: each watches its own memory");
+    }
     if (!executor->has_sandbox) {
         meshd_log(executor->config.log, CORE_LOG_WARN,
                   "no sandbox: others' tasks are refused here: %s", err.text);
@@ -95,12 +109,54 @@ int meshd_executor_try(const struct meshd_options *options, bool *ret_has_sandbo
                        struct errmsg *err)
 {
     struct meshd_executor *executor = mem_alloc_or_die(1, sizeof(*executor));
+    executor->filter_fd = -1;
     int rc = describe_sandbox(executor, options, err);
     if (rc == 0) {
         *ret_has_sandbox = !options->is_sandbox_off && find_sandbox(executor, err);
     }
+    if (executor->filter_fd >= 0) {
+        IGNORE(close(executor->filter_fd)); /* a memory file */
+    }
     mem_free(executor);
     return rc;
+}
+
+/* Since Linux 5.14 RLIMIT_NPROC counts within the user namespace, so within the cell; before, all
+ * processes of the user everywhere, and whoever has a desktop has more than a cell may. */
+static bool can_count_processes(void)
+{
+    struct utsname host;
+    uint64_t numbers[2] = {0, 0};
+    if (uname(&host) < 0) {
+        return false;
+    }
+    char *at = host.release;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        size_t n = strspn(at, "0123456789");
+        char end = at[n];
+        at[n] = '\0';
+        if (text_parse_u64(at, UINT16_MAX, &numbers[i]) < 0) {
+            return false;
+        }
+        at += n + (end != '\0');
+    }
+    return numbers[0] > 5 || (numbers[0] == 5 && numbers[1] >= 14);
+}
+
+/* A task's part of the machine: one eighth is left to everything else. */
+static void measure_host(struct meshd_executor *executor)
+{
+    const struct meshd_options *options = executor->config.options;
+    struct rlimit processes;
+    uint64_t n_cores = cores_effective("");
+    n_cores = options->has_cores && options->cores > n_cores ? options->cores : n_cores;
+    executor->memory_bytes_core = cores_memory_limit_bytes("") / 8 * 7 / n_cores;
+    executor->n_processes = can_count_processes() ? EXECUTOR_PROCESSES_MAX : 0;
+    if (executor->n_processes > 0 && getrlimit(RLIMIT_NPROC, &processes) == 0 &&
+        processes.rlim_cur / 2 / n_cores < EXECUTOR_PROCESSES_MAX) {
+        uint64_t n = processes.rlim_cur / 2 / n_cores;
+        executor->n_processes = n > EXECUTOR_PROCESSES_MIN ? (uint32_t)n : EXECUTOR_PROCESSES_MIN;
+    }
 }
 
 int meshd_executor_new(const struct meshd_executor_config *config,
@@ -120,6 +176,8 @@ int meshd_executor_new(const struct meshd_executor_config *config,
     executor->memory = shared_memory_new(config->loop, config->blobs, config->table_seed);
     table_init(&executor->cells, sizeof(uint64_t), 0); /* numbers of our own core */
     table_init(&executor->attempts, sizeof(struct attempt_key), config->table_seed);
+    executor->filter_fd = -1;
+    measure_host(executor);
     probe_sandbox(executor);
     *ret_executor = executor;
     return 0;
@@ -225,6 +283,32 @@ static int describe_program(const struct meshd_executor *executor, const struct 
     return make_env(executor, effect, arena, &program->env);
 }
 
+/* What --mem says is a limit, too; without it, the part that the task's cores are of the machine.
+ * Files in a cell are memory: none can be larger, and a full scratch alone is no reason to be
+ * killed. */
+static struct sandbox_size size_of(const struct meshd_executor *executor,
+                                   const struct wire_job_spec *spec)
+{
+    const struct meshd_options *options = executor->config.options;
+    uint64_t bytes =
+        spec->mem_bytes > 0 ? spec->mem_bytes : executor->memory_bytes_core * spec->cores;
+    if (bytes > 0 && bytes < EXECUTOR_MEMORY_BYTES_MIN) {
+        bytes = EXECUTOR_MEMORY_BYTES_MIN;
+    }
+    bool is_file_small = bytes > 0 && options->n_bind_rws == 0 && bytes < EXECUTOR_FILE_BYTES_MAX;
+    struct sandbox_size size = {
+        .scratch_bytes =
+            bytes > 0 && bytes / 2 < EXECUTOR_SCRATCH_BYTES ? bytes / 2 : EXECUTOR_SCRATCH_BYTES,
+        .limits = {.memory_bytes = bytes,
+                   .file_bytes = is_file_small ? bytes : EXECUTOR_FILE_BYTES_MAX,
+                   .n_processes = executor->n_processes},
+    };
+    if (spec->mem_bytes > 0 && executor->groups.dir[0] == '\0') {
+        size.limits.address_bytes = 2 * bytes + EXECUTOR_ADDRESS_BYTES_MORE;
+    }
+    return size;
+}
+
 static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effect,
                      enum wire_refusal *reterr_why, struct errmsg *err)
 {
@@ -251,7 +335,8 @@ static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effe
             .sandbox = &executor->sandbox,
             .is_bare = !executor->has_sandbox,
             .work_dir = executor->work_dir,
-            .scratch_bytes = EXECUTOR_SCRATCH_BYTES,
+            .groups = &executor->groups,
+            .size = size_of(executor, effect->start.spec),
             .files = files,
             .n_files = n_files,
             .program = is_call ? &program : NULL,

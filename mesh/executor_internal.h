@@ -4,12 +4,26 @@
 #define MESH_EXECUTOR_INTERNAL_H
 
 #include "mesh/cell.h"
+#include "mesh/cell_groups.h"
 #include "mesh/executor.h"
 #include "mesh/shared_memory.h"
 #include "wire/base/table.h"
 
-/* The scratch of a cell, its /tmp and its /dev/shm, each at most. */
+/* The scratch of a cell, its /tmp and its /dev/shm, each at most; never more than half of its
+ * memory.
+ */
 #define EXECUTOR_SCRATCH_BYTES (UINT64_C(1) << 30)
+/* Nothing runs in less. */
+#define EXECUTOR_MEMORY_BYTES_MIN (UINT64_C(16) << 20)
+/* Where no control group holds a task's --mem: the address space of each of its processes is so
+ * much larger than that, for what is reserved and never used. */
+#define EXECUTOR_ADDRESS_BYTES_MORE (UINT64_C(4) << 30)
+/* The largest file in a cell, and in the folders of --bind-rw. */
+#define EXECUTOR_FILE_BYTES_MAX (UINT64_C(64) << 30)
+/* Processes and threads of a cell; fewer where the daemon's user may not have twice as many for
+ * each core. */
+#define EXECUTOR_PROCESSES_MAX 1024u
+#define EXECUTOR_PROCESSES_MIN 64u
 
 struct attempt_key {
     struct wire_key owner;
@@ -59,6 +73,10 @@ struct meshd_executor {
     bool has_sandbox;
     struct shared_memory *memory; /* owned; NULL once it is closed */
     struct sandbox sandbox;
+    struct cell_groups groups;
+    int filter_fd;              /* owned; -1: none */
+    uint64_t memory_bytes_core; /* of a task that does not say --mem, for each of its cores */
+    uint32_t n_processes;       /* of a cell; 0: this kernel cannot limit them */
     struct sandbox_bind binds[SANDBOX_BINDS_MAX];
     char cell_program[MESHD_PATH_BYTES];
     char bwrap[MESHD_PATH_BYTES];

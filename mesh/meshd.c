@@ -172,6 +172,7 @@ static int set_up_executor(struct meshd *meshd, struct errmsg *err)
         .peer_name = meshd->host,
         .arch = meshd->arch,
         .table_seed = meshd->seed,
+        .control_group = meshd->cgroup,
     };
     return meshd_executor_new(&config, &meshd->executor, err);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "mesh/cell_proto.h"
 #include "wire/base/ensure.h"
 #include "wire/base/errmsg.h"
 
@@ -30,6 +31,7 @@ struct sandbox {
     const char *bwrap;        /* path of bwrap; NULL: there is none, only bare cells */
     const struct sandbox_bind *binds;
     size_t n_binds; /* at most SANDBOX_BINDS_MAX */
+    int filter_fd;  /* borrowed: sandbox_filter_make(); needed where there is a bwrap */
 };
 
 /* A file of the job. */
@@ -57,13 +59,20 @@ int sandbox_find_bwrap(char *to, size_t n_to, struct errmsg *reterr) MUST_CHECK;
 /* Finds mesh-cell: beside the running program, else where it is installed. 0 or -ENOENT. */
 int sandbox_find_cell_program(char *to, size_t n_to, struct errmsg *reterr) MUST_CHECK;
 
+/* The size of a sandbox. */
+struct sandbox_size {
+    uint64_t scratch_bytes;    /* of the scratch, and of /tmp and /dev/shm each */
+    struct cell_limits limits; /* but its group_fd, which the command settles */
+    int group_fd;              /* borrowed for the call: cell_group_make(); 0: none */
+};
+
 /* The command that makes a sandbox whose first process is `mesh-cell MODE ...`. socket_fd and
- * stderr_fd are duplicated; -1 for none. scratch_bytes is the size of the scratch, and of /tmp and
- * /dev/shm each. 0 or -errno; then *ret_command needs no sandbox_command_done(). */
-int sandbox_command_make(const struct sandbox *sandbox, const char *mode, uint64_t scratch_bytes,
-                         const struct cell_file *files, size_t n_files, int socket_fd,
-                         int stderr_fd, struct sandbox_command *ret_command,
-                         struct errmsg *reterr) MUST_CHECK;
+ * stderr_fd are duplicated; -1 for none. 0 or -errno; then *ret_command needs no
+ * sandbox_command_done(). */
+int sandbox_command_make(const struct sandbox *sandbox, const char *mode,
+                         const struct sandbox_size *size, const struct cell_file *files,
+                         size_t n_files, int socket_fd, int stderr_fd,
+                         struct sandbox_command *ret_command, struct errmsg *reterr) MUST_CHECK;
 
 /* The same for a bare cell whose directories are DIR/task and DIR/job. */
 int sandbox_bare_command_make(const struct sandbox *sandbox, const char *dir,

@@ -170,6 +170,19 @@ static void add_tmpfs(struct sandbox_command *command, const char *mode, uint64_
     add2(command, "--tmpfs", at);
 }
 
+/* The last thing before mesh-cell runs: bwrap itself needs what it denies. */
+static int add_filter(struct sandbox_command *command, const struct sandbox *sandbox)
+{
+    char number[24];
+    int fd = open_anew(sandbox->filter_fd);
+    if (fd < 0) {
+        return fd;
+    }
+    snprintf(number, sizeof number, "%zu", give_fd(command, fd));
+    add2(command, "--seccomp", number);
+    return 0;
+}
+
 static void add_namespaces(struct sandbox_command *command)
 {
     static const char *const words[] = {
@@ -187,12 +200,15 @@ static void add_namespaces(struct sandbox_command *command)
     add2(command, "--gid", id);
 }
 
-/* The words for mesh-cell itself: mode, scratch, job's files. */
+/* The words for mesh-cell itself: mode, scratch, limits, job's files. */
 static void add_cell_args(struct sandbox_command *command, const char *mode, const char *scratch,
-                          const char *job_dir, const struct cell_file *files, size_t n_files)
+                          const char *job_dir, const struct cell_limits *limits,
+                          const struct cell_file *files, size_t n_files)
 {
+    char text[CELL_LIMITS_BYTES];
+    cell_limits_format(limits, text);
     add(command, mode);
-    add2(command, scratch, job_dir);
+    add3(command, scratch, job_dir, text);
     for (size_t i = 0; i < n_files; i++) {
         char word[PATH_MAX];
         snprintf(word, sizeof word, "%c:%s", files[i].is_executable ? 'x' : '-', files[i].path);
@@ -246,6 +262,8 @@ static int add_file_system(struct sandbox_command *command, const struct sandbox
         return r;
     }
     add2(command, "--proc", "/proc");
+    /* The limits of its own IPC and network namespaces are in there, and would be its to change. */
+    add3(command, "--ro-bind", "/proc/sys", "/proc/sys");
     add2(command, "--dev", "/dev");
     add_tmpfs(command, "1777", scratch_bytes, "/dev/shm");
     add_tmpfs(command, "1777", scratch_bytes, "/tmp");
@@ -276,26 +294,32 @@ static int command_result(struct sandbox_command *command, int r,
     return 0;
 }
 
-int sandbox_command_make(const struct sandbox *sandbox, const char *mode, uint64_t scratch_bytes,
-                         const struct cell_file *files, size_t n_files, int socket_fd,
-                         int stderr_fd, struct sandbox_command *ret_command, struct errmsg *reterr)
+int sandbox_command_make(const struct sandbox *sandbox, const char *mode,
+                         const struct sandbox_size *size, const struct cell_file *files,
+                         size_t n_files, int socket_fd, int stderr_fd,
+                         struct sandbox_command *ret_command, struct errmsg *reterr)
 {
     struct sandbox_command command;
     ensure(sandbox->bwrap != NULL);
+    ensure(sandbox->filter_fd > 0);
     ensure(sandbox->n_binds <= SANDBOX_BINDS_MAX);
     int r = check_files(files, n_files, reterr);
     if (r < 0) {
         return r;
     }
-    command_init(&command, 128 + 6 * n_files + 3 * sandbox->n_binds, 8 + n_files);
+    command_init(&command, 131 + 6 * n_files + 3 * sandbox->n_binds, 9 + n_files);
     command.is_sandbox = true;
     give_standard_fds(&command, socket_fd, stderr_fd);
     add(&command, sandbox->bwrap);
     add_namespaces(&command);
-    r = add_file_system(&command, sandbox, scratch_bytes, files, n_files);
+    r = add_filter(&command, sandbox);
+    r = r < 0 ? r : add_file_system(&command, sandbox, size->scratch_bytes, files, n_files);
     add2(&command, "--chdir", "/");
     add2(&command, "--", INSIDE_CELL_PROGRAM);
-    add_cell_args(&command, mode, CELL_SCRATCH_DIR, CELL_JOB_DIR, files, n_files);
+    struct cell_limits limits = size->limits;
+    limits.group_fd =
+        size->group_fd > 0 ? (uint32_t)give_fd(&command, duplicate(size->group_fd)) : 0;
+    add_cell_args(&command, mode, CELL_SCRATCH_DIR, CELL_JOB_DIR, &limits, files, n_files);
     return command_result(&command, r, ret_command, reterr);
 }
 
@@ -311,7 +335,7 @@ int sandbox_bare_command_make(const struct sandbox *sandbox, const char *dir,
     if (r < 0) {
         return r;
     }
-    command_init(&command, 8 + n_files, 8 + n_files);
+    command_init(&command, 9 + n_files, 8 + n_files);
     give_standard_fds(&command, socket_fd, stderr_fd);
     for (size_t i = 0; r == 0 && i < n_files; i++) {
         int fd = open_anew(files[i].fd);
@@ -324,7 +348,8 @@ int sandbox_bare_command_make(const struct sandbox *sandbox, const char *dir,
     r = r < 0 ? r : n < 0 || (size_t)n >= sizeof scratch ? -ENAMETOOLONG : 0;
     snprintf(job_dir, sizeof job_dir, "%s/job", dir);
     add(&command, sandbox->cell_program);
-    add_cell_args(&command, CELL_ARG_BARE, scratch, job_dir, files, n_files);
+    const struct cell_limits none = {0};
+    add_cell_args(&command, CELL_ARG_BARE, scratch, job_dir, &none, files, n_files);
     return command_result(&command, r, ret_command, reterr);
 }
 
@@ -498,7 +523,8 @@ int sandbox_probe(const struct sandbox *sandbox, struct errmsg *reterr)
         errmsg_set(reterr, "make a pipe: %s", strerror(-r));
         return r;
     }
-    r = sandbox_command_make(sandbox, CELL_ARG_PROBE, 1 << 20, NULL, 0, -1, ends[1], &command,
+    const struct sandbox_size size = {.scratch_bytes = 1 << 20};
+    r = sandbox_command_make(sandbox, CELL_ARG_PROBE, &size, NULL, 0, -1, ends[1], &command,
                              reterr);
     if (r == 0 && (r = uv_loop_init(&loop)) < 0) {
         errmsg_set(reterr, "no sandbox here: %s; raise the limit of open files", uv_strerror(r));

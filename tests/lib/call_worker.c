@@ -7,12 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "wire/base/buf.h"
 #include "wire/worker.h"
+
+/* In a cell no leaks can be looked for: that takes ptrace(). */
+int __lsan_is_turned_off(void);
+__attribute__((visibility("default"))) int __lsan_is_turned_off(void)
+{
+    return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2;
+}
 
 static struct buf out;
 static uint8_t packet[WIRE_WORKER_BYTES_MAX];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "mesh/sandbox_filter.h"
 #include "wire/base/text.h"
 
 static bool have_sandbox; /* found out once, in main() */
@@ -116,6 +117,7 @@ void cell_fixture_init(struct cell_fixture *fx)
     fx->sandbox.cell_program = MESH_CELL_PROGRAM;
     if (sandbox_find_bwrap(fx->bwrap, sizeof fx->bwrap, &err) == 0) {
         fx->sandbox.bwrap = fx->bwrap;
+        ck_assert_msg(sandbox_filter_make(&fx->sandbox.filter_fd, &err) == 0, "%s", err.text);
     }
     buf_init(&fx->out, 64 * MIB);
     buf_init(&fx->errs, 64 * MIB);
@@ -129,7 +131,7 @@ static void make(struct cell_fixture *fx, int mode, const struct cell_program *p
         .sandbox = &fx->sandbox,
         .is_bare = mode == CELL_BARE,
         .work_dir = fx->work_dir,
-        .scratch_bytes = 16 * MIB,
+        .size = {.scratch_bytes = 16 * MIB, .limits = fx->limits},
         .files = fx->files,
         .n_files = fx->n_files,
         .program = program,
@@ -185,6 +187,9 @@ void cell_fixture_done(struct cell_fixture *fx)
     uv_run(&fx->loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&fx->loop), 0); /* nothing was left open */
     ck_assert_msg(rmdir(fx->work_dir) == 0, "%s: %s", fx->work_dir, strerror(errno));
+    if (fx->sandbox.bwrap != NULL) {
+        close(fx->sandbox.filter_fd);
+    }
     buf_done(&fx->out);
     buf_done(&fx->errs);
 }
@@ -258,10 +263,14 @@ void cell_find_sandbox(void)
 {
     char bwrap[256];
     struct errmsg err;
-    struct sandbox sandbox = {.cell_program = MESH_CELL_PROGRAM};
+    struct sandbox sandbox = {.cell_program = MESH_CELL_PROGRAM, .filter_fd = -1};
     if (sandbox_find_bwrap(bwrap, sizeof bwrap, &err) == 0) {
         sandbox.bwrap = bwrap;
-        have_sandbox = sandbox_probe(&sandbox, &err) == 0;
+        have_sandbox = sandbox_filter_make(&sandbox.filter_fd, &err) == 0 &&
+                       sandbox_probe(&sandbox, &err) == 0;
+        if (sandbox.filter_fd >= 0) {
+            close(sandbox.filter_fd);
+        }
     }
     if (!have_sandbox) {
         fprintf(stderr, "SANDBOX TESTS SKIPPED: %s\n", err.text);

@@ -21,6 +21,7 @@ struct cell_fixture {
     char work_dir[64];
     char bwrap[256];
     struct sandbox sandbox;
+    struct cell_limits limits; /* none */
     struct cell *cell;
     struct cell_file files[4];
     size_t n_files;

@@ -53,6 +53,9 @@ START_TEST(a_change_to_the_init_costs_the_cell)
     cell_assert_end(&fx, WIRE_END_EXITED, 3); /* signals do not reach it */
     ck_assert(fx.is_usable);
     cell_run_sh(&fx, "prlimit --pid 1 --fsize=1000");
+    cell_assert_end(&fx, WIRE_END_EXITED, 1); /* the filter of system calls */
+    ck_assert(fx.is_usable);
+    cell_run_sh(&fx, "renice -n 19 -p 1"); /* that is every thread's right, too */
     cell_assert_end(&fx, WIRE_END_EXITED, 0);
     ck_assert(!fx.is_usable);
     cell_fixture_done(&fx);

@@ -130,6 +130,7 @@ static void set_up(void)
     ck_assert_int_eq(meshd_blobs_new(&loop, state.dir_fd, 0, &blobs, &err), 0);
     options.is_sandbox_off = true;
     const struct meshd_executor_config config = {.loop = &loop,
+                                                 .control_group = "",
                                                  .sink = {.put = put_event},
                                                  .blobs = blobs,
                                                  .log = &log_to,

@@ -9,16 +9,21 @@
 
 #include "mesh/cell_proto.h"
 #include "mesh/sandbox.h"
+#include "mesh/sandbox_filter.h"
 #include "tests/lib/runner.h"
 
 static const struct sandbox_bind binds[] = {{"/data/ro", false}, {"/data/rw", true}};
 
-static const struct sandbox host = {
+/* With a filter since main(). */
+static struct sandbox host = {
     .cell_program = MESH_CELL_PROGRAM,
     .bwrap = "/usr/bin/bwrap",
     .binds = binds,
     .n_binds = 2,
 };
+
+static const struct sandbox_size size = {.scratch_bytes = 4096,
+                                         .limits = {.memory_bytes = 1 << 20, .n_processes = 7}};
 
 static bool has_words(const struct sandbox_command *command, const char *a, const char *b,
                       const char *c)
@@ -46,11 +51,12 @@ START_TEST(only_what_is_allowed_is_shown)
                                           "/etc/alternatives",
                                           "/etc/localtime",
                                           "/etc/ssl/certs",
+                                          "/proc/sys",
                                           "/data/ro"};
     struct sandbox_command command;
     struct errmsg err;
     ck_assert_int_eq(
-        sandbox_command_make(&host, CELL_ARG_SANDBOX, 4096, NULL, 0, -1, -1, &command, &err), 0);
+        sandbox_command_make(&host, CELL_ARG_SANDBOX, &size, NULL, 0, -1, -1, &command, &err), 0);
     for (size_t i = 0; i + 1 < command.n_args; i++) {
         const char *word = command.argv[i];
         if (strcmp(word, "--bind") == 0) {
@@ -78,7 +84,7 @@ START_TEST(every_namespace_is_new_and_no_capability_is_kept)
     struct sandbox_command command;
     struct errmsg err;
     ck_assert_int_eq(
-        sandbox_command_make(&host, CELL_ARG_SANDBOX, 4096, NULL, 0, -1, -1, &command, &err), 0);
+        sandbox_command_make(&host, CELL_ARG_SANDBOX, &size, NULL, 0, -1, -1, &command, &err), 0);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         ck_assert_msg(has_words(&command, words[i], NULL, NULL), "%s is missing", words[i]);
     }
@@ -88,7 +94,36 @@ START_TEST(every_namespace_is_new_and_no_capability_is_kept)
     ck_assert(has_words(&command, "4096", "--tmpfs", "/dev/shm"));
     ck_assert(has_words(&command, "--remount-ro", "/", NULL));
     ck_assert(has_words(&command, "--remount-ro", "/dev", NULL));
+    ck_assert(has_words(&command, "--seccomp", NULL, NULL));
+    ck_assert(has_words(&command, CELL_SCRATCH_DIR, CELL_JOB_DIR, "1048576:0:0:7:0"));
     sandbox_command_done(&command);
+}
+END_TEST
+
+START_TEST(limits_come_out_as_they_went_in)
+{
+    static const char *const bad[] = {"",
+                                      "1:2:3:4",
+                                      "1:2:3:4:99999",
+                                      "1:2:3:4:1:",
+                                      "1:2:3:x:0",
+                                      "1::3:4:0",
+                                      "-1:2:3:4:0",
+                                      "1:2:3:99999999999:0",
+                                      "99999999999999999999999999:2:3:4:0"};
+    const struct cell_limits limits = {INT64_MAX, INT64_MAX - 1, 3, INT32_MAX, INT16_MAX};
+    struct cell_limits back = {0};
+    char text[CELL_LIMITS_BYTES];
+    cell_limits_format(&limits, text);
+    ck_assert_int_eq(cell_limits_parse(text, &back), 0);
+    ck_assert_uint_eq(back.memory_bytes, limits.memory_bytes);
+    ck_assert_uint_eq(back.address_bytes, limits.address_bytes);
+    ck_assert_uint_eq(back.file_bytes, limits.file_bytes);
+    ck_assert_uint_eq(back.n_processes, limits.n_processes);
+    ck_assert_uint_eq(back.group_fd, limits.group_fd);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ck_assert_msg(cell_limits_parse(bad[i], &back) == -EINVAL, "taken: %s", bad[i]);
+    }
 }
 END_TEST
 
@@ -103,7 +138,7 @@ START_TEST(files_get_descriptors_of_their_own)
     ck_assert_int_eq(write(fd, "x", 1), 1); /* the position is at the end now */
     struct cell_file file = {.fd = fd, .path = "bin/x", .is_executable = true};
     ck_assert_int_eq(
-        sandbox_command_make(&host, CELL_ARG_SANDBOX, 4096, &file, 1, fd, fd, &command, &err), 0);
+        sandbox_command_make(&host, CELL_ARG_SANDBOX, &size, &file, 1, fd, fd, &command, &err), 0);
     char number[16];
     snprintf(number, sizeof number, "%zu", command.n_fds - 1);
     ck_assert(has_words(&command, "--file", number, "/job/bin/x"));
@@ -127,7 +162,7 @@ START_TEST(a_path_that_leads_out_is_refused)
     struct sandbox_command command;
     struct errmsg err;
     ck_assert_int_eq(
-        sandbox_command_make(&host, CELL_ARG_SANDBOX, 4096, &file, 1, -1, -1, &command, &err),
+        sandbox_command_make(&host, CELL_ARG_SANDBOX, &size, &file, 1, -1, -1, &command, &err),
         -EINVAL);
     ck_assert_int_eq(sandbox_bare_command_make(&host, "/w", &file, 1, -1, -1, &command, &err),
                      -EINVAL);
@@ -136,7 +171,7 @@ END_TEST
 
 START_TEST(a_probe_that_fails_says_why)
 {
-    struct sandbox sandbox = {.cell_program = MESH_CELL_PROGRAM};
+    struct sandbox sandbox = {.cell_program = MESH_CELL_PROGRAM, .filter_fd = host.filter_fd};
     struct errmsg err = {""};
     ck_assert_int_eq(sandbox_probe(&sandbox, &err), -ENOENT);
     sandbox.bwrap = "/no/such/bwrap";
@@ -210,11 +245,17 @@ END_TEST
 
 int main(void)
 {
+    struct errmsg err = {""};
+    if (sandbox_filter_make(&host.filter_fd, &err) < 0) {
+        fprintf(stderr, "%s\n", err.text);
+        return EXIT_FAILURE;
+    }
     Suite *suite = suite_create("sandbox");
     TCase *tc = tcase_create("sandbox");
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, only_what_is_allowed_is_shown);
     tcase_add_test(tc, every_namespace_is_new_and_no_capability_is_kept);
+    tcase_add_test(tc, limits_come_out_as_they_went_in);
     tcase_add_test(tc, files_get_descriptors_of_their_own);
     tcase_add_test(tc, a_path_that_leads_out_is_refused);
     tcase_add_test(tc, a_probe_that_fails_says_why);
