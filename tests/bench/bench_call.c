@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "mesh/cell.h"
+#include "mesh/sandbox_filter.h"
 
 enum { N_RUNS = 7, N_CALLS = 20000 };
 
@@ -115,18 +116,21 @@ static void bench_cell(const char *name, bool is_bare)
                                    .is_executable = true};
     const struct cell_program program = {
         .exec = slice_str("./worker"), .peer = slice_str("here"), .output_bytes_max = 1 << 20};
-    struct cell_config config = {.loop = &bench.loop,
-                                 .sandbox = &sandbox,
-                                 .is_bare = is_bare,
-                                 .work_dir = mkdtemp(dir),
-                                 .scratch_bytes = 1 << 20,
-                                 .files = &file,
-                                 .n_files = 1,
-                                 .program = &program,
-                                 .events = &events,
-                                 .user = &bench};
+    struct cell_config config = {
+        .loop = &bench.loop,
+        .sandbox = &sandbox,
+        .is_bare = is_bare,
+        .work_dir = mkdtemp(dir),
+        .size = {.scratch_bytes = 1 << 20,
+                 .limits = {.memory_bytes = UINT64_C(1) << 30, .n_processes = 1024}},
+        .files = &file,
+        .n_files = 1,
+        .program = &program,
+        .events = &events,
+        .user = &bench};
     if (!is_bare) {
-        if (sandbox_find_bwrap(bwrap, sizeof bwrap, &err) < 0) {
+        if (sandbox_find_bwrap(bwrap, sizeof bwrap, &err) < 0 ||
+            sandbox_filter_make(&sandbox.filter_fd, &err) < 0) {
             printf("%s: %s\n", name, err.text);
             return;
         }
@@ -152,6 +156,9 @@ static void bench_cell(const char *name, bool is_bare)
     }
     uv_run(&bench.loop, UV_RUN_DEFAULT);
     ensure(uv_loop_close(&bench.loop) == 0);
+    if (!is_bare) {
+        close(sandbox.filter_fd);
+    }
     close(file.fd);
     rmdir(dir);
 }
