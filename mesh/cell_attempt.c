@@ -362,11 +362,21 @@ static enum wire_end end_of(const struct cell_attempt *attempt, uint32_t how)
     return WIRE_END_CELL_DIED;
 }
 
+/* Whether the kernel has killed in the cell for want of memory; then *ret_text says so. */
+static bool has_overdrawn(struct cell *cell, struct errmsg *ret_text)
+{
+    if (!cell_group_has_killed(&cell->group)) {
+        return false;
+    }
+    errmsg_set(ret_text, "it took more memory than the %llu MiB it may have",
+               (unsigned long long)(cell->config.size.limits.memory_bytes >> 20));
+    return true;
+}
+
 bool cell_memory_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text)
 {
     unsigned long long allowed = cell->config.size.limits.memory_bytes >> 20;
-    if (cell_group_has_killed(&cell->group)) {
-        errmsg_set(ret_text, "it took more memory than the %llu MiB it may have", allowed);
+    if (has_overdrawn(cell, ret_text)) {
         return true;
     }
     if (ended->ended.how != CELL_HOW_MEMORY) {
@@ -516,6 +526,11 @@ void cell_attempt_on_death(struct cell *cell)
     attempt->result.end =
         attempt->kill_end != WIRE_END_NONE ? attempt->kill_end : WIRE_END_CELL_DIED;
     attempt->result.detail = cell->death;
+    if (attempt->kill_end == WIRE_END_NONE && has_overdrawn(cell, &attempt->result.detail)) {
+        /* The kernel took the init as well: that is no fault of this machine's. */
+        attempt->result.end = WIRE_END_SIGNALED;
+        attempt->result.status = SIGKILL;
+    }
     report_any(cell);
 }
 
