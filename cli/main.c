@@ -66,7 +66,8 @@ static void print_help(FILE *to)
 
 static void print_command_help(const struct cmd_command *command)
 {
-    printf("usage: mesh %s %s\n\n%s", command->name, command->synopsis, command->text);
+    const char *space = command->synopsis[0] != '\0' ? " " : "";
+    printf("usage: mesh %s%s%s\n\n%s", command->name, space, command->synopsis, command->text);
     if (command->n_options > 0) {
         puts("\noptions:");
         cmd_options_print(command->options, command->n_options, stdout);
