@@ -271,6 +271,13 @@ static int open_files(struct meshd_executor *executor, const struct wire_files *
     return 0;
 }
 
+/* What the store could not keep would be spooled in vain, whatever the owner allows. */
+static uint64_t output_max(const struct meshd_executor *executor, const struct wire_job_spec *spec)
+{
+    uint64_t quota = meshd_blobs_counts(executor->config.blobs).quota_bytes;
+    return spec->is_streamed || spec->output_bytes_max < quota ? spec->output_bytes_max : quota;
+}
+
 /* What workers of a job of calls are started with. */
 static int describe_program(const struct meshd_executor *executor, const struct core_effect *effect,
                             struct arena *arena, struct cell_program *program)
@@ -279,7 +286,7 @@ static int describe_program(const struct meshd_executor *executor, const struct 
     *program = (struct cell_program){.exec = spec->exec,
                                      .peer = slice_str(executor->config.peer_name),
                                      .nice = spec->nice,
-                                     .output_bytes_max = spec->output_bytes_max};
+                                     .output_bytes_max = output_max(executor, spec)};
     return make_env(executor, effect, arena, &program->env);
 }
 
@@ -401,7 +408,7 @@ int executor_start_in(struct exec_cell *exec_cell, const struct core_effect *eff
         .input_fd = -1,
         .lease_ms = spec->lease_ms,
         .nice = spec->nice,
-        .output_bytes_max = spec->output_bytes_max,
+        .output_bytes_max = output_max(executor, spec),
         .is_streamed = spec->is_streamed,
     };
     uint64_t bytes;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "wire/base/buf.h"
@@ -118,10 +119,25 @@ static void write_more(struct output *output)
     output->is_writing = true;
 }
 
+/* A stream may take as much of the disk as is still free, so there is something left for the next
+ * one, and for everybody else. */
+static bool has_disk(const struct output *output)
+{
+    struct statvfs st;
+    return fstatvfs(output->spool_fd, &st) < 0 || /* then writing tells */
+           output->spooled + output->held.n <= (uint64_t)st.f_bavail * st.f_frsize;
+}
+
 static void spool(struct output *output)
 {
     struct errmsg err;
     if (output->spool_fd < 0 && open_spool(output, &err) < 0) {
+        stop(output, OUTPUT_STOP_DISK, &err);
+        return;
+    }
+    if (!has_disk(output)) {
+        errmsg_set(&err, "keep a task's output in %s: it would fill the disk",
+                   output->config.spool_dir);
         stop(output, OUTPUT_STOP_DISK, &err);
         return;
     }
@@ -130,15 +146,15 @@ static void spool(struct output *output)
 
 /* --- reading --- */
 
+/* At the limit one more byte is asked for, to tell "just reached" from "beyond". */
 static uint64_t room(const struct output *output)
 {
     uint64_t left = output->config.bytes_max - output->bytes;
     if (output->config.is_streamed) {
         uint64_t window = WIRE_STREAM_WINDOW_BYTES - (output->bytes - output->acked);
-        /* At the limit one more byte is asked for, to tell "just reached" from "beyond". */
         return window < left ? window : left + 1;
     }
-    return left + 1;
+    return left < UINT64_MAX ? left + 1 : left;
 }
 
 /* Takes n bytes that were read; at the limit the rest is dropped and on_stop called. */

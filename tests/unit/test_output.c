@@ -129,6 +129,21 @@ START_TEST(exactly_the_limit_is_no_excess)
 }
 END_TEST
 
+/* To be kept, or to be streamed. */
+START_TEST(the_largest_limit_is_one_to_read_up_to)
+{
+    struct fixture fx;
+    struct output_result result;
+    init(&fx, "/tmp", UINT64_MAX, _i == 1);
+    put(&fx, 1000);
+    ck_assert(output_drain(fx.output));
+    output_get(fx.output, &result);
+    ck_assert_uint_eq(result.bytes, 1000);
+    ck_assert_uint_eq(fx.n_stops, 0);
+    done(&fx);
+}
+END_TEST
+
 START_TEST(a_spool_that_cannot_be_made_is_an_error)
 {
     struct fixture fx;
@@ -230,6 +245,7 @@ int main(void)
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, a_pipe_that_others_hold_open_is_drained_all_the_same);
     tcase_add_loop_test(tc, exactly_the_limit_is_no_excess, 0, 2);
+    tcase_add_loop_test(tc, the_largest_limit_is_one_to_read_up_to, 0, 2);
     tcase_add_test(tc, a_spool_that_cannot_be_made_is_an_error);
     tcase_add_test(tc, a_full_disk_is_an_error_and_no_silent_cut);
     tcase_add_test(tc, a_stream_stops_a_window_ahead);
