@@ -149,8 +149,7 @@ socklen_t meshd_address_bytes(const struct sockaddr_storage *address)
     return address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
-static bool is_same_prefix(const struct sockaddr_storage *a, const struct sockaddr_storage *b,
-                           size_t n_v6_bytes)
+bool meshd_address_is_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
     if (a->ss_family != b->ss_family) {
         return false;
@@ -159,16 +158,5 @@ static bool is_same_prefix(const struct sockaddr_storage *a, const struct sockad
         return as_v4(a)->sin_addr.s_addr == as_v4(b)->sin_addr.s_addr;
     }
     return a->ss_family == AF_INET6 &&
-           memcmp(&as_v6(a)->sin6_addr, &as_v6(b)->sin6_addr, n_v6_bytes) == 0;
-}
-
-bool meshd_address_is_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-    return is_same_prefix(a, b, 16);
-}
-
-bool meshd_address_is_same_source(const struct sockaddr_storage *a,
-                                  const struct sockaddr_storage *b)
-{
-    return is_same_prefix(a, b, 8);
+           memcmp(&as_v6(a)->sin6_addr, &as_v6(b)->sin6_addr, sizeof(as_v6(a)->sin6_addr)) == 0;
 }

@@ -33,8 +33,5 @@ void meshd_address_set_port(struct sockaddr_storage *address, uint16_t port);
 socklen_t meshd_address_bytes(const struct sockaddr_storage *address);
 /* Same host; the port does not count. */
 bool meshd_address_is_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
-/* Same source of connections, for caps: the address in IPv4, the /64 in IPv6. */
-bool meshd_address_is_same_source(const struct sockaddr_storage *a,
-                                  const struct sockaddr_storage *b);
 
 #endif

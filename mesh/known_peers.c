@@ -40,24 +40,46 @@ static struct meshd_known_peer *find(struct meshd_known_peers *known, const stru
     return NULL;
 }
 
-static struct meshd_known_peer *longest_unseen(struct meshd_known_peers *known)
+static bool is_at_host(const struct meshd_known_peer *peer, struct slice address)
 {
-    struct meshd_known_peer *oldest = &known->items[0];
-    for (size_t i = 1; i < known->n; i++) {
-        if (known->items[i].seen_s < oldest->seen_s) {
-            oldest = &known->items[i];
+    const void *colon = memrchr(address.p, ':', address.n);
+    size_t n = colon != NULL ? (size_t)((const uint8_t *)colon - address.p) + 1 : address.n;
+    return strlen(peer->addresses[0]) >= n && memcmp(peer->addresses[0], address.p, n) == 0;
+}
+
+/* Of those at the same host, or of all when the address is empty. *ret_n: how many those are. */
+static struct meshd_known_peer *longest_unseen(struct meshd_known_peers *known,
+                                               struct slice address, size_t *ret_n)
+{
+    struct meshd_known_peer *oldest = NULL;
+    *ret_n = 0;
+    for (size_t i = 0; i < known->n; i++) {
+        struct meshd_known_peer *peer = &known->items[i];
+        if (address.n == 0 || is_at_host(peer, address)) {
+            (*ret_n)++;
+            oldest = oldest == NULL || peer->seen_s < oldest->seen_s ? peer : oldest;
         }
     }
     return oldest;
 }
 
-/* NULL when memory is short: then this peer is not remembered, which harms nobody now. */
-static struct meshd_known_peer *add(struct meshd_known_peers *known, const struct wire_key *key)
+/* Who makes room for one more at that address; NULL: nobody has to. */
+static struct meshd_known_peer *to_replace(struct meshd_known_peers *known, struct slice address)
 {
-    struct meshd_known_peer *peer;
-    if (known->n == MESHD_KNOWN_PEERS_MAX) {
-        peer = longest_unseen(known);
-    } else {
+    size_t n;
+    struct meshd_known_peer *peer = longest_unseen(known, address, &n);
+    if (n >= MESHD_KNOWN_HOST_MAX && address.n > 0) {
+        return peer;
+    }
+    return known->n == MESHD_KNOWN_PEERS_MAX ? longest_unseen(known, slice_str(""), &n) : NULL;
+}
+
+/* NULL when memory is short: then this peer is not remembered, which harms nobody now. */
+static struct meshd_known_peer *add(struct meshd_known_peers *known, const struct wire_key *key,
+                                    struct slice address)
+{
+    struct meshd_known_peer *peer = to_replace(known, address);
+    if (peer == NULL) {
         if (known->n == known->cap) {
             size_t cap = known->cap > 0 ? 2 * known->cap : 8;
             struct meshd_known_peer *items = mem_realloc(known->items, cap, sizeof(*items));
@@ -121,7 +143,7 @@ bool meshd_known_peers_remember(struct meshd_known_peers *known, const struct wi
     text[address.n] = '\0';
     struct meshd_known_peer *peer = find(known, key);
     if (peer == NULL) {
-        peer = add(known, key);
+        peer = add(known, key, address);
         if (peer == NULL) {
             return false;
         }
@@ -166,7 +188,7 @@ static int parse_line(struct meshd_known_peers *known, char *line, int64_t now_s
         }
     }
     text_printable(slice_str(line), peer.name, sizeof(peer.name));
-    struct meshd_known_peer *added = add(known, &key);
+    struct meshd_known_peer *added = add(known, &key, slice_str(""));
     if (added == NULL) {
         return -ENOMEM;
     }

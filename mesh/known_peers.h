@@ -15,6 +15,8 @@
 
 #define MESHD_KNOWN_PEERS_MAX     1024u
 #define MESHD_KNOWN_ADDRESSES_MAX 4u
+/* Of one host, whatever number of keys it had. */
+#define MESHD_KNOWN_HOST_MAX 64u
 /* A peer not reached for so long is forgotten. */
 #define MESHD_KNOWN_S_MAX (14 * 24 * 3600)
 
@@ -38,7 +40,8 @@ unsigned meshd_known_peers_parse(struct meshd_known_peers *known, struct slice t
 /* Appends the file's text. */
 void meshd_known_peers_format(const struct meshd_known_peers *known, struct buf *to);
 
-/* A proved session: the peer can be reached there. The longest unseen peer makes room. Returns
+/* A proved session: the peer can be reached there. The longest unseen peer makes room, of the same
+ * host where that has so many. Returns
  * whether the file must be written for it (a renewed time alone waits for an hour). */
 bool meshd_known_peers_remember(struct meshd_known_peers *known, const struct wire_key *key,
                                 struct slice address, struct slice name, int64_t now_s);

@@ -34,6 +34,7 @@ struct meshd_link *link_new(struct meshd_links *links, uint64_t timeout_ms)
     link->links = links;
     link->id = links->next_id++;
     list_init(&link->dirty);
+    list_init(&link->waiting);
     buf_init(&link->writing, SIZE_MAX / 2); /* bounded by the frame it is taken from */
     int rc = uv_timer_init(links->config.loop, &link->timer);
     ensure(rc == 0);
@@ -55,6 +56,10 @@ static void link_free(struct meshd_link *link)
     link->session = wire_session_free(link->session);
     buf_done(&link->writing);
     explicit_bzero(&link->invitation, sizeof(link->invitation));
+    if (link->source != NULL) {
+        source_account(&links->sources, link->source, link->bytes, 0);
+        source_unref(&links->sources, link->source, meshd_clock_ns());
+    }
     mem_free(link);
     listener_retry(links);
     links_maybe_closed(links);
@@ -82,7 +87,9 @@ static void link_leave(struct meshd_link *link)
         table_remove(&link->links->up, &link->by_id);
     } else if (link->state == LINK_HANDSHAKE && link->dial == 0) {
         link->links->n_handshakes--;
+        link->source->n_handshakes--;
     }
+    list_remove(&link->waiting);
 }
 
 void link_close(struct meshd_link *link)
@@ -93,6 +100,11 @@ void link_close(struct meshd_link *link)
     link_leave(link);
     bool has_socket = link->state >= LINK_CONNECTING;
     link->state = LINK_CLOSED;
+    if (link->is_counted) {
+        link->is_counted = false;
+        link->source->n_accepted--;
+        link->links->n_accepted--;
+    }
     list_remove(&link->dirty);
     uv_close((uv_handle_t *)&link->timer, link_handle_closed);
     if (has_socket) {
@@ -245,12 +257,25 @@ static void shut_down(struct meshd_link *link)
     }
 }
 
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+static void read_on(struct meshd_link *link)
+{
+    if (link->is_paused) {
+        link->is_paused = false;
+        int rc = uv_read_start((uv_stream_t *)&link->tcp, on_alloc, on_read);
+        ensure(rc == 0); /* it was read before */
+    }
+}
+
 void link_linger(struct meshd_link *link)
 {
     link_leave(link);
     link->state = LINK_LINGERING;
     int rc = uv_timer_start(&link->timer, on_timeout, LINK_LINGER_MS, 0);
     ensure(rc == 0);
+    read_on(link); /* to the end, or closing resets it */
     link_mark_dirty(link);
 }
 
@@ -284,35 +309,121 @@ static void check_up(struct meshd_link *link)
     tell_up(link);
 }
 
-static void take_messages(struct meshd_link *link)
+static bool is_turn_over(const struct meshd_link *link)
+{
+    const struct meshd_links *links = link->links;
+    return link->source->spent_ns >= MESHD_TURN_SOURCE_NS || links->spent_ns >= MESHD_TURN_NS;
+}
+
+/* Counts what passed since then, and gives the time it is now. */
+static uint64_t spend(struct meshd_link *link, uint64_t since_ns)
+{
+    uint64_t now_ns = meshd_clock_ns();
+    if (link->source->turn != link->links->turn) {
+        link->source->turn = link->links->turn;
+        link->source->spent_ns = 0;
+    }
+    link->source->spent_ns += now_ns - since_ns;
+    link->links->spent_ns += now_ns - since_ns;
+    return now_ns;
+}
+
+/* The next message, to the core. 1: there may be more; 0: none, or the link is no more. */
+static int take_message(struct meshd_link *link)
 {
     struct wire_message message;
     enum wire_reason reason;
     struct errmsg err;
-    for (;;) {
-        int rc = wire_session_next(link->session, &message, &reason, &err);
-        check_up(link);
-        if (link->state != LINK_UP && link->state != LINK_HANDSHAKE) {
-            return;
-        }
-        if (rc < 0) {
-            session_failed(link);
-            return;
-        }
-        if (rc == 0) {
-            return;
-        }
-        if (message.type == WIRE_MESSAGE_GOODBYE) {
-            return; /* the session has ended; on_read() sees it */
-        }
-        struct core_event event = {
-            .type = CORE_EVENT_MESSAGE,
-            .message = {.link = link->id, .message = &message},
-        };
-        meshd_sink_put(&link->links->config.sink, &event);
-        if (link->state != LINK_UP) {
-            return; /* the core closed it over this message */
-        }
+    int rc = wire_session_next(link->session, &message, &reason, &err);
+    check_up(link);
+    if (link->state != LINK_UP && link->state != LINK_HANDSHAKE) {
+        return 0;
+    }
+    if (rc < 0) {
+        session_failed(link);
+        return 0;
+    }
+    if (rc == 0 || message.type == WIRE_MESSAGE_GOODBYE) {
+        return 0; /* after a goodbye the session has ended; link_go_on() sees it */
+    }
+    struct core_event event = {
+        .type = CORE_EVENT_MESSAGE,
+        .message = {.link = link->id, .message = &message},
+    };
+    meshd_sink_put(&link->links->config.sink, &event);
+    return link->state == LINK_UP; /* else the core closed it over this message */
+}
+
+/* The rest is left for its next turn; until then nothing is read, and the peer has to wait. What
+ * was begun on the strength of an unchecked signature is not left so. */
+static void wait_for_turn(struct meshd_link *link)
+{
+    enum wire_reason reason;
+    struct errmsg err;
+    if (wire_session_check(link->session, &reason, &err) < 0) {
+        session_failed(link);
+        return;
+    }
+    IGNORE(uv_read_stop((uv_stream_t *)&link->tcp)); /* always 0 */
+    link->is_paused = true;
+    struct meshd_source *source = link->source;
+    list_push_back(&source->waiting, &link->waiting);
+    if (!list_is_linked(&source->in_turn)) {
+        list_push_back(&link->links->turns, &source->in_turn);
+    }
+}
+
+void link_go_on(struct meshd_link *link)
+{
+    uint64_t since_ns = spend(link, meshd_clock_ns());
+    int rc = 1;
+    while (rc > 0 && !is_turn_over(link)) {
+        rc = take_message(link);
+        since_ns = spend(link, since_ns);
+    }
+    if (link->state != LINK_UP && link->state != LINK_HANDSHAKE) {
+        return;
+    }
+    if (rc > 0) {
+        wait_for_turn(link);
+    } else if (wire_session_state(link->session) == WIRE_SESSION_ENDED) {
+        link_fail(link, -EPROTO, CORE_LINK_END_CLOSED, wire_session_reason(link->session));
+    } else {
+        read_on(link);
+    }
+}
+
+bool link_account(struct meshd_link *link)
+{
+    size_t before = link->bytes;
+    link->bytes = wire_session_held_bytes(link->session) + link->writing.cap;
+    if (!source_account(&link->links->sources, link->source, before, link->bytes)) {
+        link_fail(link, -ENOBUFS, CORE_LINK_END_FAILED, WIRE_REASON_LIMIT);
+        return false;
+    }
+    return true;
+}
+
+static void on_bytes(struct meshd_link *link, struct slice bytes)
+{
+    bool was_up = link->state == LINK_UP;
+    uint64_t since_ns = meshd_clock_ns();
+    enum wire_reason reason;
+    struct errmsg err;
+    if (wire_session_feed(link->session, bytes, &reason, &err) < 0) {
+        session_failed(link);
+        return;
+    }
+    spend(link, since_ns);
+    check_up(link);
+    if ((link->state != LINK_UP && link->state != LINK_HANDSHAKE) || !link_account(link)) {
+        return;
+    }
+    link_go_on(link);
+    /* The handshake answers by itself; all else was marked, as urgent or not, when it was queued.
+     */
+    if (!was_up && link->state != LINK_CLOSED && wire_session_has_output(link->session)) {
+        link_mark_dirty(link);
     }
 }
 
@@ -331,29 +442,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         }
         return;
     }
-    if (link->state != LINK_UP && link->state != LINK_HANDSHAKE) {
-        return;
-    }
-    bool was_up = link->state == LINK_UP;
-    enum wire_reason reason;
-    struct errmsg err;
-    if (wire_session_feed(link->session, slice_of(buf->base, (size_t)n), &reason, &err) < 0) {
-        session_failed(link);
-        return;
-    }
-    check_up(link);
     if (link->state == LINK_UP || link->state == LINK_HANDSHAKE) {
-        take_messages(link);
-    }
-    if ((link->state == LINK_UP || link->state == LINK_HANDSHAKE) &&
-        wire_session_state(link->session) == WIRE_SESSION_ENDED) {
-        link_fail(link, -EPROTO, CORE_LINK_END_CLOSED, wire_session_reason(link->session));
-        return;
-    }
-    /* The handshake answers by itself; all else was marked, as urgent or not, when it was queued.
-     */
-    if (!was_up && link->state != LINK_CLOSED && wire_session_has_output(link->session)) {
-        link_mark_dirty(link);
+        on_bytes(link, slice_of(buf->base, (size_t)n));
     }
 }
 
@@ -365,7 +455,7 @@ static void on_written(uv_write_t *req, int status)
     struct meshd_link *link = req->data;
     link->is_writing = false;
     buf_done(&link->writing);
-    if (link->state == LINK_CLOSED) {
+    if (link->state == LINK_CLOSED || !link_account(link)) {
         return;
     }
     if (status < 0) {
@@ -423,7 +513,7 @@ void link_flush(struct meshd_link *link)
             break;
         }
     }
-    if (link->is_writing || link->state == LINK_CLOSED) {
+    if (link->state == LINK_CLOSED || !link_account(link) || link->is_writing) {
         return;
     }
     if (link->state == LINK_LINGERING) {
@@ -465,6 +555,10 @@ void link_begin(struct meshd_link *link)
 {
     uv_os_fd_t fd;
     int rc = uv_fileno((uv_handle_t *)&link->tcp, &fd);
+    if (rc == 0 && link->source == NULL) {
+        link->source = source_ref(&link->links->sources, &link->remote, meshd_clock_ns());
+        rc = link->source != NULL ? 0 : -ENOMEM;
+    }
     if (rc == 0 && link->must_be_on_link) {
         /* From here on, so that the proof itself must come that way. */
         rc = meshd_socket_require_on_link(fd, link->remote.ss_family, true);
@@ -483,6 +577,7 @@ void link_begin(struct meshd_link *link)
     link->state = LINK_HANDSHAKE;
     if (link->dial == 0) {
         link->links->n_handshakes++;
+        link->source->n_handshakes++;
     }
     link_mark_dirty(link);
 }

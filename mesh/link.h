@@ -28,8 +28,15 @@
 #define MESHD_HANDSHAKES_MAX        64u
 #define MESHD_HANDSHAKES_SOURCE_MAX 8u
 #define MESHD_HANDSHAKE_MS          5000u
-/* Connections in all. */
-#define MESHD_LINKS_MAX 4096u
+/* Connections accepted: in all, and from one source (sources.h says what that is). Those that we
+ * dial ourselves always find room beside them. */
+#define MESHD_ACCEPTED_MAX        1024u
+#define MESHD_ACCEPTED_SOURCE_MAX 64u
+#define MESHD_LINKS_MAX           (MESHD_ACCEPTED_MAX + 1024u)
+/* How long messages are taken in one turn of the loop: from one source before others are looked at,
+ * and from all together. What is left is taken in the next turns, source by source. */
+#define MESHD_TURN_SOURCE_NS UINT64_C(500000)
+#define MESHD_TURN_NS        UINT64_C(5000000)
 
 struct meshd_links;
 
@@ -102,6 +109,9 @@ size_t meshd_links_bulk_room(struct meshd_links *links, uint64_t link);
 /* The proved peer at the other end. False: no such link. */
 bool meshd_links_peer(const struct meshd_links *links, uint64_t link, struct wire_key *ret_key);
 
+/* Takes messages that were left over in earlier turns of the loop, from each source some. Call
+ * first in each turn. True: it took some; the loop should turn again without waiting. */
+bool meshd_links_go_on(struct meshd_links *links) MUST_CHECK;
 /* Writes what is queued. Call once per turn of the loop. True: there is more to write and sockets
  * that take it; the loop should turn again without waiting. */
 bool meshd_links_flush(struct meshd_links *links) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "mesh/core/limits.h"
 #include "mesh/link.h"
 #include "mesh/socket.h"
+#include "mesh/sources.h"
 #include "wire/base/buf.h"
 #include "wire/base/list.h"
 #include "wire/base/table.h"
@@ -64,6 +65,11 @@ struct meshd_link {
     struct buf writing; /* what the kernel did not take at once */
     struct wire_session *session;
     struct sockaddr_storage remote;
+    struct meshd_source *source; /* of `remote`; NULL before that is known */
+    struct list waiting;         /* in source->waiting: messages are left for its next turn */
+    bool is_paused;              /* it is not read meanwhile */
+    size_t bytes;                /* that it holds, as last accounted for */
+    bool is_counted;             /* in source->n_accepted */
     /* Acknowledged bytes at the start of each slot of LINK_PACE_NS / LINK_PACE_SLOTS. */
     uint64_t pace_acked[LINK_PACE_SLOTS];
     uint64_t pace_slot; /* number of the newest slot */
@@ -71,14 +77,19 @@ struct meshd_link {
 
 struct meshd_links {
     struct meshd_links_config config;
-    struct list all;   /* struct meshd_link.node */
+    struct list all; /* struct meshd_link.node */
+    struct meshd_sources sources;
+    struct list turns; /* struct meshd_source.in_turn, next one first */
+    uint64_t turn;     /* number of the loop's turn */
+    uint64_t spent_ns; /* on messages, in this turn */
     struct list dirty; /* struct meshd_link.dirty */
     struct list lazy;  /* the same: those whose messages may wait */
     uv_timer_t gather; /* flushes them if nothing else does; runs while there are any */
     struct table up;   /* id -> link that the core knows */
     uint64_t next_id;
     unsigned n_links;
-    unsigned n_handshakes; /* accepted and not proved */
+    unsigned n_accepted;   /* from others */
+    unsigned n_handshakes; /* of these, not proved */
     unsigned n_handles;    /* of listeners, open */
     uv_tcp_t listeners[2];
     bool is_listening[2];
@@ -111,6 +122,10 @@ void link_mark_dirty(struct meshd_link *link);
 /* The same, and may wait for more. */
 void link_mark_lazy(struct meshd_link *link);
 void link_flush(struct meshd_link *link);
+/* Takes some of the messages that wait. */
+void link_go_on(struct meshd_link *link);
+/* It may hold more or less than before. False: it holds too much, and was closed. */
+bool link_account(struct meshd_link *link);
 /* Whether the local end of the connected socket is on an interface that may be used. */
 bool link_is_interface_allowed(const struct meshd_link *link);
 unsigned link_user_timeout_ms(const struct meshd_links *links);

@@ -21,6 +21,8 @@ struct meshd_links *meshd_links_new(const struct meshd_links_config *config)
     links->read_bytes = read_bytes;
     links->next_id = 1;
     list_init(&links->all);
+    list_init(&links->turns);
+    sources_init(&links->sources, config->hello.epoch); /* random, and ours alone */
     list_init(&links->dirty);
     list_init(&links->lazy);
     int rc = uv_timer_init(links->config.loop, &links->gather);
@@ -41,6 +43,7 @@ void links_maybe_closed(struct meshd_links *links)
     void (*on_closed)(void *) = links->on_closed;
     void *user = links->on_closed_user;
     table_done(&links->up);
+    sources_done(&links->sources);
     buf_done(&links->frame);
     mem_free(links->far);
     mem_free(links->read_bytes);
@@ -163,6 +166,9 @@ static void send_message(struct meshd_links *links, uint64_t id, const struct wi
         link_fail(link, rc, CORE_LINK_END_FAILED, WIRE_REASON_LIMIT);
         return;
     }
+    if (!link_account(link)) {
+        return;
+    }
     if (urgency == LAZY) {
         link_mark_lazy(link);
     } else {
@@ -259,6 +265,29 @@ static void look_at_lazy(struct meshd_links *links)
         int rc = uv_timer_start(&links->gather, on_gather, LINK_GATHER_MS, 0);
         ensure(rc == 0);
     }
+}
+
+bool meshd_links_go_on(struct meshd_links *links)
+{
+    links->turn++;
+    links->spent_ns = 0;
+    bool is_any = !list_is_empty(&links->turns);
+    for (struct list *first;
+         links->spent_ns < MESHD_TURN_NS && (first = list_first(&links->turns)) != NULL;) {
+        struct meshd_source *source = LIST_ENTRY(first, struct meshd_source, in_turn);
+        struct list *next = list_first(&source->waiting);
+        list_remove(&source->in_turn);
+        source->spent_ns = 0;
+        if (next == NULL) {
+            continue; /* they were closed meanwhile */
+        }
+        list_remove(next);
+        if (!list_is_empty(&source->waiting)) {
+            list_push_back(&links->turns, &source->in_turn);
+        }
+        link_go_on(LIST_ENTRY(next, struct meshd_link, waiting));
+    }
+    return is_any;
 }
 
 bool meshd_links_flush(struct meshd_links *links)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mesh/clock.h"
 #include "mesh/link_internal.h"
 
 #define LISTEN_BACKLOG 128
@@ -13,20 +14,51 @@
 /* --- accepting ---------------------------------------------------------------------------------
  */
 
-static bool has_room(const struct meshd_links *links, const struct sockaddr_storage *source)
+/* The oldest handshake of the source that has the most of them. */
+static struct meshd_link *most_crowded(const struct meshd_links *links)
 {
-    if (links->n_handshakes >= MESHD_HANDSHAKES_MAX || links->n_links > MESHD_LINKS_MAX) {
-        return false;
-    }
-    unsigned n_same = 0;
+    struct meshd_link *found = NULL;
     list_for_each (it, &links->all) {
-        const struct meshd_link *link = LIST_ENTRY(it, struct meshd_link, node);
+        struct meshd_link *link = LIST_ENTRY(it, struct meshd_link, node);
         if (link->state == LINK_HANDSHAKE && link->dial == 0 &&
-            meshd_address_is_same_source(&link->remote, source)) {
-            n_same++;
+            (found == NULL || link->source->n_handshakes > found->source->n_handshakes)) {
+            found = link;
         }
     }
-    return n_same < MESHD_HANDSHAKES_SOURCE_MAX;
+    return found;
+}
+
+/* When all places are taken, who comes from where fewer came from gets one. */
+static bool has_place(struct meshd_links *links, const struct meshd_source *source)
+{
+    if (source->n_handshakes >= MESHD_HANDSHAKES_SOURCE_MAX) {
+        return false;
+    }
+    if (links->n_handshakes < MESHD_HANDSHAKES_MAX) {
+        return true;
+    }
+    struct meshd_link *link = most_crowded(links);
+    if (link == NULL || link->source->n_handshakes <= source->n_handshakes + 1) {
+        return false;
+    }
+    link_close(link); /* nobody asked for it: nobody is told */
+    return true;
+}
+
+static bool has_room(struct meshd_links *links, struct meshd_link *link)
+{
+    uint64_t now_ns = meshd_clock_ns();
+    link->source = source_ref(&links->sources, &link->remote, now_ns);
+    if (link->source == NULL || links->n_accepted >= MESHD_ACCEPTED_MAX ||
+        link->source->n_accepted >= MESHD_ACCEPTED_SOURCE_MAX ||
+        !source_may_connect(&links->sources, link->source, now_ns) ||
+        !has_place(links, link->source)) {
+        return false;
+    }
+    link->is_counted = true;
+    link->source->n_accepted++;
+    links->n_accepted++;
+    return true;
 }
 
 static void accept_one(struct meshd_links *links, unsigned i)
@@ -46,7 +78,7 @@ static void accept_one(struct meshd_links *links, unsigned i)
     if (rc == 0) {
         rc = uv_tcp_getpeername(&link->tcp, (struct sockaddr *)&link->remote, &n);
     }
-    if (rc < 0 || !has_room(links, &link->remote) || !link_is_interface_allowed(link)) {
+    if (rc < 0 || !has_room(links, link) || !link_is_interface_allowed(link)) {
         link_close(link);
         return;
     }

@@ -51,11 +51,8 @@ static void append_json_string(struct buf *to, const char *s)
     buf_append_u8(to, '"');
 }
 
-void meshd_log_slice(const struct meshd_log *log, enum core_log_level level, struct slice text)
+static void write_line(const struct meshd_log *log, enum core_log_level level, struct slice text)
 {
-    if (level > log->level) {
-        return;
-    }
     char printable[LOG_LINE_BYTES];
     text_printable(text, printable, sizeof(printable));
     struct buf line;
@@ -73,6 +70,37 @@ void meshd_log_slice(const struct meshd_log *log, enum core_log_level level, str
      * reason to stop working. */
     IGNORE(write(log->fd, line.p, line.n));
     buf_done(&line);
+}
+
+static bool is_within_rate(struct meshd_log_rate *rate, uint64_t now_ns)
+{
+    const uint64_t each_ns = UINT64_C(1000000000) / MESHD_LOG_PER_S;
+    uint64_t from_ns = rate->paid_ns > now_ns ? rate->paid_ns : now_ns;
+    if (from_ns + each_ns - now_ns > MESHD_LOG_BURST * each_ns) {
+        rate->n_left_out++;
+        return false;
+    }
+    rate->paid_ns = from_ns + each_ns;
+    return true;
+}
+
+void meshd_log_slice(const struct meshd_log *log, enum core_log_level level, struct slice text)
+{
+    if (level > log->level) {
+        return;
+    }
+    if (log->rate == NULL || log->level == CORE_LOG_DEBUG) {
+        write_line(log, level, text);
+    } else if (is_within_rate(log->rate, meshd_clock_ns())) {
+        if (log->rate->n_left_out > 0) {
+            char line[64];
+            IGNORE(snprintf(line, sizeof(line), "%llu lines were left out here",
+                            (unsigned long long)log->rate->n_left_out)); /* fits */
+            log->rate->n_left_out = 0;
+            write_line(log, CORE_LOG_WARN, slice_str(line));
+        }
+        write_line(log, level, text);
+    }
 }
 
 void meshd_log(const struct meshd_log *log, enum core_log_level level, const char *format, ...)

@@ -6,13 +6,24 @@
 #define MESH_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "mesh/core/effect.h"
 #include "wire/base/slice.h"
 
+/* So many lines at once, then so many a second: what others do must not fill a disk. */
+#define MESHD_LOG_BURST 200u
+#define MESHD_LOG_PER_S 10u
+
+struct meshd_log_rate {
+    uint64_t paid_ns; /* lines were written on account up to then */
+    uint64_t n_left_out;
+};
+
 struct meshd_log {
-    int fd;                    /* borrowed; standard error */
-    enum core_log_level level; /* less important lines are dropped */
+    struct meshd_log_rate *rate; /* borrowed; NULL: no limit. None holds at level debug */
+    int fd;                      /* borrowed; standard error */
+    enum core_log_level level;   /* less important lines are dropped */
     bool is_json;
 };
 

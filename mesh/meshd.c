@@ -505,6 +505,7 @@ int meshd_run(const struct meshd_options *options)
     struct errmsg err;
     meshd->options = options;
     meshd->log = (struct meshd_log){
+        .rate = &meshd->log_rate,
         .fd = STDERR_FILENO,
         .level = options->log_level,
         .is_json = options->is_log_json,

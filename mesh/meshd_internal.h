@@ -27,6 +27,7 @@
 struct meshd {
     const struct meshd_options *options;
     struct meshd_log log;
+    struct meshd_log_rate log_rate;
     uv_loop_t loop;
     uv_timer_t deadline;  /* the core's next */
     uint64_t deadline_ns; /* for which it is armed; UINT64_MAX: it is not */

@@ -159,8 +159,9 @@ static void arm_deadline(struct meshd *meshd)
 
 void meshd_settle(struct meshd *meshd)
 {
+    bool is_more = meshd_links_go_on(meshd->links);
     meshd_control_flush(meshd->control);
-    bool is_more = meshd_links_flush(meshd->links);
+    is_more = meshd_links_flush(meshd->links) || is_more;
     int rc = is_more ? uv_idle_start(&meshd->again, on_again) : uv_idle_stop(&meshd->again);
     ensure(rc == 0);
     if (!meshd->is_ending) {

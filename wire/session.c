@@ -392,6 +392,16 @@ int wire_session_next(struct wire_session *session, struct wire_message *ret_mes
     return 0;
 }
 
+int wire_session_check(struct wire_session *session, enum wire_reason *reterr_reason,
+                       struct errmsg *err)
+{
+    int r = session->state == WIRE_SESSION_UP ? check_signature(session) : 0;
+    if (r < 0) {
+        report(session, reterr_reason, err);
+    }
+    return r;
+}
+
 /* --- sending --- */
 
 int wire_session_send(struct wire_session *session, const struct wire_message *message,
@@ -468,6 +478,12 @@ void wire_session_close(struct wire_session *session, enum wire_reason reason, s
 }
 
 /* --- looking --- */
+
+size_t wire_session_held_bytes(const struct wire_session *session)
+{
+    return session->in.cap + session->plain.cap + session->arena.used_bytes + session->out.cap +
+           session->outbox.queued_bytes;
+}
 
 enum wire_session_state wire_session_state(const struct wire_session *session)
 {

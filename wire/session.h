@@ -24,6 +24,10 @@
 #include "wire/identity.h"
 #include "wire/message.h"
 
+/* What a session takes in memory beyond wire_session_held_bytes(): itself, both hellos, and keys in
+ * pages of their own. */
+#define WIRE_SESSION_BYTES (32u << 10)
+
 /* What a peer says of itself in its signed hello. */
 struct wire_hello {
     uint32_t version_min;
@@ -84,6 +88,11 @@ int wire_session_feed(struct wire_session *session, struct slice bytes,
 int wire_session_next(struct wire_session *session, struct wire_message *ret_message,
                       enum wire_reason *reterr_reason, struct errmsg *err) MUST_CHECK;
 
+/* Checks now what next would check before it goes on: the signature of the frame whose message it
+ * delivered last. To be called where the owner leaves messages for later; 0 or an error as next. */
+int wire_session_check(struct wire_session *session, enum wire_reason *reterr_reason,
+                       struct errmsg *err) MUST_CHECK;
+
 /* Queues a message (copied), any but a goodbye. Legal in HANDSHAKE too: it leaves right behind the
  * proof of whichever side proves itself last, and never to a peer that is not proved. In any other
  * state but UP it is dropped silently: the peer is gone. Bulk (blob data) leaves only when nothing
@@ -122,6 +131,9 @@ enum wire_door_kind wire_session_door(const struct wire_session *session);
 const struct wire_token *wire_session_invitation(const struct wire_session *session);
 /* The session id, 32 bytes; NULL before both hellos are there. */
 const uint8_t *wire_session_id(const struct wire_session *session);
+/* Memory that it holds for what came in and what is to go out; what it needs besides is less than
+ * WIRE_SESSION_BYTES. */
+size_t wire_session_held_bytes(const struct wire_session *session);
 /* Frames and payload bytes so far: for the benches and the simulator. */
 struct wire_session_counts {
     uint64_t n_frames_in, n_frames_out, n_messages_in, n_messages_out, bytes_in, bytes_out;

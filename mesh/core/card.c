@@ -315,6 +315,17 @@ bool core_card_is_needed(const struct core *core, const struct core_card *card)
            core->now_ns - card->told_ns < CORE_TOLD_NS;
 }
 
+void core_card_dismiss(struct core *core, struct core_card *card)
+{
+    core_card_drop_addresses(card);
+    if (core_card_state(card) == CORE_PEER_KNOWN) {
+        core_card_move(core, card, CORE_PEER_ON_GIVE_UP);
+    }
+    core_card_set_news(core, card, 0, false);
+    card->was_up = false;
+    core_card_maybe_forget(core, card);
+}
+
 void core_card_remove(struct core *core, struct core_card *card)
 {
     core_card_set_news(core, card, 0, false);

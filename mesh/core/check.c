@@ -184,10 +184,23 @@ static void check_job(const struct core_job *job)
     ensure(job->jobs_max == 0 || n_active - n_fetching + n_extra <= job->jobs_max);
 }
 
+static uint64_t bytes_of(const struct core_peer *peer)
+{
+    uint64_t bytes = 0;
+    list_for_each (node, &peer->held) {
+        bytes += LIST_ENTRY(node, struct core_held, of_owner)->bytes;
+    }
+    list_for_each (node, &peer->xjobs) {
+        bytes += LIST_ENTRY(node, struct core_xjob, of_owner)->bytes;
+    }
+    return peer->is_self ? 0 : bytes;
+}
+
 /* The peers are walked once: what is summed over them. */
 struct sums {
     uint32_t cores_used, n_queued;
     uint32_t n_of_origins, cores_of_origins;
+    uint64_t bytes;
 };
 
 static void check_peers(const struct core *core, struct sums *ret_sums)
@@ -198,6 +211,8 @@ static void check_peers(const struct core *core, struct sums *ret_sums)
         check_peer(core, peer);
         sums.cores_used += peer->cores_used;
         sums.n_queued += peer->n_queued;
+        sums.bytes += peer->bytes_here;
+        ensure(peer->bytes_here == bytes_of(peer)); /* 29 */
         if (peer->origin != NULL) {
             sums.n_of_origins++;
             sums.cores_of_origins += peer->cores_used;
@@ -210,11 +225,13 @@ static void check_origins(const struct core *core, const struct sums *sums)
 {
     uint32_t n_peers = 0;
     uint32_t cores_used = 0;
+    uint64_t bytes = 0;
     table_for_each (entry, &core->origins) {
         const struct core_origin *origin = LIST_ENTRY(entry, struct core_origin, by_text);
         ensure(origin->n_peers > 0); /* 19 */
         n_peers += origin->n_peers;
         cores_used += origin->cores_used;
+        bytes += origin->bytes;
         ensure(list_is_empty(&origin->waiting) != heap_has(&origin->by_turn)); /* 20 */
         ensure(!heap_has(&origin->by_turn) ||
                origin->by_turn.at_ns == core_origin_rank(origin)); /* 20 */
@@ -224,6 +241,8 @@ static void check_origins(const struct core *core, const struct sums *sums)
     }
     ensure(n_peers == sums->n_of_origins);        /* 19 */
     ensure(cores_used == sums->cores_of_origins); /* 19 */
+    ensure(bytes == sums->bytes);                 /* 29 */
+    ensure(bytes == core->others_bytes);          /* 29 */
 }
 
 static void check_exec(const struct core *core, const struct sums *sums)

@@ -213,16 +213,17 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     uint32_t share;     /* of our cores, when last reckoned */
     struct list active; /* in core.active, when it wants something or has something open here */
     uint32_t n_open, n_queued, n_ended, cores_used, cores_open, n_xjobs;
-    uint64_t mem_open;  /* that the open ones need together, where our memory is known */
-    uint64_t mem_each;  /* that one of them needed, when the last came; 0: not said */
-    uint64_t wall_ns;   /* mean run time of its tasks here, 0: not known */
-    uint64_t served;    /* when it was last given a core, in starts */
-    uint64_t renew_ns;  /* when its leases were last renewed */
-    uint64_t lease_ns;  /* shortest of its jobs here */
-    struct list held;   /* of core_held.of_owner */
-    struct list queue;  /* of core_held.in_queue, by priority, then arrival */
-    struct list queued; /* in its origin's waiting, when what is in the queue may begin */
-    struct list xjobs;  /* of core_xjob.of_owner */
+    uint64_t bytes_here; /* memory that its jobs and attempts take here; 0 for ourselves */
+    uint64_t mem_open;   /* that the open ones need together, where our memory is known */
+    uint64_t mem_each;   /* that one of them needed, when the last came; 0: not said */
+    uint64_t wall_ns;    /* mean run time of its tasks here, 0: not known */
+    uint64_t served;     /* when it was last given a core, in starts */
+    uint64_t renew_ns;   /* when its leases were last renewed */
+    uint64_t lease_ns;   /* shortest of its jobs here */
+    struct list held;    /* of core_held.of_owner */
+    struct list queue;   /* of core_held.in_queue, by priority, then arrival */
+    struct list queued;  /* in its origin's waiting, when what is in the queue may begin */
+    struct list xjobs;   /* of core_xjob.of_owner */
 
     /* Last, for they are long and seldom read: the rest of a peer shares a few cache lines. */
     char id[WIRE_ID_TEXT_BYTES];
@@ -420,6 +421,8 @@ struct core_journal {
 struct core_origin { /* owners that share cores as if they were one */
     struct table_entry by_text;
     uint32_t n_peers, cores_used; /* here */
+    uint64_t bytes;               /* of memory here, of what they sent */
+    uint64_t heard_ns;            /* news was taken from them on account up to then */
     uint64_t served;              /* when one of them was last given a core, in starts */
     struct list waiting;          /* of core_peer.queued */
     struct heap_entry by_turn;    /* in core.turns, when somebody is waiting */
@@ -443,6 +446,7 @@ struct core_xjob { /* a job of which we run tasks */
     struct arena arena;
     struct wire_job_spec spec;
     struct core_need *needs; /* one for each file */
+    uint64_t bytes;          /* of memory, as it is counted for its owner */
     uint32_t n_missing, n_held;
     uint64_t link; /* that carried JOB last: of an older session, it may have ended unheard */
     bool is_over;
@@ -494,6 +498,7 @@ struct core_held { /* an attempt here */
     struct core_need input_need;
     enum wire_end killed_as;
     struct wire_hash input;
+    uint64_t bytes;            /* of memory, as it is counted for its owner */
     struct wire_result result; /* once ENDED */
     uint64_t stream_at[2];     /* offset of the first byte that is not acknowledged */
 };
@@ -620,6 +625,7 @@ struct core {
 
     struct core_journal journal;
 
+    uint64_t others_bytes; /* of memory, of what others sent */
     struct table xjobs, held, blobs, origins;
     struct list waiters; /* of core_waiter, in grant.c */
     uint32_t n_waiters;

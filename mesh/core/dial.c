@@ -103,6 +103,13 @@ static bool is_taken(const struct core *core, const struct core_peer *peer, cons
     return false;
 }
 
+/* Whoever may announce peers that are not there takes no places from those that were. */
+static uint32_t dials_max(const struct core_card *card)
+{
+    bool is_known = card->was_up || core_card_has_source(card, CORE_SOURCE_REMEMBERED);
+    return is_known ? CORE_DIALS_MAX : CORE_DIALS_STRANGERS_MAX;
+}
+
 static void dial_next(struct core *core, struct core_peer *peer)
 {
     if (!may_dial(core, peer)) {
@@ -119,7 +126,7 @@ static void dial_next(struct core *core, struct core_peer *peer)
         }
         return;
     }
-    if (core->dials.n >= CORE_DIALS_MAX) {
+    if (core->dials.n >= dials_max(card)) {
         core_timer_set(core, &peer->dial_timer, core->now_ns + CORE_DIAL_STAGGER_NS);
         return;
     }

@@ -45,6 +45,9 @@ void core_exec_set_cores(struct core *core, uint32_t cores);
 /* The daemon is asked to end. */
 void core_stop(struct core *core);
 
+/* Whether one more of the job may be held, as far as memory goes. */
+bool core_held_has_room(const struct core *core, const struct core_xjob *xjob,
+                        const struct wire_task *task) MUST_CHECK;
 /* held.c */
 struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
                                 const struct wire_task *task);
@@ -113,6 +116,10 @@ uint64_t core_origin_rank(const struct core_origin *origin);
 /* Its rank, or who is waiting, may have changed. */
 void core_origin_turn(struct core *core, struct core_origin *origin);
 /* Of those who are waiting; there is one. */
+/* Whether so much more of the owner's may be kept in memory. Always for ourselves. */
+bool core_origin_has_room(const struct core *core, const struct core_peer *owner, uint64_t bytes);
+/* What is kept of the owner's grew or shrank. */
+void core_origin_weigh(struct core *core, struct core_peer *owner, uint64_t before, uint64_t after);
 struct core_peer *core_origin_next_owner(const struct core_origin *origin);
 
 /* credit.c */

@@ -34,7 +34,7 @@ static void on_job_end(struct core *core, struct core_peer *owner, const struct 
 
 /* Why this task cannot be taken; NONE when it can. */
 static enum wire_refusal refusal_of(struct core *core, const struct core_peer *owner,
-                                    struct core_xjob *xjob)
+                                    struct core_xjob *xjob, const struct wire_task *task)
 {
     const struct core_config *config = &core->config;
     if (!owner->is_self && !config->has_sandbox) {
@@ -61,6 +61,9 @@ static enum wire_refusal refusal_of(struct core *core, const struct core_peer *o
     if (xjob->failed_as != WIRE_REFUSAL_NONE) {
         return xjob->failed_as;
     }
+    if (!core_held_has_room(core, xjob, task)) {
+        return WIRE_REFUSAL_BUSY;
+    }
     return owner->n_open >= owner->credit_given.n_tasks ? WIRE_REFUSAL_NO_CREDIT
                                                         : WIRE_REFUSAL_NONE;
 }
@@ -72,7 +75,7 @@ static void on_task(struct core *core, struct core_peer *owner, const struct wir
         return;
     }
     struct core_xjob *xjob = core_xjob_find(core, owner, task->id.incarnation, task->id.job);
-    enum wire_refusal refusal = refusal_of(core, owner, xjob);
+    enum wire_refusal refusal = refusal_of(core, owner, xjob, task);
     if (refusal != WIRE_REFUSAL_NONE) {
         core_refuse(core, owner, &task->id, refusal, slice_str(""));
         return;

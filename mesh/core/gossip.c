@@ -95,14 +95,14 @@ static void add_news(struct core *core, struct core_card *card)
 static void news_fire(struct core *core, struct core_timer *timer)
 {
     uint32_t n = 0;
-    list_for_each (node, &core->news) {
-        n++;
-    }
-    struct wire_peer_entry *entries = core_batch_alloc(core, n, sizeof(*entries));
-    for (uint32_t i = 0; i < n; i++) {
-        struct core_card *card = LIST_ENTRY(core->news.next, struct core_card, news);
+    struct wire_peer_entry *entries = core_batch_alloc(core, CORE_NEWS_MAX, sizeof(*entries));
+    for (struct list *first; n < CORE_NEWS_MAX && (first = list_first(&core->news)) != NULL;) {
+        struct core_card *card = LIST_ENTRY(first, struct core_card, news);
         list_remove(&card->news);
-        fill_entry(core, card, &entries[i]);
+        fill_entry(core, card, &entries[n++]);
+    }
+    if (!list_is_empty(&core->news)) {
+        core_timer_set(core, &core->news_timer, core->now_ns + CORE_NEWS_NS);
     }
     uint32_t n_left = n_standing(core);
     uint32_t n_wanted = core->is_sparse ? CORE_NEWS_FANOUT : n_left;
@@ -286,7 +286,20 @@ static void hear_news(struct core *core, struct core_card *card,
     }
 }
 
-static void hear(struct core *core, const struct wire_peer_entry *entry)
+/* Whoever makes peers up keeps us, and those we would pass it on to, busy at this rate at most. */
+static bool may_tell(struct core *core, struct core_origin *origin)
+{
+    const uint64_t each_ns = CORE_S / CORE_HEAR_PER_S;
+    uint64_t from_ns = origin->heard_ns > core->now_ns ? origin->heard_ns : core->now_ns;
+    if (from_ns + each_ns - core->now_ns > CORE_HEAR_BURST * each_ns) {
+        core->n_ignored++;
+        return false;
+    }
+    origin->heard_ns = from_ns + each_ns;
+    return true;
+}
+
+static void hear(struct core *core, struct core_peer *from, const struct wire_peer_entry *entry)
 {
     if (wire_key_eq(&entry->key, &core->self->key)) {
         hear_of_self(core, entry);
@@ -295,7 +308,14 @@ static void hear(struct core *core, const struct wire_peer_entry *entry)
     if (entry->is_gone && !core->is_sparse) {
         return; /* we see for ourselves */
     }
-    struct core_card *card = core_card_get(core, &entry->key);
+    struct core_card *card = core_card_find(core, &entry->key);
+    bool is_new = card == NULL;
+    if ((is_new && core->cards.n >= CORE_HEARSAY_MAX) ||
+        ((is_new || (entry->version > 0 && is_news(card, entry))) &&
+         !may_tell(core, from->origin))) {
+        return;
+    }
+    card = is_new ? core_card_get(core, &entry->key) : card;
     if (card == NULL) {
         return;
     }
@@ -314,13 +334,13 @@ static void hear(struct core *core, const struct wire_peer_entry *entry)
     }
 }
 
-void core_gossip_on_peers(struct core *core, const struct wire_peers *peers)
+void core_gossip_on_peers(struct core *core, struct core_peer *from, const struct wire_peers *peers)
 {
     for (uint32_t i = 0; i < peers->n; i++) {
         const struct wire_peer_entry *entry = &peers->items[i];
         if (!wire_key_is_zero(&entry->key) && entry->version < VERSION_MAX &&
             !core_trust_is_banned(core, &entry->key)) {
-            hear(core, entry);
+            hear(core, from, entry);
         }
     }
     core_sparse_changed(core);

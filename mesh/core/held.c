@@ -171,6 +171,33 @@ static struct core_held *held_alloc(const struct core_xjob *xjob, const struct w
     return held;
 }
 
+/* With all the output that it may leave here. */
+static uint64_t weight_of(const struct core_xjob *xjob, const struct wire_task *task)
+{
+    struct core_cargo cargo = {.args = task->args, .refs = task->refs};
+    uint64_t output = xjob->spec.is_streamed ? STREAM_HELD_MAX : WIRE_INLINE_BYTES_MAX;
+    return sizeof(struct core_held) + core_load_bytes(task->argv, cargo) +
+           task->refs.n * (uint64_t)sizeof(struct core_need) + 2 * output;
+}
+
+bool core_held_has_room(const struct core *core, const struct core_xjob *xjob,
+                        const struct wire_task *task)
+{
+    return core_origin_has_room(core, xjob->owner, weight_of(xjob, task));
+}
+
+/* What was kept for its output and is not needed is free again. */
+static void weigh_result(struct core *core, struct core_held *held)
+{
+    if (held->xjob->spec.is_streamed) {
+        return; /* its output may still be here */
+    }
+    uint64_t output = held->result.out.inlined.n + held->result.err.inlined.n;
+    uint64_t bytes = held->bytes - UINT64_C(2) * WIRE_INLINE_BYTES_MAX + output;
+    core_origin_weigh(core, held->owner, held->bytes, bytes);
+    held->bytes = bytes;
+}
+
 /* Memory may allow for fewer at once than cores do: the credit follows. */
 static void note_memory(struct core *core, struct core_peer *owner,
                         const struct wire_job_spec *spec)
@@ -203,6 +230,8 @@ struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
     list_push_back(&xjob->held, &held->of_xjob);
     list_init(&held->in_queue);
     xjob->n_held++;
+    held->bytes = weight_of(xjob, task);
+    core_origin_weigh(core, owner, 0, held->bytes);
     held->is_open = true;
     owner->cores_open += xjob->spec.cores;
     owner->n_queued++;
@@ -229,6 +258,7 @@ void core_held_discard(struct core *core, struct core_held *held)
     core_blob_unref(core, &held->result.out.hash);
     core_blob_unref(core, &held->result.err.hash);
     table_remove(&core->held, &held->by_key);
+    core_origin_weigh(core, held->owner, held->bytes, 0);
     core_bury(core, &held->grave, held_free);
 }
 
@@ -281,6 +311,7 @@ static void act_on_gone(struct core *core, struct core_held *held)
     table_remove(&core->held, &held->by_key);
     list_remove(&held->of_owner);
     list_remove(&held->of_xjob);
+    core_origin_weigh(core, held->owner, held->bytes, 0);
     core_bury(core, &held->grave, held_free);
     xjob->n_held--;
     core_xjob_maybe_free(core, xjob); /* and with it, maybe, the owner */
@@ -423,6 +454,7 @@ void core_held_end(struct core *core, struct core_held *held, const struct wire_
         return;
     }
     held->texts = core_result_dup(result, &held->result);
+    weigh_result(core, held);
     core_blob_ref(core, &held->result.out.hash);
     core_blob_ref(core, &held->result.err.hash);
     if (core_held_move(core, held, CORE_HELD_ON_END)) {

@@ -11,9 +11,12 @@
 /* --- peers -------------------------------------------------------------------------------------
  */
 
-#define CORE_PEERS_MAX  8192u /* records; a new stranger beyond that is not taken up */
-#define CORE_DIALS_MAX  64u   /* at once, over all peers */
-#define CORE_STATIC_MAX 256u  /* --peer */
+#define CORE_PEERS_MAX           8192u /* records; a new stranger beyond that is not taken up */
+#define CORE_HEARSAY_MAX         6144u /* that hearsay may fill: the rest is for who was seen */
+#define CORE_HOST_KEYS_MAX       64u   /* up once at one host and away: the oldest is forgotten */
+#define CORE_DIALS_MAX           64u   /* at once, over all peers */
+#define CORE_DIALS_STRANGERS_MAX 32u   /* of these, to peers that never were up */
+#define CORE_STATIC_MAX          256u  /* --peer */
 
 #define CORE_BEAT_BUSY_MS 500u  /* where attempts are outstanding in either direction */
 #define CORE_BEAT_IDLE_MS 5000u /* otherwise */
@@ -46,7 +49,10 @@
 #define CORE_REVIEW_1_NS   (CORE_MS / 5)   /* and longer by this for each peer that is known */
 #define CORE_SEEK_MAX      2u              /* more peers dialled per 100 ms while tasks wait */
 #define CORE_SEEK_JOBS_MAX 16u             /* looked at for each of them */
-#define CORE_NEWS_NS       (50 * CORE_MS)  /* news is gathered before it is told */
+#define CORE_NEWS_NS       (50 * CORE_MS)  /* news is gathered before it is told, */
+#define CORE_NEWS_MAX      512u            /* and at most so much of it at once */
+#define CORE_HEAR_BURST    CORE_PEERS_MAX  /* news taken from one origin at once, */
+#define CORE_HEAR_PER_S    512u            /* and each second; sums find what was left out */
 #define CORE_NEWS_FANOUT   6u              /* neighbours told: 1 - e^-6 of all hear it so */
 #define CORE_BELIEVE_NS    (60 * CORE_S)   /* not reached, and others say that it is up */
 #define CORE_SUMS_NS       (10 * CORE_S)   /* what was heard is compared with a neighbour */
@@ -109,10 +115,14 @@
 /* --- executor ----------------------------------------------------------------------------------
  */
 
-#define CORE_OWNER_JOBS_MAX 1024u        /* of one submitter here */
-#define CORE_HELD_ENDED_MAX 1024u        /* unacknowledged: begin no more of that submitter's */
-#define CORE_RETRY_FILES_NS (1 * CORE_S) /* of a job whose files found no room here */
-#define CORE_CELL_IDLE_NS   (5 * CORE_S)
+#define CORE_OWNER_JOBS_MAX 1024u /* of one submitter here */
+/* Memory for what others sent and have not taken back: jobs, tasks, results. An origin may hold as
+ * much as is still free, so there is something left for the next one. No more than a quarter of the
+ * host's. */
+#define CORE_OTHERS_BYTES_MAX (UINT64_C(512) << 20)
+#define CORE_HELD_ENDED_MAX   1024u        /* unacknowledged: begin no more of that submitter's */
+#define CORE_RETRY_FILES_NS   (1 * CORE_S) /* of a job whose files found no room here */
+#define CORE_CELL_IDLE_NS     (5 * CORE_S)
 /* Idle cells kept beyond the cores, so that small jobs that take turns do not make a sandbox for
  * each task. Only of jobs without files: a cell holds a copy of those in memory. */
 #define CORE_CELLS_SPARE      48u

@@ -126,11 +126,45 @@ static void remember(struct core *core, struct core_peer *peer)
     effect->remember.name = core_batch_copy(core, slice_str(peer->name));
 }
 
+static bool is_away_at(const struct core_card *card, const char *host)
+{
+    const char *address = card->was_up ? core_card_proved_address(card) : "";
+    char other[CORE_ORIGIN_BYTES];
+    if (address[0] == '\0' || (card->peer != NULL && core_peer_is_here(card->peer))) {
+        return false;
+    }
+    core_origin_text(address, other);
+    return strcmp(other, host) == 0;
+}
+
+/* One host may have had many keys, and each is dialled for days: the first of them makes room. */
+static void forget_keys_of(struct core *core, const struct core_peer *peer)
+{
+    struct core_card *oldest = NULL;
+    uint32_t n = 0;
+    char host[CORE_ORIGIN_BYTES];
+    core_origin_text(peer->address, host);
+    table_for_each (entry, &core->cards) {
+        struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
+        if (is_away_at(card, host)) {
+            oldest = oldest == NULL ? card : oldest;
+            n++;
+        }
+    }
+    if (n >= CORE_HOST_KEYS_MAX) {
+        if (oldest->peer != NULL) {
+            core_dial_stop(core, oldest->peer);
+        }
+        core_card_dismiss(core, oldest);
+    }
+}
+
 /* The link is the peer's session from now on. */
 static void adopt(struct core *core, struct core_link *link, const struct core_event *event)
 {
     struct core_peer *peer = link->peer;
     struct core_card *card = peer->card;
+    bool had_session = card->was_up;
     bool is_new_life = peer->had_session && peer->epoch != event->link_up.epoch;
     if (is_new_life) {
         core_owner_peer_lost(core, peer);
@@ -149,6 +183,9 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
     if (peer->address[0] != '\0') {
         core_card_prove_address(card, event->link_up.address);
         remember(core, peer);
+        if (!core_trust_is_locked(core) && !had_session) {
+            forget_keys_of(core, peer);
+        }
     }
     core_dial_stop(core, peer);
     core_peer_move(core, peer, CORE_PEER_ON_SESSION);

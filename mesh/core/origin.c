@@ -143,6 +143,33 @@ struct core_peer *core_origin_next_owner(const struct core_origin *origin)
     return best;
 }
 
+/* --- memory ------------------------------------------------------------------------------------
+ */
+
+static uint64_t bytes_max(const struct core *core)
+{
+    uint64_t quarter = core->config.mem_bytes / 4;
+    return quarter > 0 && quarter < CORE_OTHERS_BYTES_MAX ? quarter : CORE_OTHERS_BYTES_MAX;
+}
+
+bool core_origin_has_room(const struct core *core, const struct core_peer *owner, uint64_t bytes)
+{
+    uint64_t max = bytes_max(core);
+    return owner->is_self || (core->others_bytes + bytes <= max &&
+                              owner->origin->bytes + bytes <= max - core->others_bytes - bytes);
+}
+
+void core_origin_weigh(struct core *core, struct core_peer *owner, uint64_t before, uint64_t after)
+{
+    if (owner->is_self) {
+        return;
+    }
+    ensure(owner->bytes_here >= before);
+    owner->bytes_here += after - before;
+    owner->origin->bytes += after - before;
+    core->others_bytes += after - before;
+}
+
 /* --- origins -----------------------------------------------------------------------------------
  */
 
@@ -153,6 +180,7 @@ void core_origin_drop(struct core *core, struct core_peer *peer)
         return;
     }
     origin->cores_used -= peer->cores_used;
+    origin->bytes -= peer->bytes_here;
     origin->n_peers--;
     peer->origin = NULL;
     list_remove(&peer->queued);
@@ -187,6 +215,7 @@ void core_origin_set(struct core *core, struct core_peer *peer)
         table_insert(&core->origins, &origin->by_text, origin->text);
     }
     origin->cores_used += peer->cores_used;
+    origin->bytes += peer->bytes_here;
     origin->n_peers++;
     peer->origin = origin;
 }

@@ -351,7 +351,7 @@ void core_peer_deliver(struct core *core, struct core_peer *peer,
         core_beat_on_ack(core, peer, &message->beat_ack);
         return;
     case WIRE_MESSAGE_PEERS:
-        core_gossip_on_peers(core, &message->peers);
+        core_gossip_on_peers(core, peer, &message->peers);
         return;
     case WIRE_MESSAGE_PEERS_SUM:
         core_gossip_on_sum(core, peer, &message->peers_sum);

@@ -48,6 +48,8 @@ bool core_card_is_needed(const struct core *core, const struct core_card *card);
 void core_card_maybe_forget(struct core *core, struct core_card *card);
 /* Out of all tables; then it can be freed. */
 void core_card_remove(struct core *core, struct core_card *card);
+/* Nothing is known of it any more; forgets it unless it is needed. Its dials are stopped before. */
+void core_card_dismiss(struct core *core, struct core_card *card);
 void core_card_free(struct core_card *card);
 void core_card_free_all(struct core *core);
 /* Those of its peer, if it has one. */
@@ -131,7 +133,8 @@ void core_gossip_lost(struct core *core, struct core_peer *peer);
 void core_gossip_self_changed(struct core *core);
 /* The mesh is a large one from now on. */
 void core_gossip_grown(struct core *core);
-void core_gossip_on_peers(struct core *core, const struct wire_peers *peers);
+void core_gossip_on_peers(struct core *core, struct core_peer *from,
+                          const struct wire_peers *peers);
 void core_gossip_on_sum(struct core *core, struct core_peer *from,
                         const struct wire_peers_sum *sum);
 

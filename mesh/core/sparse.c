@@ -197,19 +197,20 @@ static bool may_seek(const struct core_card *card)
            (peer == NULL || (!peer->is_sought && list_is_empty(&peer->dials)));
 }
 
-/* The most cores first; among equals each submitter has an order of its own. */
+/* Who was up before who is only heard of, for anybody can tell of peers that are not there; then
+ * the most cores; among equals each submitter has an order of its own. */
 static struct core_card *best_to_seek(struct core *core)
 {
     struct core_card *best = NULL;
-    uint32_t best_cores = 0;
+    uint64_t best_rank = 0;
     table_for_each (entry, &core->cards) {
         struct core_card *card = LIST_ENTRY(entry, struct core_card, by_key);
-        uint32_t cores = core_card_cores(card);
-        bool is_more = best == NULL || cores > best_cores ||
-                       (cores == best_cores && card->score > best->score);
+        uint64_t rank = (uint64_t)card->was_up << 32 | core_card_cores(card);
+        bool is_more =
+            best == NULL || rank > best_rank || (rank == best_rank && card->score > best->score);
         if (is_more && may_seek(card) && core_place_could_take(core, card)) {
             best = card;
-            best_cores = cores;
+            best_rank = rank;
         }
     }
     return best;

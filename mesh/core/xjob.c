@@ -110,6 +110,14 @@ struct core_xjob *core_xjob_new(struct core *core, struct core_peer *owner, uint
         mem_free(xjob);
         return NULL;
     }
+    xjob->bytes = sizeof(*xjob) + xjob->arena.used_bytes +
+                  xjob->spec.files.n * (uint64_t)sizeof(struct core_need);
+    if (!core_origin_has_room(core, owner, xjob->bytes)) {
+        arena_done(&xjob->arena);
+        mem_free(xjob);
+        return NULL;
+    }
+    core_origin_weigh(core, owner, 0, xjob->bytes);
     struct wire_job_spec *spec = &xjob->spec;
     spec->cores = spec->cores > 0 ? spec->cores : 1;
     spec->lease_ms = spec->lease_ms < CORE_LEASE_MIN_MS   ? CORE_LEASE_MIN_MS
@@ -160,6 +168,7 @@ void core_xjob_maybe_free(struct core *core, struct core_xjob *xjob)
     }
     core_timer_stop(core, &xjob->lease_timer);
     list_remove(&xjob->of_owner);
+    core_origin_weigh(core, owner, xjob->bytes, 0);
     owner->n_xjobs--;
     owner->lease_ns = owner->n_xjobs > 0 ? owner->lease_ns : 0;
     core_bury(core, &xjob->grave, xjob_free);
@@ -201,5 +210,6 @@ void core_xjob_discard(struct core *core, struct core_xjob *xjob)
         table_remove(&core->xjobs, &xjob->by_key);
     }
     list_remove(&xjob->of_owner);
+    core_origin_weigh(core, xjob->owner, xjob->bytes, 0);
     core_bury(core, &xjob->grave, xjob_free);
 }

@@ -55,14 +55,32 @@ START_TEST(the_longest_unseen_peer_makes_room)
 {
     struct meshd_known_peers *known = meshd_known_peers_new();
     for (unsigned i = 0; i < MESHD_KNOWN_PEERS_MAX; i++) {
-        ck_assert(remember(known, i, "10.0.0.1:1", NOW_S + (i == 77 ? -1 : (int64_t)i)));
+        char address[32];
+        snprintf(address, sizeof(address), "10.0.%u.%u:1", i >> 8, i & 0xff);
+        ck_assert(remember(known, i, address, NOW_S + (i == 77 ? -1 : (int64_t)i)));
     }
-    ck_assert(remember(known, MESHD_KNOWN_PEERS_MAX, "10.0.0.1:1", NOW_S));
+    ck_assert(remember(known, MESHD_KNOWN_PEERS_MAX, "10.1.0.1:1", NOW_S));
     ck_assert_uint_eq(meshd_known_peers_count(known), MESHD_KNOWN_PEERS_MAX);
     struct wire_key gone = key_of(77);
     for (size_t i = 0; i < MESHD_KNOWN_PEERS_MAX; i++) {
         ck_assert(!wire_key_eq(&meshd_known_peers_at(known, i)->key, &gone));
     }
+    meshd_known_peers_free(known);
+}
+END_TEST
+
+START_TEST(a_host_with_many_keys_pushes_out_its_own)
+{
+    struct meshd_known_peers *known = meshd_known_peers_new();
+    remember(known, 9999, "10.0.0.2:1", NOW_S - 1);
+    for (unsigned i = 0; i < 10 * MESHD_KNOWN_HOST_MAX; i++) {
+        char address[32];
+        snprintf(address, sizeof(address), "10.0.0.1:%u", i + 1);
+        ck_assert(remember(known, i, address, NOW_S + i));
+    }
+    ck_assert_uint_eq(meshd_known_peers_count(known), MESHD_KNOWN_HOST_MAX + 1);
+    struct wire_key kept = key_of(9999);
+    ck_assert(wire_key_eq(&meshd_known_peers_at(known, 0)->key, &kept));
     meshd_known_peers_free(known);
 }
 END_TEST
@@ -148,6 +166,7 @@ int main(void)
     tcase_add_test(tcase, the_last_reached_address_comes_first_and_four_are_kept);
     tcase_add_test(tcase, what_is_known_already_needs_no_writing);
     tcase_add_test(tcase, the_longest_unseen_peer_makes_room);
+    tcase_add_test(tcase, a_host_with_many_keys_pushes_out_its_own);
     tcase_add_test(tcase, what_is_written_is_read_back);
     tcase_add_test(tcase, old_and_broken_lines_are_skipped_and_counted);
     tcase_add_test(tcase, an_address_that_would_break_the_file_is_not_kept);

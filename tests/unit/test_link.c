@@ -28,6 +28,8 @@ struct side {
     uint64_t bytes; /* of blob data received */
     uint64_t last_token;
     bool is_closed;
+    void (*put)(void *user, struct core_event *event); /* in the place of on_event(), if set */
+    bool is_putting;
 };
 
 static uv_loop_t loop;
@@ -36,6 +38,12 @@ static struct side sides[2];
 static void on_event(void *user, struct core_event *event)
 {
     struct side *side = user;
+    if (side->put != NULL && !side->is_putting) {
+        side->is_putting = true;
+        side->put(user, event);
+        side->is_putting = false;
+        return;
+    }
     if (event->type == CORE_EVENT_LINK_UP) {
         side->n_up++;
         side->link = event->link_up.link;
@@ -128,6 +136,7 @@ static void turn(bool may_wait)
     bool is_more = false;
     for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
         if (sides[i].links != NULL) {
+            is_more = meshd_links_go_on(sides[i].links) || is_more;
             is_more = meshd_links_flush(sides[i].links) || is_more;
         }
     }
@@ -252,6 +261,34 @@ START_TEST(messages_arrive_once_and_in_order)
     }
     TURN_UNTIL(sides[1].last_token == 10000);
     ck_assert_uint_eq(sides[1].n_messages, 10000);
+}
+END_TEST
+
+/* As if each message were much work. */
+static void on_slow_event(void *user, struct core_event *event)
+{
+    uint64_t until_ns = uv_hrtime() + 100000;
+    on_event(user, event);
+    while (event->type == CORE_EVENT_MESSAGE && uv_hrtime() < until_ns) {
+    }
+}
+
+/* 100 us each: a turn is over after some 5 ms. What else the loop has to do comes in between. */
+START_TEST(a_flood_is_taken_a_turn_at_a_time)
+{
+    const uint64_t n_beats = 2000;
+    const unsigned n_turn_max = 2 * (MESHD_TURN_NS + MESHD_TURN_SOURCE_NS) / 100000;
+    sides[1].put = on_slow_event;
+    connect_sides();
+    for (uint64_t i = 1; i <= n_beats; i++) {
+        struct wire_message beat = {.type = WIRE_MESSAGE_BEAT, .beat = {.token = i}};
+        meshd_links_send(sides[0].links, sides[0].link, &beat);
+    }
+    while (sides[1].last_token < n_beats) {
+        unsigned before = sides[1].n_messages;
+        turn(true);
+        ck_assert_uint_le(sides[1].n_messages - before, n_turn_max);
+    }
 }
 END_TEST
 
@@ -561,6 +598,7 @@ int main(void)
     tcase_add_test(tcase, nonsense_for_an_address_fails_without_a_socket);
     tcase_add_test(tcase, a_cancelled_dial_is_never_heard_of);
     tcase_add_test(tcase, messages_arrive_once_and_in_order);
+    tcase_add_test(tcase, a_flood_is_taken_a_turn_at_a_time);
     tcase_add_test(tcase, a_goodbye_tells_the_other_side_why);
     tcase_add_test(tcase, a_peer_that_dies_is_noticed_at_once);
     tcase_add_test(tcase, bulk_is_given_room_by_chunks_and_beats_pass_it);
