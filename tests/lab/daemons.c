@@ -119,7 +119,8 @@ static void read_row(const json_t *row, struct daemon_peer *peer)
     peer->has_rtt = json_is_number(json_object_get(row, "rtt_ms"));
 }
 
-bool daemon_get_peers(struct lab_host *host, struct daemon_peers *ret_peers)
+/* The array of `mesh peers --json`, to be given back; NULL while no daemon answers. */
+static json_t *ask_peers(struct lab_host *host)
 {
     struct lab_process *process = daemon_ask(host, "peers", "--json", NULL);
     int status = -1;
@@ -127,12 +128,24 @@ bool daemon_get_peers(struct lab_host *host, struct daemon_peers *ret_peers)
         lab_fail(host->lab, "%s: mesh peers does not end", host->name);
     }
     if (status != 0) {
-        return false;
+        return NULL;
     }
     json_error_t error;
     json_t *array = json_loads(lab_output(process), 0, &error);
-    if (!json_is_array(array) || json_array_size(array) > DAEMON_PEERS_MAX) {
+    if (!json_is_array(array)) {
         lab_fail(host->lab, "%s: mesh peers --json gives no array: %s", host->name, error.text);
+    }
+    return array;
+}
+
+bool daemon_get_peers(struct lab_host *host, struct daemon_peers *ret_peers)
+{
+    json_t *array = ask_peers(host);
+    if (array == NULL) {
+        return false;
+    }
+    if (json_array_size(array) > DAEMON_PEERS_MAX) {
+        lab_fail(host->lab, "%s: more peers than were expected", host->name);
     }
     memset(ret_peers, 0, sizeof(*ret_peers));
     ret_peers->n = (unsigned)json_array_size(array);
@@ -141,6 +154,22 @@ bool daemon_get_peers(struct lab_host *host, struct daemon_peers *ret_peers)
     }
     json_decref(array);
     return true;
+}
+
+bool daemon_lists(struct lab_host *host, const char *name, const char *state)
+{
+    json_t *array = ask_peers(host);
+    bool is_listed = false;
+    size_t i;
+    json_t *value;
+    json_array_foreach(array, i, value)
+    {
+        struct daemon_peer row;
+        read_row(value, &row);
+        is_listed |= strcmp(row.name, name) == 0 && strcmp(row.state, state) == 0;
+    }
+    json_decref(array);
+    return is_listed;
 }
 
 const struct daemon_peer *daemon_find(const struct daemon_peers *peers, const char *name)
@@ -211,12 +240,7 @@ static bool is_in_state(void *context)
 {
     const struct wanted *wanted = context;
     expect_daemon_lives(wanted->host);
-    struct daemon_peers peers;
-    const struct daemon_peer *peer = NULL;
-    if (daemon_get_peers(wanted->host, &peers)) {
-        peer = daemon_find(&peers, wanted->name);
-    }
-    return peer != NULL && strcmp(peer->state, wanted->state) == 0;
+    return daemon_lists(wanted->host, wanted->name, wanted->state);
 }
 
 uint64_t daemon_wait_state(struct lab_host *host, const char *name, const char *state,

@@ -60,6 +60,9 @@ struct lab_process *daemon_ask(struct lab_host *host, const char *command, ...)
  * array fails the test. */
 bool daemon_get_peers(struct lab_host *host, struct daemon_peers *ret_peers) MUST_CHECK;
 
+/* Whether this host's daemon lists a peer of this name in this state, among however many. */
+bool daemon_lists(struct lab_host *host, const char *name, const char *state) MUST_CHECK;
+
 /* The row of the peer of this name, or NULL. */
 const struct daemon_peer *daemon_find(const struct daemon_peers *peers, const char *name);
 

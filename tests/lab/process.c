@@ -333,7 +333,10 @@ void lab_thaw(struct lab_process *process)
 
 void lab_stop(struct lab_process *process, unsigned deadline_ms)
 {
-    ck_assert(lab_is_running(process));
+    if (!lab_is_running(process)) {
+        lab_fail(process->host->lab, "%s: '%s' has ended with %d before it was told to",
+                 process->host->name, process->what, exit_status(process));
+    }
     kill(process->pid, SIGTERM);
     lab_expect(process, deadline_ms, 0);
 }

@@ -1,0 +1,261 @@
+#include "tests/lab/siege.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "wire/base/text.h"
+
+#define PORT        "7437"
+#define PATIENCE_MS 60000
+/* Between two runs of `mesh peers`. */
+#define ASK_PAUSE_MS 20
+/* An attack is on its way for so long before honest work begins. */
+#define LEAD_MS 700
+
+#define HALF 50u
+/* A stranger in an open mesh may use its share of the cores, and the attacker does: with one honest
+ * owner that leaves half, less what the daemon has to do for both. */
+#define SHARED 40u
+
+const struct siege_attack siege_attacks[] = {
+    {"bad-hello", false, false, HALF},      {"bad-proof", false, false, HALF},
+    {"bad-lengths", false, false, HALF},    {"half-handshakes", false, false, HALF},
+    {"slow-hellos", false, false, HALF},    {"hellos", false, false, HALF},
+    {"replayed-hello", false, false, HALF}, {"reflected-hello", false, false, HALF},
+    {"keys-in-turn", false, false, HALF},   {"keys-at-once", false, false, HALF},
+    {"bad-frame", false, false, HALF},      {"replayed-frame", false, false, HALF},
+    {"huge-counts", false, false, HALF},    {"deep-nesting", false, false, HALF},
+    {"slow-frames", false, false, HALF},    {"deaf", false, false, HALF},
+    {"beats", false, false, HALF},          {"wants", false, false, HALF},
+    {"inventories", false, false, HALF},    {"grants", false, false, HALF},
+    {"blob-wants", false, false, HALF},     {"hearsay", false, false, HALF},
+    {"sums", false, false, HALF},           {"names", false, false, HALF},
+    {"jobs", false, false, HALF},           {"sizes", false, false, SHARED},
+    {"arguments", false, false, SHARED},    {"output", false, false, SHARED},
+    {"wrong-blobs", false, false, HALF},    {"long-blobs", false, false, HALF},
+    {"results", true, false, HALF},         {"stolen-results", true, false, HALF},
+    {"streams", true, true, HALF},          {"mdns", false, false, HALF},
+};
+const unsigned siege_n_attacks = ARRAY_LEN(siege_attacks);
+
+const struct siege_attack *siege_find(const char *name)
+{
+    for (unsigned i = 0; i < siege_n_attacks; i++) {
+        if (strcmp(siege_attacks[i].name, name) == 0) {
+            return &siege_attacks[i];
+        }
+    }
+    ck_abort_msg("no attack is called %s", name);
+}
+
+/* --- the scene ---------------------------------------------------------------------------------
+ */
+
+void siege_begin(struct siege *siege)
+{
+    char cores[16];
+    snprintf(cores, sizeof(cores), "%u", SIEGE_CORES);
+    memset(siege, 0, sizeof(*siege));
+    siege->lab = lab_new();
+    siege->owner = lab_host(siege->lab, "hal");
+    siege->executor = lab_host(siege->lab, "lily");
+    siege->eve = lab_host(siege->lab, "eve");
+    siege->owner_daemon = daemon_start(siege->owner, "--cores", "0", "--listen", PORT, NULL);
+    siege->executor_daemon =
+        daemon_start(siege->executor, "--cores", cores, "--listen", PORT, NULL);
+    struct lab_host *hosts[] = {siege->owner, siege->executor};
+    daemon_wait_whole_mesh(hosts, ARRAY_LEN(hosts), PATIENCE_MS);
+}
+
+/* Other peers may be listed by now: these two are what matters. */
+void siege_check_well(struct siege *siege, unsigned deadline_ms)
+{
+    daemon_wait_state(siege->owner, "lily", "up", deadline_ms);
+    daemon_wait_state(siege->executor, "hal", "up", deadline_ms);
+    struct lab_host *max = lab_host(siege->lab, "max");
+    struct lab_process *newcomer = daemon_start(max, "--cores", "1", NULL);
+    daemon_wait_state(siege->executor, "max", "up", deadline_ms);
+    daemon_wait_state(max, "lily", "up", deadline_ms);
+    lab_stop(newcomer, PATIENCE_MS);
+}
+
+void siege_end(struct siege *siege)
+{
+    lab_stop(siege->owner_daemon, PATIENCE_MS);
+    lab_stop(siege->executor_daemon, PATIENCE_MS);
+    lab_free(siege->lab);
+}
+
+/* --- mesh peers, again and again ---------------------------------------------------------------
+ */
+
+static volatile sig_atomic_t is_ending;
+
+static void on_term(int signal_number)
+{
+    is_ending = 1;
+}
+
+static int ask_once(const char *mesh)
+{
+    extern char **environ;
+    char command[LAB_PATH_BYTES_MAX];
+    snprintf(command, sizeof(command), "%s", mesh);
+    char option[] = "--socket";
+    char socket_path[] = DAEMON_SOCKET;
+    char peers[] = "peers";
+    char *argv[] = {command, option, socket_path, peers, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    pid_t pid;
+    int status = -1;
+    int rc = posix_spawn(&pid, command, &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    while (rc == 0 && waitpid(pid, &status, 0) < 0) {
+    }
+    return status;
+}
+
+/* Prints how often it asked and how long the slowest took, when it is told to end. */
+static int ask_on(void *context)
+{
+    struct sigaction on_end = {.sa_handler = on_term};
+    sigaction(SIGTERM, &on_end, NULL);
+    uint64_t slowest_ns = 0;
+    unsigned n = 0;
+    int n_bad = 0;
+    while (!is_ending) {
+        uint64_t start_ns = lab_now_ns();
+        n_bad += ask_once(context) != 0;
+        uint64_t took_ns = lab_now_ns() - start_ns;
+        slowest_ns = took_ns > slowest_ns ? took_ns : slowest_ns;
+        n++;
+        lab_let_pass(ASK_PAUSE_MS);
+    }
+    printf("%u %llu\n", n, (unsigned long long)slowest_ns);
+    fflush(stdout);
+    return n_bad != 0;
+}
+
+/* --- figures -----------------------------------------------------------------------------------
+ */
+
+static unsigned peak_kib_of(pid_t pid)
+{
+    char path[64];
+    char line[256];
+    unsigned kib = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file) != NULL && sscanf(line, "VmHWM: %u", &kib) != 1) {
+    }
+    fclose(file);
+    return kib;
+}
+
+static double cpu_s_of(pid_t pid)
+{
+    char path[64];
+    char line[1024];
+    unsigned long user = 0;
+    unsigned long kernel = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_ptr_nonnull(fgets(line, sizeof(line), file));
+    fclose(file);
+    const char *rest = strrchr(line, ')'); /* the name before it may hold anything */
+    ck_assert_ptr_nonnull(rest);
+    ck_assert_int_eq(
+        sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel), 2);
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static unsigned bytes_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (unsigned)st.st_size : 0;
+}
+
+/* The honest job: tasks that take time and hardly any processor, for the attacker's program shares
+ * the machine here, as on a LAN it would not. */
+static double work(struct siege *siege, unsigned n_tasks, bool is_streamed)
+{
+    static char inputs[2000][8];
+    const char *argv[2020] = {getenv("MESH"), "--socket",  DAEMON_SOCKET,
+                              "submit",       "--retries", "3"};
+    unsigned n = 6;
+    char seconds[16];
+    snprintf(seconds, sizeof(seconds), "%.3f", SIEGE_TASK_MS / 1000.0);
+    if (is_streamed) {
+        argv[n++] = "--line-buffer";
+    }
+    argv[n++] = "sleep";
+    argv[n++] = seconds;
+    argv[n++] = ":::";
+    ck_assert_uint_lt(n_tasks, 2000);
+    for (unsigned i = 0; i < n_tasks; i++) {
+        snprintf(inputs[i], sizeof(inputs[i]), "0.0001");
+        argv[n++] = inputs[i];
+    }
+    argv[n] = NULL;
+    uint64_t start_ns = lab_now_ns();
+    struct lab_process *job = lab_spawnv(siege->owner, argv, NULL);
+    lab_expect(job, PATIENCE_MS, 0);
+    ck_assert_str_eq(lab_output(job), ""); /* they print nothing: else it was forged */
+    return n_tasks / ((double)(lab_now_ns() - start_ns) / 1e9);
+}
+
+static struct lab_process *start_attack(struct siege *siege, const struct siege_attack *attack)
+{
+    const char *program = getenv("LAB_ATTACKER");
+    const struct lab_host *target = attack->is_on_owner ? siege->owner : siege->executor;
+    ck_assert_ptr_nonnull(program);
+    return lab_spawn(siege->eve, program, attack->name, target->address, PORT, "600", NULL);
+}
+
+void siege_run(struct siege *siege, const struct siege_attack *attack, unsigned n_tasks,
+               struct siege_figures *ret_figures)
+{
+    static char mesh[LAB_PATH_BYTES_MAX];
+    bool is_on_owner = attack != NULL && attack->is_on_owner;
+    struct lab_process *daemon = is_on_owner ? siege->owner_daemon : siege->executor_daemon;
+    struct lab_host *host = is_on_owner ? siege->owner : siege->executor;
+    unsigned log_bytes = bytes_of(daemon->err_path);
+    double cpu_s = cpu_s_of(daemon->pid);
+    uint64_t start_ns = lab_now_ns();
+    *ret_figures = (struct siege_figures){0};
+    snprintf(mesh, sizeof(mesh), "%s", getenv("MESH"));
+    struct lab_process *asking = lab_call(host, ask_on, mesh);
+    struct lab_process *attacker = attack != NULL ? start_attack(siege, attack) : NULL;
+    lab_let_pass(LEAD_MS);
+    ret_figures->tasks_per_s = work(siege, n_tasks, attack != NULL && attack->is_streamed);
+    if (attacker != NULL) {
+        unsigned long long n_sent = 0;
+        unsigned long long n_up = 0;
+        lab_stop(attacker, PATIENCE_MS);
+        ck_assert_int_eq(sscanf(lab_output(attacker), "sent %llu up %llu", &n_sent, &n_up), 2);
+        ret_figures->n_sent = n_sent;
+        ret_figures->n_up = n_up;
+    }
+    lab_stop(asking, PATIENCE_MS);
+    unsigned long long slowest_ns = 0;
+    ck_assert_int_eq(sscanf(lab_output(asking), "%u %llu", &ret_figures->n_asked, &slowest_ns), 2);
+    ret_figures->slowest_ms = (double)slowest_ns / 1e6;
+    if (!lab_is_running(daemon)) {
+        lab_fail(siege->lab, "%s: meshd has ended", host->name);
+    }
+    ret_figures->peak_kib = peak_kib_of(daemon->pid);
+    ret_figures->cpu_percent =
+        (cpu_s_of(daemon->pid) - cpu_s) / ((double)(lab_now_ns() - start_ns) / 1e9) * 100;
+    ret_figures->log_bytes = bytes_of(daemon->err_path) - log_bytes;
+}

@@ -1,0 +1,59 @@
+/* Two honest daemons at work and a hostile peer (attacker.c) on the same switch: what the tests and
+ * the bench of hostile peers share. */
+#ifndef MESH_TESTS_SIEGE_H
+#define MESH_TESTS_SIEGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/lab/daemons.h"
+
+#define SIEGE_CORES   4u
+#define SIEGE_TASK_MS 20u
+
+struct siege {
+    struct lab *lab;
+    struct lab_host *owner;    /* submits, and runs nothing */
+    struct lab_host *executor; /* runs what the owner submits */
+    struct lab_host *eve;
+    struct lab_process *owner_daemon;
+    struct lab_process *executor_daemon;
+};
+
+/* One way to misbehave, as `attacker list` names it, and what may be expected then. */
+struct siege_attack {
+    const char *name;
+    bool is_on_owner;     /* it is meant for owners of tasks; else the executor is attacked */
+    bool is_streamed;     /* the honest job streams its output */
+    unsigned percent_min; /* of the undisturbed speed that honest work keeps */
+};
+extern const struct siege_attack siege_attacks[];
+extern const unsigned siege_n_attacks;
+/* Fails the test if there is none of that name. */
+const struct siege_attack *siege_find(const char *name);
+
+/* What was seen of one attack, or of no attack at all. */
+struct siege_figures {
+    uint64_t n_sent;    /* by the attacker */
+    uint64_t n_up;      /* sessions that it brought up */
+    unsigned peak_kib;  /* of the attacked daemon: its largest resident set */
+    unsigned n_asked;   /* times `mesh peers` was run on the attacked host */
+    double slowest_ms;  /* of these, start of the program to its end */
+    double tasks_per_s; /* honest work */
+    unsigned log_bytes; /* that the attacked daemon wrote */
+    double cpu_percent; /* that the attacked daemon took */
+};
+
+/* The daemons are up and see each other. */
+void siege_begin(struct siege *siege);
+/* Runs the attack, `mesh peers` again and again, and one honest job of so many tasks, all at once.
+ * NULL: no attack. Fails the test when the job has not its results in time. */
+void siege_run(struct siege *siege, const struct siege_attack *attack, unsigned n_tasks,
+               struct siege_figures *ret_figures);
+/* That both daemons are well after an attack: they run, list each other as up within the deadline,
+ * and a newcomer is let in and listed as up. */
+void siege_check_well(struct siege *siege, unsigned deadline_ms);
+/* Both daemons end when they are told to, and well. */
+void siege_end(struct siege *siege);
+
+#endif
