@@ -93,13 +93,12 @@ static int try_dir(struct cell_groups *groups, const char *dir, bool is_v2)
 int cell_groups_init(struct cell_groups *groups, const char *base, const char *root)
 {
     char dir[PATH_MAX];
-    bool is_v2;
     *groups = (struct cell_groups){.dir = ""};
     if (base[0] != '\0' && try_dir(groups, base, true) == 0) {
         return 0;
     }
-    int r = cores_memory_group(root, dir, sizeof dir, &is_v2);
-    return r < 0 ? r : is_v2 ? -EPERM : try_dir(groups, dir, false);
+    int r = cores_own_group(root, "memory", dir, sizeof dir);
+    return r < 0 ? r : try_dir(groups, dir, false);
 }
 
 static int open_procs(const struct cell_group *group)

@@ -132,7 +132,7 @@ int cgroup_prepare(const char *root, uid_t to_uid, gid_t to_gid,
                    char ret_base[static CGROUP_PATH_BYTES], struct errmsg *reterr)
 {
     char base[CGROUP_PATH_BYTES];
-    int rc = cores_own_group(root, base, sizeof(base));
+    int rc = cores_own_group(root, "", base, sizeof(base));
     if (rc < 0) {
         return fail(reterr, -rc, "version 2 is not mounted");
     }

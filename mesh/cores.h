@@ -4,7 +4,6 @@
 #ifndef MESH_CORES_H
 #define MESH_CORES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,11 +21,8 @@ uint64_t cores_memory_total_bytes(const char *root);
 /* The least of it and the limits of the control groups above this process. */
 uint64_t cores_memory_limit_bytes(const char *root);
 
-/* The folder of this process' control group of version 2. 0, or -ENOENT where that is not mounted.
- */
-int cores_own_group(const char *root, char *to, size_t n_to) MUST_CHECK;
-/* The folder of this process' own control group in the hierarchy that has the memory controller.
- * 0, or -ENOENT when there is none in sight. */
-int cores_memory_group(const char *root, char *to, size_t n_to, bool *ret_is_v2) MUST_CHECK;
+/* The folder of this process' control group: in version 2, if `controller` is "", else in version
+ * 1's hierarchy of that controller. 0, or -ENOENT where there is none in sight. */
+int cores_own_group(const char *root, const char *controller, char *to, size_t n_to) MUST_CHECK;
 
 #endif

@@ -137,9 +137,9 @@ static struct group find_group(const char *root, const char *controller, bool is
     return group;
 }
 
-int cores_own_group(const char *root, char *to, size_t n_to)
+int cores_own_group(const char *root, const char *controller, char *to, size_t n_to)
 {
-    struct group group = find_group(root, "", true);
+    struct group group = find_group(root, controller, controller[0] == '\0');
     size_t n = strlen(group.dir);
     if (n == 0) {
         return -ENOENT;
@@ -298,24 +298,4 @@ uint64_t cores_memory_limit_bytes(const char *root)
     lower_to_limits(&least, find_group(root, "", true), "memory.max");
     lower_to_limits(&least, find_group(root, "memory", false), "memory.limit_in_bytes");
     return least == UINT64_MAX ? 0 : least;
-}
-
-int cores_memory_group(const char *root, char *to, size_t n_to, bool *ret_is_v2)
-{
-    char text[256] = "";
-    struct group group = find_group(root, "memory", false);
-    bool is_v2 = group.dir[0] == '\0';
-    if (is_v2) {
-        group = find_group(root, "", true);
-        bool has_memory = group.dir[0] != '\0' &&
-                          read_line(group.dir, "cgroup.controllers", text, sizeof text) &&
-                          strstr(text, "memory") != NULL;
-        group.dir[0] = has_memory ? group.dir[0] : '\0';
-    }
-    if (group.dir[0] == '\0' || strlen(group.dir) >= n_to) {
-        return -ENOENT;
-    }
-    memcpy(to, group.dir, strlen(group.dir) + 1);
-    *ret_is_v2 = is_v2;
-    return 0;
 }
