@@ -6,6 +6,7 @@
 
 #include "mesh/clock.h"
 #include "wire/base/buf.h"
+#include "wire/base/rate.h"
 #include "wire/base/text.h"
 
 #define LOG_LINE_BYTES 1024
@@ -72,18 +73,6 @@ static void write_line(const struct meshd_log *log, enum core_log_level level, s
     buf_done(&line);
 }
 
-static bool is_within_rate(struct meshd_log_rate *rate, uint64_t now_ns)
-{
-    const uint64_t each_ns = UINT64_C(1000000000) / MESHD_LOG_PER_S;
-    uint64_t from_ns = rate->paid_ns > now_ns ? rate->paid_ns : now_ns;
-    if (from_ns + each_ns - now_ns > MESHD_LOG_BURST * each_ns) {
-        rate->n_left_out++;
-        return false;
-    }
-    rate->paid_ns = from_ns + each_ns;
-    return true;
-}
-
 void meshd_log_slice(const struct meshd_log *log, enum core_log_level level, struct slice text)
 {
     if (level > log->level) {
@@ -91,7 +80,10 @@ void meshd_log_slice(const struct meshd_log *log, enum core_log_level level, str
     }
     if (log->rate == NULL || log->level == CORE_LOG_DEBUG) {
         write_line(log, level, text);
-    } else if (is_within_rate(log->rate, meshd_clock_ns())) {
+    } else if (!rate_take(&log->rate->paid_ns, meshd_clock_ns(), MESHD_LOG_PER_S,
+                          MESHD_LOG_BURST)) {
+        log->rate->n_left_out++;
+    } else {
         if (log->rate->n_left_out > 0) {
             char line[64];
             IGNORE(snprintf(line, sizeof(line), "%llu lines were left out here",

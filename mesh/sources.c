@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "wire/base/mem.h"
-
-#define S_NS UINT64_C(1000000000)
+#include "wire/base/rate.h"
 
 static_assert(MESHD_SOURCE_KEY_BYTES >= 1 + 16 + 4, "a family, an address and a scope");
 
@@ -127,23 +126,11 @@ void source_unref(struct meshd_sources *sources, struct meshd_source *source, ui
 /* --- bounds ------------------------------------------------------------------------------------
  */
 
-/* Each takes its share of a second, in advance; the account may be overdrawn by the burst. */
-static bool is_within(uint64_t *paid_ns, uint64_t now_ns, unsigned per_s, unsigned burst)
-{
-    uint64_t each_ns = S_NS / per_s;
-    uint64_t from_ns = *paid_ns > now_ns ? *paid_ns : now_ns;
-    if (from_ns + each_ns - now_ns > burst * each_ns) {
-        return false;
-    }
-    *paid_ns = from_ns + each_ns;
-    return true;
-}
-
 bool source_may_connect(struct meshd_sources *sources, struct meshd_source *source, uint64_t now_ns)
 {
-    return is_within(&source->paid_ns, now_ns, MESHD_ACCEPTS_SOURCE_PER_S,
+    return rate_take(&source->paid_ns, now_ns, MESHD_ACCEPTS_SOURCE_PER_S,
                      MESHD_ACCEPTS_SOURCE_BURST) &&
-           is_within(&sources->paid_ns, now_ns, MESHD_ACCEPTS_PER_S, MESHD_ACCEPTS_BURST);
+           rate_take(&sources->paid_ns, now_ns, MESHD_ACCEPTS_PER_S, MESHD_ACCEPTS_BURST);
 }
 
 bool source_account(struct meshd_sources *sources, struct meshd_source *source, size_t before,

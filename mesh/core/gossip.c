@@ -11,6 +11,7 @@
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 #include "mesh/core/trust.h"
+#include "wire/base/rate.h"
 
 #define VERSION_MAX (UINT64_MAX / 2) /* beyond it nobody could answer */
 
@@ -289,14 +290,9 @@ static void hear_news(struct core *core, struct core_card *card,
 /* Whoever makes peers up keeps us, and those we would pass it on to, busy at this rate at most. */
 static bool may_tell(struct core *core, struct core_origin *origin)
 {
-    const uint64_t each_ns = CORE_S / CORE_HEAR_PER_S;
-    uint64_t from_ns = origin->heard_ns > core->now_ns ? origin->heard_ns : core->now_ns;
-    if (from_ns + each_ns - core->now_ns > CORE_HEAR_BURST * each_ns) {
-        core->n_ignored++;
-        return false;
-    }
-    origin->heard_ns = from_ns + each_ns;
-    return true;
+    bool may = rate_take(&origin->heard_ns, core->now_ns, CORE_HEAR_PER_S, CORE_HEAR_BURST);
+    core->n_ignored += !may;
+    return may;
 }
 
 static void hear(struct core *core, struct core_peer *from, const struct wire_peer_entry *entry)

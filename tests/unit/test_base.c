@@ -6,6 +6,7 @@
 #include "wire/base/buf.h"
 #include "wire/base/heap.h"
 #include "wire/base/mem.h"
+#include "wire/base/rate.h"
 #include "wire/base/table.h"
 #include "wire/base/text.h"
 
@@ -186,6 +187,23 @@ START_TEST(shell_quoting_survives_every_byte)
 }
 END_TEST
 
+START_TEST(a_rate_lets_a_burst_through_and_then_its_share_of_each_second)
+{
+    const uint64_t ms = 1000000;
+    uint64_t paid_ns = 0, now_ns = 5000 * ms;
+    for (unsigned round = 0; round < 3; round++) { /* a long pause brings one burst back, not two */
+        for (unsigned i = 0; i < 4; i++) {
+            ck_assert(rate_take(&paid_ns, now_ns, 10, 4));
+        }
+        ck_assert(!rate_take(&paid_ns, now_ns, 10, 4));
+        ck_assert(!rate_take(&paid_ns, now_ns + 99 * ms, 10, 4));
+        ck_assert(rate_take(&paid_ns, now_ns + 100 * ms, 10, 4));
+        ck_assert(!rate_take(&paid_ns, now_ns + 100 * ms, 10, 4));
+        now_ns += 60000 * ms;
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base");
@@ -194,6 +212,7 @@ int main(void)
     tcase_add_test(tc, arena_stops_at_its_ceiling);
     tcase_add_test(tc, heap_yields_deadlines_in_order_and_ties_in_order_of_setting);
     tcase_add_test(tc, table_finds_all_and_walks_in_insertion_order);
+    tcase_add_test(tc, a_rate_lets_a_burst_through_and_then_its_share_of_each_second);
     tcase_add_test(tc, numbers_are_read_strictly);
     tcase_add_test(tc, foreign_text_is_made_harmless);
     tcase_add_test(tc, formatted_text_is_never_cut_inside_a_character);
