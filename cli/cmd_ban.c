@@ -50,8 +50,6 @@ static int parse(char *const *argv, unsigned n_argv, struct ban_options *ret_how
     return 0;
 }
 
-static const struct cmd_column columns[] = {{"ID", "id", false}, {"KEY", "key", false}};
-
 static int list_bans(struct mesh_client *client)
 {
     const struct wire_trust_list *list;
@@ -62,16 +60,7 @@ static int list_bans(struct mesh_client *client)
         puts("Nobody is banned.");
         return cmd_finish_output();
     }
-    struct cmd_table *table = cmd_table_new(columns, ARRAY_LEN(columns));
-    for (uint32_t i = 0; i < list->bans.n; i++) {
-        char id[MESH_CLIENT_ID_BYTES];
-        char key[MESH_CLIENT_KEY_BYTES];
-        const struct cmd_value values[ARRAY_LEN(columns)] = {
-            cmd_text(slice_str(mesh_client_id_text(&list->bans.items[i].key, id))),
-            cmd_text(slice_str(mesh_client_key_text(&list->bans.items[i].key, key))),
-        };
-        cmd_table_add(table, values);
-    }
+    struct cmd_table *table = cmd_bans_table(&list->bans);
     cmd_table_print(table);
     cmd_table_free(table);
     return cmd_finish_output();

@@ -67,7 +67,6 @@ static int parse(char *const *argv, unsigned n_argv, struct trust_options *ret_h
 
 static const struct cmd_column pin_columns[] = {
     {"NAME", "name", false}, {"ID", "id", false}, {"KEY", "key", false}};
-static const struct cmd_column ban_columns[] = {{NULL, "id", false}, {NULL, "key", false}};
 
 static struct cmd_table *pins_table(const struct wire_pins *pins)
 {
@@ -85,25 +84,10 @@ static struct cmd_table *pins_table(const struct wire_pins *pins)
     return table;
 }
 
-static struct cmd_table *bans_table(const struct wire_bans *bans)
-{
-    struct cmd_table *table = cmd_table_new(ban_columns, ARRAY_LEN(ban_columns));
-    for (uint32_t i = 0; i < bans->n; i++) {
-        char id[MESH_CLIENT_ID_BYTES];
-        char key[MESH_CLIENT_KEY_BYTES];
-        const struct cmd_value values[ARRAY_LEN(ban_columns)] = {
-            cmd_text(slice_str(mesh_client_id_text(&bans->items[i].key, id))),
-            cmd_text(slice_str(mesh_client_key_text(&bans->items[i].key, key))),
-        };
-        cmd_table_add(table, values);
-    }
-    return table;
-}
-
 static void print_json(const struct wire_trust_list *list)
 {
     struct cmd_table *pins = pins_table(&list->pins);
-    struct cmd_table *bans = bans_table(&list->bans);
+    struct cmd_table *bans = cmd_bans_table(&list->bans);
     json_t *all =
         json_pack("{s:b, s:I, s:I, s:o, s:o}", "locked", (int)list->is_locked, "generation",
                   (json_int_t)list->generation, "members", (json_int_t)list->n_members, "pins",

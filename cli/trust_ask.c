@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cmd.h"
+#include "cli/table.h"
 #include "wire/base/mem.h"
 #include "wire/key.h"
 
@@ -76,4 +77,21 @@ int cmd_trust_ask(struct mesh_client *client, const struct wire_trust_list **ret
         *ret_list = &answer->trust_list;
     }
     return r;
+}
+
+static const struct cmd_column ban_columns[] = {{"ID", "id", false}, {"KEY", "key", false}};
+
+struct cmd_table *cmd_bans_table(const struct wire_bans *bans)
+{
+    struct cmd_table *table = cmd_table_new(ban_columns, ARRAY_LEN(ban_columns));
+    for (uint32_t i = 0; i < bans->n; i++) {
+        char id[MESH_CLIENT_ID_BYTES];
+        char key[MESH_CLIENT_KEY_BYTES];
+        const struct cmd_value values[ARRAY_LEN(ban_columns)] = {
+            cmd_text(slice_str(mesh_client_id_text(&bans->items[i].key, id))),
+            cmd_text(slice_str(mesh_client_key_text(&bans->items[i].key, key))),
+        };
+        cmd_table_add(table, values);
+    }
+    return table;
 }

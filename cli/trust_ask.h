@@ -27,4 +27,7 @@ const char *cmd_peer_text(const struct cmd_peer *peer, char to[static CMD_CANDID
 /* How the mesh stands: borrowed until the client is used again. Complains; 0 or -errno. */
 int cmd_trust_ask(struct mesh_client *client, const struct wire_trust_list **ret_list) MUST_CHECK;
 
+/* Who is banned. The caller frees it. */
+struct cmd_table *cmd_bans_table(const struct wire_bans *bans);
+
 #endif
