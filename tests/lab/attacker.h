@@ -92,6 +92,12 @@ void foe_send_raw(struct foe *foe, struct slice bytes);
 int foe_pump(struct foe *foe, unsigned wait_ms);
 /* The same for many at once, once around. How many are still open. */
 unsigned foe_pump_all(struct foe *foes, unsigned n, unsigned wait_ms);
+/* n sessions until the raid is over, replaced when they are cut. `begin` is called for each new
+ * one, `go_on` in each round for those that have little left to be written; what they say is
+ * sealed. */
+void foe_serve(struct raid *raid, unsigned n, void (*begin)(struct foe *foe),
+               void (*go_on)(struct foe *foe));
+void foe_say_nothing(struct foe *foe);
 
 /* --- the attacks: each runs until the raid is over --- */
 

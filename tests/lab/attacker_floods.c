@@ -10,32 +10,7 @@
 /* Some sessions, each saying all that it can. */
 static void flood(struct raid *raid, void (*say)(struct foe *foe))
 {
-    struct foe foes[SESSIONS];
-    for (unsigned i = 0; i < SESSIONS; i++) {
-        foe_init(&foes[i], raid, NULL);
-    }
-    while (!raid_is_over(raid)) {
-        for (unsigned i = 0; i < SESSIONS; i++) {
-            if (foes[i].fd < 0) {
-                foe_done(&foes[i]);
-                foe_init(&foes[i], raid, NULL);
-                if (foe_enter(&foes[i]) < 0) {
-                    foe_done(&foes[i]);
-                    foe_init(&foes[i], raid, NULL);
-                    raid_pause(5);
-                    continue;
-                }
-            }
-            if (foes[i].out.n < FOE_BACKLOG_BYTES) {
-                say(&foes[i]);
-                foe_seal(&foes[i]);
-            }
-        }
-        foe_pump_all(foes, SESSIONS, 5);
-    }
-    for (unsigned i = 0; i < SESSIONS; i++) {
-        foe_done(&foes[i]);
-    }
+    foe_serve(raid, SESSIONS, foe_say_nothing, say);
 }
 
 static struct wire_attempt_id make_id(struct foe *foe)

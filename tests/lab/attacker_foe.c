@@ -388,3 +388,41 @@ void foe_send_raw(struct foe *foe, struct slice bytes)
 {
     buf_append_slice(&foe->out, bytes);
 }
+
+void foe_say_nothing(struct foe *foe)
+{
+    (void)foe;
+}
+
+void foe_serve(struct raid *raid, unsigned n, void (*begin)(struct foe *foe),
+               void (*go_on)(struct foe *foe))
+{
+    struct foe *foes = mem_alloc_or_die(n, sizeof(*foes));
+    for (unsigned i = 0; i < n; i++) {
+        foe_init(&foes[i], raid, NULL);
+    }
+    while (!raid_is_over(raid)) {
+        for (unsigned i = 0; i < n; i++) {
+            if (foes[i].fd < 0) {
+                foe_done(&foes[i]);
+                foe_init(&foes[i], raid, NULL);
+                if (foe_enter(&foes[i]) < 0) {
+                    foe_done(&foes[i]);
+                    foe_init(&foes[i], raid, NULL);
+                    raid_pause(5);
+                    continue;
+                }
+                begin(&foes[i]);
+            }
+            if (foes[i].out.n < FOE_BACKLOG_BYTES) {
+                go_on(&foes[i]);
+                foe_seal(&foes[i]);
+            }
+        }
+        foe_pump_all(foes, n, 5);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        foe_done(&foes[i]);
+    }
+    mem_free(foes);
+}

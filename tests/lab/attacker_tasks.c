@@ -8,41 +8,6 @@
 #define ARG_BYTES (100u << 10)
 #define WAITING   64u /* tasks that are sent ahead of what becomes of them */
 
-/* Some sessions that stay and are replaced when they are cut; `begin` is called for each new one,
- * `go_on` in each round. */
-static void serve(struct raid *raid, unsigned n, void (*begin)(struct foe *foe),
-                  void (*go_on)(struct foe *foe))
-{
-    struct foe *foes = mem_alloc_or_die(n, sizeof(*foes));
-    for (unsigned i = 0; i < n; i++) {
-        foe_init(&foes[i], raid, NULL);
-    }
-    while (!raid_is_over(raid)) {
-        for (unsigned i = 0; i < n; i++) {
-            if (foes[i].fd < 0) {
-                foe_done(&foes[i]);
-                foe_init(&foes[i], raid, NULL);
-                if (foe_enter(&foes[i]) < 0) {
-                    foe_done(&foes[i]);
-                    foe_init(&foes[i], raid, NULL);
-                    raid_pause(5);
-                    continue;
-                }
-                begin(&foes[i]);
-            }
-            if (foes[i].out.n < FOE_BACKLOG_BYTES) {
-                go_on(&foes[i]);
-                foe_seal(&foes[i]);
-            }
-        }
-        foe_pump_all(foes, n, 5);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        foe_done(&foes[i]);
-    }
-    mem_free(foes);
-}
-
 /* --- a hostile owner ---------------------------------------------------------------------------
  */
 
@@ -90,7 +55,7 @@ static void go_on_jobs(struct foe *foe)
 
 void attack_jobs(struct raid *raid)
 {
-    serve(raid, SESSIONS, say_want, go_on_jobs);
+    foe_serve(raid, SESSIONS, say_want, go_on_jobs);
 }
 
 /* Everything as large as it can be said. */
@@ -138,7 +103,7 @@ static void go_on_sizes(struct foe *foe)
 
 void attack_sizes(struct raid *raid)
 {
-    serve(raid, SESSIONS, say_want, go_on_sizes);
+    foe_serve(raid, SESSIONS, say_want, go_on_sizes);
 }
 
 /* As many tasks as are taken, each with a megabyte of arguments, and no result is acknowledged. */
@@ -166,7 +131,7 @@ static void go_on_arguments(struct foe *foe)
 
 void attack_arguments(struct raid *raid)
 {
-    serve(raid, SESSIONS, begin_arguments, go_on_arguments);
+    foe_serve(raid, SESSIONS, begin_arguments, go_on_arguments);
 }
 
 /* Tasks that print without end, to be kept and to be streamed. */
@@ -192,7 +157,7 @@ static void go_on_output(struct foe *foe)
 
 void attack_output(struct raid *raid)
 {
-    serve(raid, SESSIONS, begin_output, go_on_output);
+    foe_serve(raid, SESSIONS, begin_output, go_on_output);
 }
 
 /* --- blobs that are not what they are called ---------------------------------------------------
@@ -250,7 +215,7 @@ static void begin_wrong(struct foe *foe)
 
 void attack_wrong_blobs(struct raid *raid)
 {
-    serve(raid, SESSIONS, begin_wrong, go_on_blobs);
+    foe_serve(raid, SESSIONS, begin_wrong, go_on_blobs);
 }
 
 /* More than was announced, from elsewhere than was asked, and what nobody asked for. */
@@ -281,7 +246,7 @@ static void begin_long(struct foe *foe)
 
 void attack_long_blobs(struct raid *raid)
 {
-    serve(raid, SESSIONS, begin_long, go_on_blobs);
+    foe_serve(raid, SESSIONS, begin_long, go_on_blobs);
 }
 
 /* --- a hostile executor ------------------------------------------------------------------------
@@ -322,13 +287,9 @@ static void go_on_results(struct foe *foe)
     }
 }
 
-static void say_nothing(struct foe *foe)
-{
-}
-
 void attack_results(struct raid *raid)
 {
-    serve(raid, SESSIONS, say_nothing, go_on_results);
+    foe_serve(raid, SESSIONS, foe_say_nothing, go_on_results);
 }
 
 /* Takes tasks, answers for those of others, and gives its own back. */
@@ -375,7 +336,7 @@ static void begin_stealing(struct foe *foe)
 
 void attack_stolen_results(struct raid *raid)
 {
-    serve(raid, SESSIONS, begin_stealing, say_nothing);
+    foe_serve(raid, SESSIONS, begin_stealing, foe_say_nothing);
 }
 
 /* Output without end for a task that it was given, far beyond what was acknowledged. */
@@ -411,5 +372,5 @@ static void begin_streaming(struct foe *foe)
 
 void attack_streams(struct raid *raid)
 {
-    serve(raid, SESSIONS, begin_streaming, say_nothing);
+    foe_serve(raid, SESSIONS, begin_streaming, foe_say_nothing);
 }
