@@ -291,6 +291,20 @@ static void on_blob_message(struct world_client *client, const struct wire_messa
     }
 }
 
+static void on_trust_message(struct world_client *client, const struct wire_message *message)
+{
+    if (message->type == WIRE_MESSAGE_INVITATION) {
+        client->has_invitation = true;
+        client->invitation = message->invitation;
+        client->invitation.addresses = (struct wire_slices){0};
+    } else {
+        client->has_trust = true;
+        client->trust = message->trust_list;
+        client->n_banned = message->trust_list.bans.n;
+    }
+    client->n_answers++;
+}
+
 void world_on_client_send(struct world *world, unsigned i, const struct wire_message *message)
 {
     struct world_client *client = &world->nodes[i].client;
@@ -335,16 +349,8 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
         client->n_answers++;
         break;
     case WIRE_MESSAGE_INVITATION:
-        client->has_invitation = true;
-        client->invitation = message->invitation;
-        client->invitation.addresses = (struct wire_slices){0};
-        client->n_answers++;
-        break;
     case WIRE_MESSAGE_TRUST_LIST:
-        client->has_trust = true;
-        client->trust = message->trust_list;
-        client->n_banned = message->trust_list.bans.n;
-        client->n_answers++;
+        on_trust_message(client, message);
         break;
     case WIRE_MESSAGE_NOTICE:
         buf_append_slice(&client->notices, message->notice.text);
