@@ -167,24 +167,6 @@ static enum core_link_end end_of_error(int error)
                : CORE_LINK_END_CLOSED;
 }
 
-static enum core_door door_of(const struct wire_session *session)
-{
-    switch (wire_session_door(session)) {
-    case WIRE_DOOR_OPEN:
-        return CORE_DOOR_OPEN;
-    case WIRE_DOOR_PRESENT:
-        return CORE_DOOR_PRESENT;
-    case WIRE_DOOR_OLDER:
-        return CORE_DOOR_OLDER;
-    case WIRE_DOOR_INVITATION:
-        return CORE_DOOR_INVITATION;
-    case WIRE_DOOR_NONE:
-        break; /* of a session that is not up */
-    }
-    ensure(!"reached");
-    return CORE_DOOR_OPEN;
-}
-
 static void tell_up(struct meshd_link *link)
 {
     const struct wire_hello *peer = wire_session_peer(link->session);
@@ -209,10 +191,10 @@ static void tell_up(struct meshd_link *link)
                 .os = peer->os,
                 .program = peer->program,
                 .is_on_link = link->is_on_link,
-                .door = door_of(link->session),
+                .door = wire_session_door(link->session),
             },
     };
-    if (event.link_up.door == CORE_DOOR_INVITATION) {
+    if (event.link_up.door == WIRE_DOOR_INVITATION) {
         event.link_up.token = *wire_session_invitation(link->session);
     }
     if (link->dial != 0 || (peer->port > 0 && peer->port <= UINT16_MAX)) {

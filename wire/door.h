@@ -23,15 +23,6 @@
 #define WIRE_OLDER_MAX       8u
 #define WIRE_INVITATIONS_MAX 64u
 
-/* With which kind of secret a session is proved. */
-enum wire_door_kind {
-    WIRE_DOOR_NONE,
-    WIRE_DOOR_OPEN,       /* none: an open mesh */
-    WIRE_DOOR_PRESENT,    /* the mesh's */
-    WIRE_DOOR_OLDER,      /* one that the mesh had before: a member that was away */
-    WIRE_DOOR_INVITATION, /* an invitation's: somebody who joins */
-};
-
 struct wire_door_secret {
     struct wire_secret secret;
     uint8_t tag[WIRE_TAG_BYTES];

@@ -57,7 +57,7 @@ struct wire_handshake {
     struct wire_handshake_secrets *secrets; /* owned */
     uint8_t header[WIRE_STREAM_HEADER_BYTES];
     uint8_t tag[WIRE_TAG_BYTES];       /* of secrets->mesh; a responder's is chosen by the hello */
-    enum wire_door_kind door_kind;     /* the same; NONE before */
+    enum wire_door_kind door_kind;     /* the same */
     uint8_t first_tag[WIRE_TAG_BYTES]; /* of the door's present secret when this began */
     bool has_expected;
     struct wire_key expected;          /* who must be at the other end */

@@ -8,6 +8,18 @@
 
 #include "wire/message_parts.h"
 
+/* With which kind of secret a session is proved: in no message, but what those who talk of
+ * membership go by. */
+#define WIRE_DOOR_KINDS(X)                                                                         \
+    X(OPEN, "open")             /* none: both are in the open mesh */                              \
+    X(PRESENT, "present")       /* the present one of our mesh */                                  \
+    X(OLDER, "older")           /* one that it had before: one of the two was away */              \
+    X(INVITATION, "invitation") /* an invitation's: somebody who joins */                          \
+    X(NONE, "none")             /* not known yet */
+
+#define WIRE_ENUM_DOOR_KIND(name, text) WIRE_DOOR_##name,
+enum wire_door_kind { WIRE_DOOR_KINDS(WIRE_ENUM_DOOR_KIND) };
+
 /* --- parts -------------------------------------------------------------------------------------
  */
 

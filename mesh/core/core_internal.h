@@ -117,8 +117,8 @@ struct core_link {
     struct core_peer *peer;
     bool is_ours; /* we dialled */
     bool is_closing;
-    enum core_door door; /* OPEN or PRESENT */
-    uint64_t challenge;  /* nonzero: an old life, which may prove by this token that it lives */
+    enum wire_door_kind door; /* OPEN or PRESENT */
+    uint64_t challenge; /* nonzero: an old life, which may prove by this token that it lives */
     uint64_t epoch, up_ns;
     struct core_timer challenge_timer;
 };

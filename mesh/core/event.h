@@ -20,16 +20,6 @@
 #define CORE_ENUM_LINK_END(name, text) CORE_LINK_END_##name,
 enum core_link_end { CORE_LINK_ENDS(CORE_ENUM_LINK_END) };
 
-/* Which secret a session was proved with, by the door that the last effect TRUST made. */
-#define CORE_DOORS(X)                                                                              \
-    X(OPEN, "open")       /* none: both are in the open mesh */                                    \
-    X(PRESENT, "present") /* the present one of our mesh */                                        \
-    X(OLDER, "older")     /* one of the older ones: one of the two was away when it was renewed */ \
-    X(INVITATION, "invitation")
-
-#define CORE_ENUM_DOOR(name, text) CORE_DOOR_##name,
-enum core_door { CORE_DOORS(CORE_ENUM_DOOR) };
-
 enum core_source {
     CORE_SOURCE_MDNS,
     CORE_SOURCE_STATIC,     /* --peer: dialled for ever, and may be off-link */
@@ -103,7 +93,7 @@ struct core_event {
             struct slice name, arch, os, program;
             struct slice address; /* where it can be dialled: its address and listening port */
             bool is_on_link;      /* proved to be one hop away */
-            enum core_door door;
+            enum wire_door_kind door;
             struct wire_token token; /* of the invitation, when the door is that; else zero */
         } link_up;
         struct {

@@ -9,7 +9,7 @@ static const char *const event_names[] = {CORE_EVENTS(NAME_TEXT)};
 static const char *const effect_names[] = {CORE_EFFECTS(NAME_TEXT)};
 static const char *const record_names[] = {CORE_RECORDS(NAME_TEXT)};
 static const char *const link_ends[] = {CORE_LINK_ENDS(NAME_TEXT)};
-static const char *const doors[] = {CORE_DOORS(NAME_TEXT)};
+static const char *const doors[] = {WIRE_DOOR_KINDS(NAME_TEXT)};
 
 static void print_text(struct buf *to, const char *name, struct slice s)
 {
@@ -65,7 +65,7 @@ static void print_peer_event(const struct core_event *event, struct buf *to)
         print_key(to, &event->link_up.key);
         buf_printf(to, " link %llu dial %llu", (unsigned long long)event->link_up.link,
                    (unsigned long long)event->link_up.dial);
-        if (event->link_up.door != CORE_DOOR_OPEN) {
+        if (event->link_up.door != WIRE_DOOR_OPEN) {
             buf_printf(to, " door %s", doors[event->link_up.door]);
         }
         print_text(to, "name", event->link_up.name);

@@ -48,7 +48,7 @@ static void tell_members(struct core *core, const struct core_peer *except,
 {
     table_for_each (entry, &core->links) {
         struct core_link *link = LIST_ENTRY(entry, struct core_link, by_id);
-        if (link->peer->link == link && link->peer != except && link->door == CORE_DOOR_PRESENT &&
+        if (link->peer->link == link && link->peer != except && link->door == WIRE_DOOR_PRESENT &&
             core_book_is_member(&core->trust.now, &link->peer->key)) {
             tell(core, link->id, member);
         }
@@ -119,7 +119,7 @@ static void hear(struct core *core, const struct wire_key *from, struct core_pee
 void core_trust_on_membership(struct core *core, struct core_peer *peer,
                               const struct wire_membership *said)
 {
-    if (peer->is_self || peer->link == NULL || peer->link->door != CORE_DOOR_PRESENT ||
+    if (peer->is_self || peer->link == NULL || peer->link->door != WIRE_DOOR_PRESENT ||
         !core_book_is_member(&core->trust.now, &peer->key)) {
         core->n_ignored++;
         return;
@@ -348,16 +348,18 @@ static enum wire_reason refusal_of(struct core *core, const struct core_event *e
     }
     bool is_locked = core_book_is_locked(now);
     switch (event->link_up.door) {
-    case CORE_DOOR_OPEN:
+    case WIRE_DOOR_OPEN:
         return is_locked ? WIRE_REASON_MESH : WIRE_REASON_NONE;
-    case CORE_DOOR_PRESENT:
+    case WIRE_DOOR_PRESENT:
         return is_locked ? WIRE_REASON_NONE : WIRE_REASON_MESH;
-    case CORE_DOOR_OLDER:
+    case WIRE_DOOR_OLDER:
         return is_locked && core_book_is_member(now, key) ? WIRE_REASON_NONE : WIRE_REASON_MESH;
-    case CORE_DOOR_INVITATION:
+    case WIRE_DOOR_INVITATION:
         return is_locked && core_trust_invitation(core, &event->link_up.token, key) != NULL
                    ? WIRE_REASON_NONE
                    : WIRE_REASON_INVITATION;
+    case WIRE_DOOR_NONE:
+        break; /* of a session that is not up */
     }
     ensure(!"reached");
 }
@@ -392,7 +394,7 @@ static void dial_done(struct core *core, const struct core_event *event)
 bool core_trust_takes_link(struct core *core, const struct core_event *event)
 {
     const struct wire_key *key = &event->link_up.key;
-    if (event->link_up.door == CORE_DOOR_INVITATION && event->link_up.dial != 0) {
+    if (event->link_up.door == WIRE_DOOR_INVITATION && event->link_up.dial != 0) {
         if (!core_trust_join_takes(core, event)) {
             core_link_refuse(core, event->link_up.link, WIRE_REASON_REPLACED);
         }
@@ -405,11 +407,11 @@ bool core_trust_takes_link(struct core *core, const struct core_event *event)
                          reason != WIRE_REASON_NONE ? reason : WIRE_REASON_LEAVING);
         return true;
     }
-    if (event->link_up.door == CORE_DOOR_INVITATION) {
+    if (event->link_up.door == WIRE_DOOR_INVITATION) {
         welcome(core, event);
         return true;
     }
-    if (event->link_up.door == CORE_DOOR_OLDER) {
+    if (event->link_up.door == WIRE_DOOR_OLDER) {
         dial_done(core, event);
         visit_begin(core, event);
         return true;

@@ -157,7 +157,8 @@ void world_disk_read(struct world *world, const struct item *item);
 /* How a handshake ends: NONE, and the doors of the one that dialled and of the other; or why not.
  */
 enum wire_reason world_doors(struct world *world, unsigned from, unsigned to,
-                             const struct world_proof *proof, enum core_door ret_doors[static 2]);
+                             const struct world_proof *proof,
+                             enum wire_door_kind ret_doors[static 2]);
 void world_on_trust(struct world *world, unsigned i, const struct core_effect *effect);
 void world_on_draw(struct world *world, unsigned i);
 void world_trust_init(struct node *node);

@@ -72,7 +72,7 @@ unsigned world_side_of(const struct link *link, unsigned i)
 }
 
 static void link_up_in(struct world *world, uint64_t id, unsigned side, uint64_t dial,
-                       enum core_door door, const struct world_proof *proof)
+                       enum wire_door_kind door, const struct world_proof *proof)
 {
     struct link *link = &world->links[id];
     struct node *other = &world->nodes[link->node[1 - side]];
@@ -160,7 +160,7 @@ static void finish_handshake(struct world *world, struct item *item)
     } else if (other->is_cut || other->is_frozen || world->nodes[i].is_cut) {
         dial_failed_in(world, i, 2 * CORE_S, dial, -ETIMEDOUT);
     } else {
-        enum core_door doors[2];
+        enum wire_door_kind doors[2];
         enum wire_reason reason = world_doors(world, i, to, &item->proof, doors);
         bool is_other = !wire_key_is_zero(&item->proof.key) &&
                         !wire_key_eq(&item->proof.key, &other->config.key);

@@ -39,28 +39,28 @@ static enum wire_reason admit_invited(const struct node *to, const struct world_
 /* As wire/door.h: what the one that was dialled says to a hello. */
 static enum wire_reason admit(const struct node *to, const struct world_proof *proof,
                               const struct wire_secret *secret, const struct wire_key *key,
-                              enum core_door *ret_door)
+                              enum wire_door_kind *ret_door)
 {
     const struct core_book *door = &to->door;
     if (core_book_is_banned(door, key)) {
         return WIRE_REASON_BANNED;
     }
     if (proof->has_invitation) {
-        *ret_door = CORE_DOOR_INVITATION;
+        *ret_door = WIRE_DOOR_INVITATION;
         return admit_invited(to, proof, key);
     }
     if (secret == NULL || !core_book_is_locked(door)) {
-        *ret_door = CORE_DOOR_OPEN;
+        *ret_door = WIRE_DOOR_OPEN;
         bool is_open = secret == NULL && !core_book_is_locked(door);
         return is_open ? WIRE_REASON_NONE : WIRE_REASON_MESH;
     }
     if (eq(secret, &door->present.secret)) {
-        *ret_door = CORE_DOOR_PRESENT;
+        *ret_door = WIRE_DOOR_PRESENT;
         return WIRE_REASON_NONE;
     }
     for (uint32_t i = 0; i < door->n_olds; i++) {
         if (eq(secret, &door->olds[i].secret) && core_book_is_member(door, key)) {
-            *ret_door = CORE_DOOR_OLDER;
+            *ret_door = WIRE_DOOR_OLDER;
             return WIRE_REASON_NONE;
         }
     }
@@ -68,16 +68,17 @@ static enum wire_reason admit(const struct node *to, const struct world_proof *p
 }
 
 enum wire_reason world_doors(struct world *world, unsigned from, unsigned to,
-                             const struct world_proof *proof, enum core_door ret_doors[static 2])
+                             const struct world_proof *proof,
+                             enum wire_door_kind ret_doors[static 2])
 {
     const struct node *dialer = &world->nodes[from];
     const struct node *other = &world->nodes[to];
     const struct wire_secret *secret =
         proof->has_invitation ? NULL : secret_of(&dialer->door, proof->older);
-    ret_doors[0] = proof->has_invitation ? CORE_DOOR_INVITATION
-                   : secret == NULL      ? CORE_DOOR_OPEN
-                   : proof->older > 0    ? CORE_DOOR_OLDER
-                                         : CORE_DOOR_PRESENT;
+    ret_doors[0] = proof->has_invitation ? WIRE_DOOR_INVITATION
+                   : secret == NULL      ? WIRE_DOOR_OPEN
+                   : proof->older > 0    ? WIRE_DOOR_OLDER
+                                         : WIRE_DOOR_PRESENT;
     if (core_book_is_banned(&dialer->door, &other->config.key)) {
         return WIRE_REASON_BANNED;
     }

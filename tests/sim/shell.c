@@ -215,23 +215,6 @@ static void serve(struct sim *sim, struct sim_node *node, const struct core_effe
 /* --- links -------------------------------------------------------------------------------------
  */
 
-static enum core_door door_of(const struct wire_session *session)
-{
-    switch (wire_session_door(session)) {
-    case WIRE_DOOR_OPEN:
-        return CORE_DOOR_OPEN;
-    case WIRE_DOOR_PRESENT:
-        return CORE_DOOR_PRESENT;
-    case WIRE_DOOR_OLDER:
-        return CORE_DOOR_OLDER;
-    case WIRE_DOOR_INVITATION:
-        return CORE_DOOR_INVITATION;
-    case WIRE_DOOR_NONE:
-        break; /* of a session that is not up */
-    }
-    ensure(!"reached");
-}
-
 void shell_up(struct sim *sim, struct sim_conn *conn, struct sim_end *end)
 {
     struct sim_node *node = end->node;
@@ -263,8 +246,8 @@ void shell_up(struct sim *sim, struct sim_conn *conn, struct sim_end *end)
         event.link_up.arch = peer->arch;
         event.link_up.os = peer->os;
         event.link_up.program = peer->program;
-        event.link_up.door = door_of(end->session);
-        if (event.link_up.door == CORE_DOOR_INVITATION) {
+        event.link_up.door = wire_session_door(end->session);
+        if (event.link_up.door == WIRE_DOOR_INVITATION) {
             event.link_up.token = *wire_session_invitation(end->session);
         }
     }

@@ -257,7 +257,8 @@ START_TEST(many_secrets_later_a_member_still_gets_in)
 END_TEST
 
 /* A link that only node 0 knows. */
-static void up(struct world *world, uint64_t link, const struct wire_key *key, enum core_door door)
+static void up(struct world *world, uint64_t link, const struct wire_key *key,
+               enum wire_door_kind door)
 {
     struct core_event event = {.type = CORE_EVENT_LINK_UP};
     event.link_up.link = link;
@@ -275,16 +276,16 @@ START_TEST(an_older_secret_opens_to_members_alone)
     struct world *world = closed(3, 32);
     ck_assert(world_ban(world, 0, 2, false));
     world_run_for(world, SETTLE_NS);
-    up(world, WORLD_LONE_LINK, key_of(world, 2), CORE_DOOR_OLDER);
+    up(world, WORLD_LONE_LINK, key_of(world, 2), WIRE_DOOR_OLDER);
     ck_assert_uint_eq(world_last_closed(world, 0).link, WORLD_LONE_LINK);
     ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_BANNED);
     struct wire_key stranger = {.b = {1, 2, 3}}; /* who stole the state of a banned one */
-    up(world, WORLD_LONE_LINK + 1, &stranger, CORE_DOOR_OLDER);
+    up(world, WORLD_LONE_LINK + 1, &stranger, WIRE_DOOR_OLDER);
     ck_assert_uint_eq(world_last_closed(world, 0).link, WORLD_LONE_LINK + 1);
     ck_assert_int_eq(world_last_closed(world, 0).reason, WIRE_REASON_MESH);
-    up(world, WORLD_LONE_LINK + 2, key_of(world, 2), CORE_DOOR_PRESENT);
+    up(world, WORLD_LONE_LINK + 2, key_of(world, 2), WIRE_DOOR_PRESENT);
     ck_assert_uint_eq(world_last_closed(world, 0).link, WORLD_LONE_LINK + 2);
-    up(world, WORLD_LONE_LINK + 3, &stranger, CORE_DOOR_OPEN);
+    up(world, WORLD_LONE_LINK + 3, &stranger, WIRE_DOOR_OPEN);
     ck_assert_uint_eq(world_last_closed(world, 0).link, WORLD_LONE_LINK + 3);
     ck_assert_uint_eq(world_core(world, 0)->trust.n_visits, 0);
     world_free(world);
@@ -299,7 +300,7 @@ START_TEST(a_visit_is_no_session)
     ck_assert(world_ban(world, 0, 2, true));
     ck_assert(world_invite(world, 0, 1) == false);
     struct core_counts before = core_counts(world_core(world, 0));
-    up(world, WORLD_LONE_LINK, key_of(world, 1), CORE_DOOR_OLDER);
+    up(world, WORLD_LONE_LINK, key_of(world, 1), WIRE_DOOR_OLDER);
     ck_assert_uint_eq(world_core(world, 0)->trust.n_visits, 1);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_links, before.n_links);
     struct wire_message want = {.type = WIRE_MESSAGE_WANT, .want = {.n_tasks = 5, .cores = 5}};

@@ -166,7 +166,7 @@ START_TEST(an_invitation_that_was_bound_meanwhile_opens_nothing)
     struct core_event event = {.type = CORE_EVENT_LINK_UP};
     event.link_up.link = WORLD_LONE_LINK;
     memset(event.link_up.key.b, 9, sizeof(event.link_up.key.b));
-    event.link_up.door = CORE_DOOR_INVITATION;
+    event.link_up.door = WIRE_DOOR_INVITATION;
     event.link_up.token = join.join.token;
     uint64_t n_said = world_n_sent(world, 0, WIRE_MESSAGE_MEMBERSHIP);
     world_event(world, 0, &event);

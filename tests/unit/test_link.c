@@ -15,7 +15,7 @@ struct side {
     struct meshd_links *links;
     struct wire_identity *identity;
     struct wire_door *door;
-    enum core_door by; /* of the link */
+    enum wire_door_kind by; /* of the link */
     struct wire_token token;
     uint64_t link;
     uint64_t dial;
@@ -457,8 +457,8 @@ START_TEST(members_meet_and_are_told_by_which_secret)
     lock(&sides[0], &secret);
     lock(&sides[1], &secret);
     connect_sides();
-    ck_assert_int_eq(sides[0].by, CORE_DOOR_PRESENT);
-    ck_assert_int_eq(sides[1].by, CORE_DOOR_PRESENT);
+    ck_assert_int_eq(sides[0].by, WIRE_DOOR_PRESENT);
+    ck_assert_int_eq(sides[1].by, WIRE_DOOR_PRESENT);
     static const struct wire_token none;
     ck_assert_mem_eq(&sides[1].token, &none, sizeof(none));
 }
@@ -495,7 +495,7 @@ START_TEST(an_invitation_leads_from_an_open_mesh_into_a_closed_one)
     dial_invited(wire_identity_key(sides[1].identity));
     TURN_UNTIL(sides[0].n_up == 1 && sides[1].n_up == 1);
     for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
-        ck_assert_int_eq(sides[i].by, CORE_DOOR_INVITATION);
+        ck_assert_int_eq(sides[i].by, WIRE_DOOR_INVITATION);
         ck_assert_mem_eq(&sides[i].token, &token, sizeof(token));
     }
 }
@@ -525,8 +525,8 @@ START_TEST(a_member_that_was_away_is_dialled_with_its_own_secret)
         .dial = 4, .address = slice_str(address), .timeout_ns = UINT64_C(5000000000), .older = 1};
     meshd_links_dial(sides[0].links, &dial);
     TURN_UNTIL(sides[0].n_up == 1 && sides[1].n_up == 1);
-    ck_assert_int_eq(sides[0].by, CORE_DOOR_OLDER);
-    ck_assert_int_eq(sides[1].by, CORE_DOOR_PRESENT);
+    ck_assert_int_eq(sides[0].by, WIRE_DOOR_OLDER);
+    ck_assert_int_eq(sides[1].by, WIRE_DOOR_PRESENT);
 }
 END_TEST
 
