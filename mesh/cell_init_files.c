@@ -146,15 +146,30 @@ static int take_apart(struct flatten *top, const char *name)
     return r == 0 && unlinkat(top->dir_fd, name, AT_REMOVEDIR) < 0 ? -errno : r;
 }
 
-/* Removes one entry. A directory that is not empty is taken apart if it stands at the top, else
- * moved there first, where a later pass finds it: depth costs neither stack nor descriptors. */
+/* A mount: the owner's --bind, for a task cannot make one, nor move or remove it where it stands at
+ * the top. Further down a task can rename what it stands in. */
+static bool is_mount(const struct flatten *top, int dir_fd, const char *name)
+{
+    struct statx st;
+    return dir_fd == top->dir_fd &&
+           statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* Removes one entry; 1 when it stays. A directory that is not empty is taken apart if it stands at
+ * the top, else moved there first, where a later pass finds it: depth costs neither stack nor
+ * descriptors. */
 static int remove_entry(struct flatten *top, int dir_fd, const char *name)
 {
     if (unlinkat(dir_fd, name, 0) == 0) {
         return 0;
     }
-    if (errno != EISDIR && errno != EPERM) {
-        return -errno;
+    int error = errno;
+    if (is_mount(top, dir_fd, name)) {
+        return 1;
+    }
+    if (error != EISDIR && error != EPERM) {
+        return -error;
     }
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0) {
         return 0;
@@ -173,7 +188,7 @@ static bool is_dots(const char *name)
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-/* Calls remove_entry() on what a walk of the directory yields. */
+/* Calls remove_entry() on what a walk of the directory yields, and counts what went. */
 static int remove_entries(struct flatten *top, DIR *dir, int dir_fd, unsigned long *ret_n)
 {
     unsigned long n = 0;
@@ -186,11 +201,11 @@ static int remove_entries(struct flatten *top, DIR *dir, int dir_fd, unsigned lo
         if (is_dots(entry->d_name)) {
             continue;
         }
-        n++;
         int r = remove_entry(top, dir_fd, entry->d_name);
         if (r < 0) {
             return r;
         }
+        n += r == 0;
     }
     if (errno != 0) {
         return -errno;

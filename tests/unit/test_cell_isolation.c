@@ -41,6 +41,55 @@ START_TEST(the_next_attempt_finds_nothing_of_the_last)
 }
 END_TEST
 
+START_TEST(a_folder_bound_in_tmp_stays_and_costs_no_cell)
+{
+    char dir[] = "/tmp/bound.XXXXXX";
+    struct sandbox_bind bind = {.path = dir, .is_writable = true};
+    struct cell_fixture fx;
+    if (cell_skips(CELL_BOXED)) {
+        return;
+    }
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_int_eq(chmod(dir, 0777), 0); /* cells may run under another uid */
+    cell_fixture_init(&fx);
+    fx.sandbox.binds = &bind;
+    fx.sandbox.n_binds = 1;
+    cell_fixture_make(&fx, CELL_BOXED);
+    cell_run_sh(&fx, "cd /tmp/bound.*; mkdir d; echo kept > d/f; cd ..; touch x; mv bound.* y; "
+                     "rmdir bound.*; chmod 0 .");
+    ck_assert_msg(fx.is_usable, "%s", fx.result.detail.text);
+    cell_run_sh(&fx, "ls -A /tmp | tr -d a-zA-Z0-9; cat /tmp/bound.*/d/f; rm -r /tmp/bound.*/d");
+    ck_assert_str_eq(buf_cstr(&fx.out), ".\nkept\n");
+    cell_fixture_done(&fx);
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+/* A task may rename what such a mount stands in. */
+START_TEST(a_folder_bound_deeper_in_tmp_costs_the_cell)
+{
+    char dir[] = "/tmp/bound.XXXXXX";
+    char deeper[sizeof(dir) + 2];
+    struct sandbox_bind bind = {.path = deeper};
+    struct cell_fixture fx;
+    if (cell_skips(CELL_BOXED)) {
+        return;
+    }
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(deeper, sizeof(deeper), "%s/d", dir);
+    ck_assert_int_eq(chmod(dir, 0755) | mkdir(deeper, 0755), 0);
+    cell_fixture_init(&fx);
+    fx.sandbox.binds = &bind;
+    fx.sandbox.n_binds = 1;
+    cell_fixture_make(&fx, CELL_BOXED);
+    cell_run_sh(&fx, "mv /tmp/bound.* /tmp/moved");
+    cell_assert_end(&fx, WIRE_END_EXITED, 0);
+    ck_assert(!fx.is_usable);
+    cell_fixture_done(&fx);
+    ck_assert_int_eq(rmdir(deeper) | rmdir(dir), 0);
+}
+END_TEST
+
 START_TEST(a_change_to_the_init_costs_the_cell)
 {
     struct cell_fixture fx;
@@ -184,6 +233,8 @@ int main(void)
     TCase *tc = tcase_create("cell_isolation");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, the_next_attempt_finds_nothing_of_the_last, 0, CELL_MODES);
+    tcase_add_test(tc, a_folder_bound_in_tmp_stays_and_costs_no_cell);
+    tcase_add_test(tc, a_folder_bound_deeper_in_tmp_costs_the_cell);
     tcase_add_test(tc, a_change_to_the_init_costs_the_cell);
     tcase_add_test(tc, the_host_is_out_of_sight);
     tcase_add_test(tc, there_is_no_network);
