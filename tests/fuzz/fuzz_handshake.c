@@ -1,14 +1,24 @@
 /* A network that belongs to an attacker: two honest peers with a handshake in each role, a third
- * peer with the attacker's key, and an input that says what reaches whom, four bytes a step: what
- * is done, which frame, to whom, how much. Frames are handed on as they are or changed, hellos are
- * rewritten and signed with the attacker's key. Whatever he does, whoever ends up proved with an
- * honest peer has that peer for its other end, in the same session, with the same version. */
+ * peer with the attacker's key, and an input that says in its first byte what doors they have (see
+ * enum scene), and then what reaches whom, four bytes a step: what is done, which frame, to whom,
+ * how much. Frames are handed on as they are or changed, hellos are rewritten and signed with the
+ * attacker's key. Whatever he does, whoever ends up proved with an honest peer has that peer for
+ * its other end, in the same session, with the same version; and he himself is proved to nobody
+ * whose door keeps him out. */
 #include <sodium.h>
 
 #include "tests/fuzz/fuzz.h"
 #include "wire/handshake.h"
 
 enum party { ALICE, BOB, MALLORY, N_PARTIES };
+
+enum scene {
+    OPEN,    /* the open mesh: he is in it */
+    CLOSED,  /* a closed one that banned him: he has its secret of before */
+    AWAY,    /* the same, but Alice was away and knows neither of the ban nor of the new secret */
+    INVITED, /* Alice dials with an invitation that Bob bound to her, and that he got hold of */
+    N_SCENES,
+};
 
 #define SIDES      6u
 #define FRAMES_MAX 64u
@@ -20,6 +30,7 @@ struct side {
 };
 
 struct network {
+    enum scene scene;
     struct side sides[SIDES];
     struct buf said; /* every frame, one after the other */
     size_t ends[FRAMES_MAX];
@@ -27,16 +38,70 @@ struct network {
 };
 
 static struct wire_identity *identities[N_PARTIES];
-static struct wire_door *door; /* open: one for all */
+static struct wire_door *doors[N_SCENES][N_PARTIES];
+static const struct wire_token token = {{0x70}};
 
-static struct wire_session_config config_of(unsigned i, enum party party)
+/* Member of a mesh with one secret: the new one, with the old one behind it; or still the old. */
+static void lock(enum scene scene, enum party party, bool is_new)
+{
+    static const struct wire_secret old_secret = {{0x01}}, new_secret = {{0x02}};
+    struct wire_door *door = doors[scene][party];
+    wire_door_lock(door, is_new ? &new_secret : &old_secret);
+    wire_door_add_member(door, wire_identity_key(identities[ALICE]));
+    wire_door_add_member(door, wire_identity_key(identities[BOB]));
+    if (is_new) {
+        wire_door_add_older(door, &old_secret);
+        wire_door_add_ban(door, wire_identity_key(identities[MALLORY]));
+    } else {
+        wire_door_add_member(door, wire_identity_key(identities[MALLORY]));
+    }
+}
+
+static void set_up(void)
+{
+    ensure(wire_init() == 0);
+    for (enum party party = 0; party < N_PARTIES; party++) {
+        uint8_t seed[WIRE_SEED_BYTES] = {(uint8_t)(party + 1)};
+        identities[party] = wire_identity_new(seed);
+        ensure(identities[party] != NULL);
+        for (enum scene scene = 0; scene < N_SCENES; scene++) {
+            doors[scene][party] = wire_door_new();
+            ensure(doors[scene][party] != NULL);
+        }
+    }
+    for (enum party party = 0; party < N_PARTIES; party++) {
+        lock(CLOSED, party, party != MALLORY);
+        lock(AWAY, party, party == BOB);
+    }
+    lock(INVITED, BOB, true);
+    lock(INVITED, MALLORY, false);
+    wire_door_add_invitation(doors[INVITED][BOB], &token, wire_identity_key(identities[ALICE]));
+    wire_door_add_invitation(doors[INVITED][MALLORY], &token, NULL);
+}
+
+/* Whether the attacker is proved to it only if something is wrong. */
+static bool keeps_him_out(enum scene scene, unsigned i, enum party party)
+{
+    bool dials_bob = scene == INVITED && i == 0;
+    return dials_bob ||
+           wire_door_is_banned(doors[scene][party], wire_identity_key(identities[MALLORY]));
+}
+
+static struct wire_session_config config_of(enum scene scene, unsigned i, enum party party)
 {
     struct wire_session_config config = {
         .identity = identities[party],
-        .door = door,
+        .door = doors[scene][party],
         .is_initiator = i % 2 == 0,
         .hello = {.version_min = 1, .version_max = 2, .cores = 4, .name = slice_str("fuzz")},
     };
+    if (config.is_initiator && scene == AWAY && party == BOB) {
+        config.older = 1; /* the one that Alice may still know */
+    }
+    if (config.is_initiator && scene == INVITED && party != BOB) {
+        config.invitation = &token;
+        config.peer = wire_identity_key(identities[BOB]);
+    }
     memset(config.random, 0x11 * (int)(i + 1), sizeof(config.random));
     return config;
 }
@@ -54,23 +119,16 @@ static void note(struct network *network, size_t begin)
     network->said.n = begin; /* no more than is noted */
 }
 
-static void begin(struct network *network)
+static void begin(struct network *network, enum scene scene)
 {
     static const enum party parties[SIDES] = {ALICE, BOB, BOB, ALICE, MALLORY, MALLORY};
-    ensure(wire_init() == 0);
-    *network = (struct network){0};
+    if (identities[0] == NULL) {
+        set_up();
+    }
+    *network = (struct network){.scene = scene};
     buf_init(&network->said, 1u << 18);
     for (unsigned i = 0; i < SIDES; i++) {
-        uint8_t seed[WIRE_SEED_BYTES] = {(uint8_t)(parties[i] + 1)};
-        if (identities[parties[i]] == NULL) {
-            identities[parties[i]] = wire_identity_new(seed);
-        }
-        ensure(identities[parties[i]] != NULL);
-        if (door == NULL) {
-            door = wire_door_new();
-            ensure(door != NULL);
-        }
-        struct wire_session_config config = config_of(i, parties[i]);
+        struct wire_session_config config = config_of(scene, i, parties[i]);
         size_t n_said = network->said.n;
         network->sides[i].party = parties[i];
         ensure(wire_handshake_init(&network->sides[i].handshake, &config, &network->said) == 0);
@@ -95,7 +153,9 @@ static void deliver(struct network *network, struct side *side, struct slice fra
     if (before != WIRE_HANDSHAKE_PROVED && frame.n > WIRE_MAGIC_BYTES) {
         int r = wire_handshake_frame(&side->handshake, frame, &out, &reason, &err);
         ensure((side->handshake.state == WIRE_HANDSHAKE_FAILED) == (r < 0));
-        ensure(r == 0 || (reason != WIRE_REASON_NONE && err.text[0] != '\0'));
+        /* That somebody else answers is no fault of the other end's, which is told none. */
+        ensure(r == 0 || reason != WIRE_REASON_NONE || side->handshake.has_expected);
+        ensure(r == 0 || err.text[0] != '\0');
         ensure(r == 0 || out.n == 0 || before != WIRE_HANDSHAKE_WAIT_HELLO);
     }
     size_t n_said = network->said.n;
@@ -152,8 +212,11 @@ static void check(const struct network *network)
 {
     for (unsigned i = 0; i < SIDES; i++) {
         const struct side *side = &network->sides[i];
-        if (side->party == MALLORY || side->handshake.state != WIRE_HANDSHAKE_PROVED ||
-            wire_key_eq(&side->handshake.peer.key, wire_identity_key(identities[MALLORY]))) {
+        if (side->party == MALLORY || side->handshake.state != WIRE_HANDSHAKE_PROVED) {
+            continue;
+        }
+        if (wire_key_eq(&side->handshake.peer.key, wire_identity_key(identities[MALLORY]))) {
+            ensure(!keeps_him_out(network->scene, i, side->party));
             continue;
         }
         unsigned n_ends = 0;
@@ -201,10 +264,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     struct network network;
     struct slice input = slice_of(bytes, n);
-    if (n > 4096) {
+    if (n == 0 || n > 4096) {
         return 0;
     }
-    begin(&network);
+    begin(&network, input.p[0] % N_SCENES);
+    input = slice_from(input, 1);
     for (unsigned i = 0; i < STEPS_MAX && input.n >= 4; i++) {
         input = slice_from(input, step(&network, input));
         check(&network);
