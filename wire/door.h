@@ -19,8 +19,7 @@
 #define WIRE_TAG_BYTES 16
 /* 26 digits and a NUL. */
 #define WIRE_TAG_TEXT_BYTES 27
-/* Secrets that a mesh had before, and invitations that are open at once. */
-#define WIRE_OLDER_MAX       8u
+/* That are open at once. */
 #define WIRE_INVITATIONS_MAX 64u
 
 struct wire_door_secret {

@@ -77,6 +77,7 @@
  */
 
 #define WIRE_MEMBERS_MAX 4096u /* keys of a closed mesh */
+#define WIRE_OLDER_MAX   8u    /* secrets that it had before */
 #define WIRE_BANS_MAX    1024u
 #define WIRE_PINS_MAX    256u
 

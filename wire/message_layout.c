@@ -174,6 +174,12 @@ static const struct wire_field fields_wire_ban[] = {
 };
 LAYOUT(wire_ban, "ban");
 
+static const struct wire_field fields_wire_older[] = {
+    U64(wire_older, generation),
+    SECRET(wire_older, secret),
+};
+LAYOUT(wire_older, "older");
+
 static const struct wire_field fields_wire_member[] = {KEY(wire_member, key)};
 LAYOUT(wire_member, "member");
 
@@ -354,6 +360,7 @@ static const struct wire_field fields_wire_membership[] = {
     SECRET(wire_membership, secret),
     ITEMS(wire_membership, "bans", bans., wire_ban, WIRE_BANS_MAX),
     ITEMS(wire_membership, "members", members., wire_member, WIRE_MEMBERS_MAX),
+    ITEMS(wire_membership, "olders", olders., wire_older, WIRE_OLDER_MAX),
 };
 LAYOUT(wire_membership, "membership");
 

@@ -45,6 +45,17 @@ struct wire_members {
     uint32_t n;
 };
 
+/* A secret that the mesh had before. */
+struct wire_older {
+    uint64_t generation;
+    struct wire_secret secret;
+};
+
+struct wire_olders {
+    const struct wire_older *items;
+    uint32_t n;
+};
+
 struct wire_pin { /* that name is that key's */
     struct slice name;
     struct wire_key key;
@@ -63,6 +74,7 @@ struct wire_membership { /* what a member of a closed mesh knows of it. See wire
     struct wire_secret secret;
     struct wire_bans bans;
     struct wire_members members;
+    struct wire_olders olders; /* which whoever made the secret knew; the newest first */
 };
 
 /* --- client and daemon -------------------------------------------------------------------------

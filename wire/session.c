@@ -69,6 +69,7 @@ static void wipe_plain(struct wire_session *session)
 {
     if (session->has_secret) {
         explicit_bzero(session->plain.p, session->plain.cap);
+        arena_wipe(&session->arena);
         session->has_secret = false;
     }
 }
@@ -339,6 +340,9 @@ static enum wire_reason known_reason(uint32_t reason)
 /* Decodes the next message of the open frame. 0 or an error. */
 static int decode_next(struct wire_session *session, struct wire_message *ret_message)
 {
+    if (session->has_secret) {
+        arena_wipe(&session->arena);
+    }
     if (session->arena.used_bytes > IDLE_BYTES_MAX) {
         arena_done(&session->arena);
     }

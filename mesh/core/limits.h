@@ -67,6 +67,7 @@
 #define CORE_VISIT_NS           (3 * CORE_S)    /* for the two to say what they know */
 #define CORE_JOIN_NS            (10 * CORE_S)   /* dials, handshake and answer of an inviter */
 #define CORE_RENEW_SECRET_NS    (500 * CORE_MS) /* at most: others may be faster */
+#define CORE_RENEW_HIGHER_NS    (2 * CORE_S)    /* on top, where another's secret is lower */
 #define CORE_TRUST_RETRY_NS     (10 * CORE_S)   /* of a disk that failed */
 #define CORE_INVITE_SECONDS_MAX (7u * 86400u)
 

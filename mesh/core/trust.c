@@ -149,6 +149,9 @@ void core_trust_changed(struct core *core)
 void core_trust_add_member(struct core *core, const struct wire_key *key, bool is_invited_here)
 {
     struct core_trust *trust = &core->trust;
+    if (trust->now.is_renewal_due && !is_invited_here) {
+        return;
+    }
     bool is_new = core_book_add_member(&trust->now, key, is_invited_here);
     if (trust->stage == CORE_TRUST_KEEPING && core_book_is_locked(&trust->next)) {
         is_new |= core_book_add_member(&trust->next, key, is_invited_here);
@@ -160,10 +163,19 @@ void core_trust_add_member(struct core *core, const struct wire_key *key, bool i
 
 void core_trust_renew_soon(struct core *core)
 {
+    const struct core_book *now = &core->trust.now;
     struct core_timer *timer = &core->trust.renew_timer;
-    if (core->trust.now.is_renewal_due && !heap_has(&timer->entry)) {
-        core_timer_set(core, timer, core->now_ns + core_random(core, CORE_RENEW_SECRET_NS));
+    if (!now->is_renewal_due || heap_has(&timer->entry)) {
+        return;
     }
+    uint64_t wait_ns = core_random(core, CORE_RENEW_SECRET_NS);
+    for (uint32_t i = 0; i < now->n_rivals; i++) {
+        if (core_secret_cmp(&now->rivals[i], &now->present) < 0) {
+            wait_ns += CORE_RENEW_HIGHER_NS; /* theirs first, who have the lower one */
+            break;
+        }
+    }
+    core_timer_set(core, timer, core->now_ns + wait_ns);
 }
 
 /* --- answers -----------------------------------------------------------------------------------
@@ -536,12 +548,7 @@ static void renew(struct core *core, const struct core_trust_op *op, const uint8
         generation = known->generation + 1;
     }
     if (generation > CORE_GENERATION_MAX) {
-        core_book_done(next);
-        core_trust_op_failed(
-            core, WIRE_ERROR_LIMIT,
-            "this mesh had all generations that there are: close another one (mesh unlock, "
-            "mesh lock) and invite its members");
-        return;
+        generation = CORE_GENERATION_MAX; /* it names a secret, and orders nothing */
     }
     core_book_renew(next, generation, bytes);
     if (op->verb == CORE_TRUST_BAN) {

@@ -77,6 +77,7 @@ void core_book_done(struct core_book *book)
     buf_done(&book->pins);
     explicit_bzero(&book->present, sizeof(book->present));
     explicit_bzero(book->olds, sizeof(book->olds));
+    explicit_bzero(book->rivals, sizeof(book->rivals));
     core_book_init(book);
 }
 
@@ -85,6 +86,8 @@ void core_book_copy(struct core_book *to, const struct core_book *from)
     to->present = from->present;
     memcpy(to->olds, from->olds, sizeof(to->olds));
     to->n_olds = from->n_olds;
+    memcpy(to->rivals, from->rivals, sizeof(to->rivals));
+    to->n_rivals = from->n_rivals;
     to->is_renewal_due = from->is_renewal_due;
     copy(&to->members, &from->members);
     copy(&to->bans, &from->bans);
@@ -151,25 +154,36 @@ int core_secret_cmp(const struct core_secret *a, const struct core_secret *b)
     return memcmp(a->secret.b, b->secret.b, sizeof(a->secret.b));
 }
 
-/* Of the older ones the highest are kept. */
-static void keep_older(struct core_book *book, const struct core_secret *secret)
+static bool is_among(const struct core_secret *secrets, uint32_t n,
+                     const struct core_secret *secret)
 {
-    uint32_t i = 0;
-    while (i < book->n_olds && core_secret_cmp(&book->olds[i], secret) > 0) {
-        i++;
+    for (uint32_t i = 0; i < n; i++) {
+        if (core_secret_cmp(&secrets[i], secret) == 0) {
+            return true;
+        }
     }
-    bool is_known = i < book->n_olds && core_secret_cmp(&book->olds[i], secret) == 0;
-    if (secret->generation == 0 || i == CORE_OLDS_MAX || is_known) {
+    return false;
+}
+
+/* In front of the others, of which the last may have to go. */
+static void put_first(struct core_secret *secrets, uint32_t *n, const struct core_secret *secret)
+{
+    if (secret->generation == 0 || is_among(secrets, *n, secret)) {
         return;
     }
-    book->n_olds += book->n_olds < CORE_OLDS_MAX;
-    memmove(&book->olds[i + 1], &book->olds[i], (book->n_olds - 1 - i) * sizeof(book->olds[0]));
-    book->olds[i] = *secret;
+    *n += *n < CORE_OLDS_MAX;
+    memmove(&secrets[1], secrets, (*n - 1) * sizeof(*secrets));
+    secrets[0] = *secret;
 }
 
 void core_book_renew(struct core_book *book, uint64_t generation, const uint8_t *bytes)
 {
-    keep_older(book, &book->present);
+    for (uint32_t i = book->n_rivals; i-- > 0;) {
+        put_first(book->olds, &book->n_olds, &book->rivals[i]);
+    }
+    put_first(book->olds, &book->n_olds, &book->present);
+    explicit_bzero(book->rivals, sizeof(book->rivals));
+    book->n_rivals = 0;
     book->present.generation = generation;
     memcpy(book->present.secret.b, bytes, sizeof(book->present.secret.b));
     book->is_renewal_due = false;
@@ -179,7 +193,8 @@ void core_book_leave(struct core_book *book)
 {
     explicit_bzero(&book->present, sizeof(book->present));
     explicit_bzero(book->olds, sizeof(book->olds));
-    book->n_olds = 0;
+    explicit_bzero(book->rivals, sizeof(book->rivals));
+    book->n_olds = book->n_rivals = 0;
     book->is_renewal_due = false;
     buf_clear(&book->members);
     for (uint32_t i = core_book_n_bans(book); i-- > 0;) {
@@ -355,6 +370,37 @@ void core_book_drop_pin(struct core_book *book, struct slice name)
 /* --- merging -----------------------------------------------------------------------------------
  */
 
+/* How the secret that is said stands to ours. */
+enum standing {
+    SAME,
+    AHEAD,  /* it follows ours: whoever made it knew all that we know */
+    BEHIND, /* ours follows it */
+    BESIDE, /* neither: they were made apart */
+};
+
+static bool is_zero(const struct wire_secret *secret)
+{
+    static const struct wire_secret none;
+    return memcmp(secret->b, none.b, sizeof(none.b)) == 0;
+}
+
+static bool is_sane(uint64_t generation, const struct wire_secret *secret)
+{
+    return generation > 0 && generation <= CORE_GENERATION_MAX && !is_zero(secret);
+}
+
+static bool does_follow(const struct wire_membership *said, const struct core_secret *secret)
+{
+    for (uint32_t i = 0; i < said->olders.n; i++) {
+        const struct wire_older *older = &said->olders.items[i];
+        if (older->generation == secret->generation &&
+            memcmp(older->secret.b, secret->secret.b, sizeof(secret->secret.b)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether `said` knows of every ban in the book, or better. */
 static bool knows_bans(const struct core_book *book, const struct wire_membership *said)
 {
@@ -368,21 +414,71 @@ static bool knows_bans(const struct core_book *book, const struct wire_membershi
         const struct wire_ban *ban = &core_book_bans(book)[i];
         const struct wire_ban *known = core_book_ban(&theirs, &ban->key);
         bool is_no_matter = ban->generation == 0 || !ban->is_banned;
-        is_known = is_no_matter || (known != NULL && !is_later(ban, known));
+        is_known = is_no_matter || (known != NULL && (known->is_banned || !is_later(ban, known)));
     }
     core_book_done(&theirs);
     return is_known;
 }
 
+/* Two members may renew the same secrets at once, and for nothing but to have them renewed: then
+ * either does. Not where ours began with a word on somebody: of that the other cannot know,
+ * whatever it says. */
+static bool is_sibling(const struct core_book *book, const struct wire_membership *said)
+{
+    for (uint32_t i = 0; i < core_book_n_bans(book); i++) {
+        if (core_book_bans(book)[i].generation == book->present.generation) {
+            return false;
+        }
+    }
+    /* The last one may have been too many for the other. */
+    uint32_t n = book->n_olds == CORE_OLDS_MAX ? CORE_OLDS_MAX - 1 : book->n_olds;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!does_follow(said, &book->olds[i])) {
+            return false;
+        }
+    }
+    return n > 0 && knows_bans(book, said);
+}
+
+static enum standing standing_of(const struct core_book *book, const struct wire_membership *said,
+                                 const struct core_secret *theirs)
+{
+    int order = core_secret_cmp(theirs, &book->present);
+    if (order == 0) {
+        return SAME;
+    }
+    if (is_among(book->olds, book->n_olds, theirs)) {
+        return BEHIND;
+    }
+    if (!core_book_is_locked(book) || does_follow(said, &book->present)) {
+        return AHEAD;
+    }
+    if (is_sibling(book, said)) {
+        return order < 0 ? AHEAD : BEHIND; /* the lower: a generation out of all reason goes */
+    }
+    return BESIDE;
+}
+
+/* A ban is lifted by who knows all that we know, and by nobody else; where two sides say different
+ * things, the ban holds. No word is newer than the secret that it comes with. */
 static bool merge_bans(struct core_book *book, const struct wire_key *self,
-                       const struct wire_membership *said)
+                       const struct wire_membership *said, enum standing standing)
 {
     bool is_new = false;
     for (uint32_t i = 0; i < said->bans.n; i++) {
-        const struct wire_ban *ban = &said->bans.items[i];
-        bool is_sane = ban->generation > 0 && ban->generation <= CORE_GENERATION_MAX &&
-                       !wire_key_is_zero(&ban->key) && !wire_key_eq(&ban->key, self);
-        is_new |= is_sane && core_book_put_ban(book, ban);
+        struct wire_ban word = said->bans.items[i];
+        const struct wire_ban *known = core_book_ban(book, &word.key);
+        if (word.generation > said->generation) {
+            word.generation = said->generation;
+        }
+        if (word.is_banned && known != NULL && (standing == AHEAD || standing == BESIDE) &&
+            known->generation > word.generation) {
+            word.generation = known->generation;
+        }
+        bool may_count = word.is_banned || standing == SAME || standing == AHEAD;
+        bool is_good =
+            word.generation > 0 && !wire_key_is_zero(&word.key) && !wire_key_eq(&word.key, self);
+        is_new |= may_count && is_good && core_book_put_ban(book, &word);
     }
     return is_new;
 }
@@ -398,50 +494,115 @@ static bool add_members(struct core_book *book, const struct wire_key *self,
     return is_new;
 }
 
-/* Of our own members those stay whom we invited: what else there was, a banned key that knew our
- * former secret may have brought in. */
-static void drop_members(struct core_book *book)
+/* Those stay whom we invited, and who is in `theirs` (NULL: nobody): what else there was, a banned
+ * key that knew our former secret may have brought in. */
+static void drop_members(struct core_book *book, const struct core_book *theirs)
 {
     for (uint32_t i = core_book_n_members(book); i-- > 0;) {
-        if (!core_book_members(book)[i].is_invited_here) {
-            drop(&book->members, i, sizeof(struct core_member));
+        const struct core_member *member = &core_book_members(book)[i];
+        if (!member->is_invited_here &&
+            (theirs == NULL || !core_book_is_member(theirs, &member->key))) {
+            drop(&book->members, i, sizeof(*member));
         }
     }
 }
 
-static bool is_zero(const struct wire_secret *secret)
+/* The secrets that theirs follows, then what we had. */
+static void follow(struct core_book *book, const struct wire_membership *said,
+                   const struct core_secret *theirs)
 {
-    static const struct wire_secret none;
-    return memcmp(secret->b, none.b, sizeof(none.b)) == 0;
+    struct core_secret all[2 * CORE_OLDS_MAX + 1];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < said->olders.n && n < CORE_OLDS_MAX; i++) {
+        const struct wire_older *older = &said->olders.items[i];
+        all[n] = (struct core_secret){older->generation, older->secret};
+        n += is_sane(older->generation, &older->secret);
+    }
+    uint32_t n_followed = n;
+    all[n++] = book->present;
+    memcpy(&all[n], book->olds, book->n_olds * sizeof(all[0]));
+    n += book->n_olds;
+    uint32_t n_rivals = 0;
+    for (uint32_t i = 0; i < book->n_rivals; i++) {
+        bool is_over = core_secret_cmp(&book->rivals[i], theirs) == 0 ||
+                       is_among(all, n_followed, &book->rivals[i]);
+        book->rivals[n_rivals] = book->rivals[i];
+        n_rivals += !is_over;
+    }
+    book->n_rivals = n_rivals;
+    book->n_olds = 0;
+    for (uint32_t i = 0; i < n && book->n_olds < CORE_OLDS_MAX; i++) {
+        bool is_known = is_among(book->olds, book->n_olds, &all[i]);
+        book->olds[book->n_olds] = all[i];
+        book->n_olds += all[i].generation > 0 && !is_known && core_secret_cmp(&all[i], theirs) != 0;
+    }
+    book->present = *theirs;
+    explicit_bzero(all, sizeof(all));
+}
+
+static void adopt(struct core_book *book, const struct wire_key *self, const struct wire_key *from,
+                  const struct wire_membership *said, const struct core_secret *theirs,
+                  bool is_all_known)
+{
+    follow(book, said, theirs);
+    struct wire_ban *bans = (void *)book->bans.p;
+    for (uint32_t i = 0; i < core_book_n_bans(book); i++) {
+        if (bans[i].generation > theirs->generation) {
+            bans[i].generation = theirs->generation;
+        }
+    }
+    if (is_all_known) {
+        drop_members(book, NULL);
+        add_members(book, self, &said->members);
+    } /* else somebody whom we banned may have had a hand in it */
+    core_book_add_member(book, from, false);
+    book->is_renewal_due = !is_all_known || book->n_rivals > 0;
+}
+
+/* Who was away may have been told by somebody banned, which holds for either side: what only one
+ * of the two knows, neither believes. False: nothing was made of it. */
+static bool hold_against(struct core_book *book, const struct wire_key *from,
+                         const struct wire_membership *said, const struct core_secret *theirs)
+{
+    struct core_book other;
+    core_book_init(&other);
+    for (uint32_t i = 0; i < said->members.n; i++) {
+        core_book_add_member(&other, &said->members.items[i].key, false);
+    }
+    /* Else it names one new member, not all. */
+    bool is_new =
+        core_book_is_member(&other, from) && !is_among(book->rivals, book->n_rivals, theirs);
+    if (is_new) {
+        put_first(book->rivals, &book->n_rivals, theirs);
+        drop_members(book, &other);
+        book->is_renewal_due = true;
+    }
+    core_book_done(&other);
+    return is_new;
 }
 
 bool core_book_merge(struct core_book *book, const struct wire_key *self,
                      const struct wire_key *from, const struct wire_membership *said,
                      struct core_merged *ret_merged)
 {
-    if (said->generation == 0 || said->generation > CORE_GENERATION_MAX || is_zero(&said->secret)) {
+    if (!is_sane(said->generation, &said->secret)) {
         return false;
     }
     struct core_secret theirs = {.generation = said->generation, .secret = said->secret};
-    int order = core_secret_cmp(&theirs, &book->present);
+    enum standing standing = standing_of(book, said, &theirs);
     bool is_all_known = knows_bans(book, said);
-    struct core_merged merged = {.is_adopted = order > 0, .are_they_behind = order < 0};
-    merged.are_bans_new = merge_bans(book, self, said);
-    if (order > 0) {
-        core_book_renew(book, theirs.generation, theirs.secret.b);
-        if (is_all_known) {
-            drop_members(book);
-            add_members(book, self, &said->members);
-        } /* else somebody whom we banned may have had a hand in it */
-        core_book_add_member(book, from, false);
-        book->is_renewal_due = !is_all_known;
-    } else {
+    struct core_merged merged = {.is_adopted = standing == AHEAD,
+                                 .are_they_behind = standing == BEHIND};
+    merged.are_bans_new = merge_bans(book, self, said, standing);
+    if (standing == AHEAD) {
+        adopt(book, self, from, said, &theirs, is_all_known);
+    } else if (standing == BESIDE) {
+        merged.is_rival_new = hold_against(book, from, said, &theirs);
+        merged.are_they_behind = merged.is_rival_new;
+    } else if (standing == BEHIND) {
         book->is_renewal_due |= merged.are_bans_new;
-    }
-    if (order == 0) {
+    } else if (!book->is_renewal_due) {
         merged.are_members_new = add_members(book, self, &said->members);
-    } else if (order < 0) {
-        keep_older(book, &theirs);
     }
     explicit_bzero(&theirs, sizeof(theirs));
     *ret_merged = merged;

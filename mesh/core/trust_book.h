@@ -14,8 +14,12 @@
 
 struct core_book {
     struct core_secret present;
-    struct core_secret olds[CORE_OLDS_MAX]; /* highest first */
+    struct core_secret olds[CORE_OLDS_MAX]; /* those that the present one follows, newest first */
     uint32_t n_olds;
+    /* Present ones of other members that were made without knowing of ours, newest first. Ours is
+     * to be followed by one that follows them, too. In memory only: who has one says it again. */
+    struct core_secret rivals[CORE_OLDS_MAX];
+    uint32_t n_rivals;
     bool is_renewal_due;
     struct buf members, bans, pins; /* of core_member, wire_ban, core_pin; the first two by key */
 };
@@ -33,7 +37,7 @@ bool core_book_eq(const struct core_book *a, const struct core_book *b);
 bool core_book_is_locked(const struct core_book *book);
 /* Below, at or above 0. */
 int core_secret_cmp(const struct core_secret *a, const struct core_secret *b);
-/* The present one becomes an older one. `bytes`: WIRE_SECRET_BYTES. */
+/* The new one follows the present one and all rivals. `bytes`: WIRE_SECRET_BYTES. */
 void core_book_renew(struct core_book *book, uint64_t generation, const uint8_t *bytes);
 /* Into the open mesh: secrets, members, and the bans of the closed one are forgotten. */
 void core_book_leave(struct core_book *book);
@@ -63,7 +67,8 @@ void core_book_drop_pin(struct core_book *book, struct slice name);
 
 struct core_merged {
     bool is_adopted;      /* its secret is the present one now */
-    bool are_they_behind; /* its secret is lower than ours: they should hear of it */
+    bool are_they_behind; /* they should hear of ours */
+    bool is_rival_new;    /* neither of the two secrets follows the other */
     bool are_bans_new;
     bool are_members_new; /* of the secret that we had already */
 };

@@ -31,6 +31,10 @@ static void tell(struct core *core, uint64_t link, const struct wire_key *member
             bans[n_bans++] = core_book_bans(now)[i];
         }
     }
+    struct wire_older *olders = core_batch_alloc(core, now->n_olds, sizeof(*olders));
+    for (uint32_t i = 0; i < now->n_olds; i++) {
+        olders[i] = (struct wire_older){now->olds[i].generation, now->olds[i].secret};
+    }
     struct core_effect *effect = core_emit(core, CORE_EFFECT_SEND);
     effect->send.link = link;
     effect->send.message.type = WIRE_MESSAGE_MEMBERSHIP;
@@ -39,6 +43,7 @@ static void tell(struct core *core, uint64_t link, const struct wire_key *member
         .secret = now->present.secret,
         .bans = {.items = bans, .n = n_bans},
         .members = {.items = members, .n = n},
+        .olders = {.items = olders, .n = now->n_olds},
     };
 }
 
@@ -100,12 +105,14 @@ static void hear(struct core *core, const struct wire_key *from, struct core_pee
                  (unsigned long long)trust->now.present.generation,
                  core_book_n_members(&trust->now));
     }
-    if (merged.is_adopted || merged.are_bans_new) {
+    if (merged.is_adopted || merged.are_bans_new || merged.is_rival_new) {
         core_trust_enforce(core, false);
         if (merged.is_adopted) {
             core_dial_anew(core);
         }
-        tell_members(core, peer, NULL);
+        if (merged.is_adopted || merged.are_bans_new) {
+            tell_members(core, peer, NULL);
+        }
     } else if (merged.are_members_new) {
         pass_on_members(core, peer, &said->members, &before);
     }
@@ -351,6 +358,9 @@ static enum wire_reason refusal_of(struct core *core, const struct core_event *e
     case WIRE_DOOR_OPEN:
         return is_locked ? WIRE_REASON_MESH : WIRE_REASON_NONE;
     case WIRE_DOOR_PRESENT:
+        if (now->is_renewal_due && !core_book_is_member(now, key)) {
+            return WIRE_REASON_REPLACED; /* somebody banned may have told it the secret */
+        }
         return is_locked ? WIRE_REASON_NONE : WIRE_REASON_MESH;
     case WIRE_DOOR_OLDER:
         return is_locked && core_book_is_member(now, key) ? WIRE_REASON_NONE : WIRE_REASON_MESH;

@@ -38,7 +38,7 @@ struct core_invitation {
 struct core_trust_state {
     /* For the disk. */
     struct core_secret present;
-    struct core_secret olds[CORE_OLDS_MAX]; /* highest first */
+    struct core_secret olds[CORE_OLDS_MAX]; /* newest first */
     uint32_t n_olds;
     bool is_renewal_due;               /* a banned key may know the present secret */
     const struct core_member *members; /* by key; without ourselves and without the banned */

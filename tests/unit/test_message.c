@@ -96,6 +96,7 @@ START_TEST(every_member_of_every_message_is_in_its_table)
     CHECK_STRUCT(wire_job_row, layout_in(WIRE_MESSAGE_JOBS_LIST, 0))
     CHECK_STRUCT(wire_ban, layout_in(WIRE_MESSAGE_MEMBERSHIP, 2))
     CHECK_STRUCT(wire_member, layout_in(WIRE_MESSAGE_MEMBERSHIP, 3))
+    CHECK_STRUCT(wire_older, layout_in(WIRE_MESSAGE_MEMBERSHIP, 4))
     CHECK_STRUCT(wire_pin, layout_in(WIRE_MESSAGE_TRUST_LIST, 3))
 }
 END_TEST

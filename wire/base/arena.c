@@ -57,6 +57,13 @@ void arena_clear(struct arena *arena)
     arena->used_bytes = 0;
 }
 
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_chunk *c = arena->chunks; c != NULL; c = c->next) {
+        explicit_bzero(c->bytes, c->n);
+    }
+}
+
 void *arena_alloc(struct arena *arena, size_t n, size_t size)
 {
     size_t want;

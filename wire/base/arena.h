@@ -24,6 +24,9 @@ void arena_done(struct arena *arena);
 /* Forgets everything handed out; keeps the largest chunk of a common size for reuse. */
 void arena_clear(struct arena *arena);
 
+/* Overwrites what was handed out, which stays handed out: for what was secret. */
+void arena_wipe(struct arena *arena);
+
 /* n * size zeroed bytes, or NULL when memory is short or the ceiling is hit. */
 void *arena_alloc(struct arena *arena, size_t n, size_t size) MUST_CHECK;
 /* Copies the bytes into the arena; *ret_copy is written on success. 0 or -ENOMEM. */
