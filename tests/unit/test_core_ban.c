@@ -318,26 +318,34 @@ END_TEST
 /* --- membership --------------------------------------------------------------------------------
  */
 
-static struct wire_message membership(uint64_t generation, uint8_t secret)
+/* A secret that follows this one, if any. `older` is where that is put. */
+static struct wire_message membership(uint64_t generation, uint8_t secret,
+                                      const struct core_secret *follows, struct wire_older *older)
 {
     struct wire_message message = {.type = WIRE_MESSAGE_MEMBERSHIP};
     message.membership.generation = generation;
     memset(message.membership.secret.b, secret, sizeof(message.membership.secret.b));
+    if (follows != NULL) {
+        *older = (struct wire_older){follows->generation, follows->secret};
+        message.membership.olders = (struct wire_olders){.items = older, .n = 1};
+    }
     return message;
 }
 
 START_TEST(a_member_s_word_counts_within_limits)
 {
     struct world *world = closed(3, 40);
-    struct wire_message said = membership(UINT64_C(1) << 63, 7);
+    const struct core_secret first = book(world, 0)->present;
+    struct wire_older older;
+    struct wire_message said = membership(UINT64_C(1) << 63, 7, &first, &older);
     world_forge(world, 1, 0, &said);
-    said = membership(0, 7);
+    said = membership(0, 7, &first, &older);
     world_forge(world, 1, 0, &said);
-    said = membership(9, 0);
+    said = membership(9, 0, &first, &older);
     world_forge(world, 1, 0, &said);
     world_run_for(world, CORE_S);
     ck_assert_uint_eq(generation(world, 0), 1);
-    said = membership(9, 7);
+    said = membership(9, 7, &first, &older);
     world_forge(world, 1, 0, &said);
     world_run_for(world, SETTLE_NS);
     ck_assert_uint_eq(generation(world, 0), 9);
@@ -350,7 +358,7 @@ END_TEST
 START_TEST(in_an_open_mesh_nobody_s_word_counts)
 {
     struct world *world = world_mesh(2, 41);
-    struct wire_message said = membership(9, 7);
+    struct wire_message said = membership(9, 7, NULL, NULL);
     world_forge(world, 1, 0, &said);
     world_run_for(world, CORE_S);
     ck_assert(!core_trust_is_locked(world_core(world, 0)));
@@ -359,39 +367,145 @@ START_TEST(in_an_open_mesh_nobody_s_word_counts)
 }
 END_TEST
 
-START_TEST(merging_is_the_same_in_any_order)
+static const struct wire_key one = {.b = {1}}, two = {.b = {2}}, five = {.b = {5}},
+                             six = {.b = {6}};
+
+/* What the book would say, with all its members and `from`. */
+static struct wire_membership word_of(const struct core_book *book, const struct wire_key *from,
+                                      struct wire_member *members, struct wire_older *olders)
 {
-    struct wire_key self = {.b = {1}};
-    struct wire_key from = {.b = {2}};
-    struct wire_ban bans[2] = {{.key = {.b = {5}}, .generation = 2, .is_banned = true},
-                               {.key = {.b = {6}}, .generation = 2, .is_banned = true}};
-    struct wire_message said[2] = {membership(2, 8), membership(2, 9)};
-    struct core_book books[2];
-    struct core_merged merged;
+    uint32_t n = core_book_n_members(book);
+    for (uint32_t i = 0; i < n; i++) {
+        members[i].key = core_book_members(book)[i].key;
+    }
+    members[n].key = *from;
+    for (uint32_t i = 0; i < book->n_olds; i++) {
+        olders[i] = (struct wire_older){book->olds[i].generation, book->olds[i].secret};
+    }
+    return (struct wire_membership){
+        .generation = book->present.generation,
+        .secret = book->present.secret,
+        .bans = {.items = core_book_bans(book), .n = core_book_n_bans(book)},
+        .members = {.items = members, .n = n + 1},
+        .olders = {.items = olders, .n = book->n_olds},
+    };
+}
+
+static void hear(struct core_book *book, const struct wire_key *self, const struct core_book *from,
+                 const struct wire_key *key, struct core_merged *ret_merged)
+{
+    struct wire_member members[8];
+    struct wire_older olders[CORE_OLDS_MAX];
+    struct wire_membership said = word_of(from, key, members, olders);
+    ck_assert(core_book_merge(book, self, key, &said, ret_merged));
+}
+
+static void renew(struct core_book *book, uint64_t generation, uint8_t with)
+{
+    uint8_t bytes[WIRE_SECRET_BYTES];
+    memset(bytes, with, sizeof(bytes));
+    core_book_renew(book, generation, bytes);
+}
+
+/* Two members, one secret, and each knows the other, five and six. */
+static void make_two(struct core_book books[static 2])
+{
     for (unsigned k = 0; k < 2; k++) {
-        said[k].membership.bans = (struct wire_bans){.items = &bans[k], .n = 1};
         core_book_init(&books[k]);
-        core_book_renew(&books[k], 1, said[0].membership.secret.b);
-        core_book_add_member(&books[k], &bans[0].key, false);
-        core_book_add_member(&books[k], &bans[1].key, true);
+        renew(&books[k], 1, 4);
+        core_book_add_member(&books[k], k == 0 ? &two : &one, false);
+        core_book_add_member(&books[k], &five, false);
+        core_book_add_member(&books[k], &six, k == 0);
     }
-    for (unsigned k = 0; k < 2; k++) {
-        ck_assert(core_book_merge(&books[0], &self, &from, &said[k].membership, &merged));
-        ck_assert(core_book_merge(&books[1], &self, &from, &said[1 - k].membership, &merged));
-    }
-    ck_assert(core_book_eq(&books[0], &books[1]));
-    ck_assert_uint_eq(books[0].present.secret.b[0], 9);
-    ck_assert_uint_eq(core_book_n_bans(&books[0]), 2);
-    ck_assert(books[0].is_renewal_due);
-    ck_assert_uint_eq(core_book_n_members(&books[0]), 1);
-    /* Of one generation the ban holds; a higher one lifts it. */
-    bans[0].is_banned = false;
-    ck_assert(!core_book_put_ban(&books[0], &bans[0]));
-    bans[0].generation = 3;
-    ck_assert(core_book_put_ban(&books[0], &bans[0]));
-    ck_assert(!core_book_is_banned(&books[0], &bans[0].key));
+}
+
+static void done_two(struct core_book books[static 2])
+{
     core_book_done(&books[0]);
     core_book_done(&books[1]);
+}
+
+START_TEST(what_was_made_apart_takes_a_secret_that_follows_both)
+{
+    for (unsigned first = 0; first < 2; first++) {
+        struct core_book books[2];
+        struct core_merged merged;
+        make_two(books);
+        for (unsigned k = 0; k < 2; k++) { /* each bans somebody */
+            struct wire_ban ban = {k == 0 ? five : six, 2, true};
+            renew(&books[k], 2, (uint8_t)(8 + k));
+            ck_assert(core_book_put_ban(&books[k], &ban));
+        }
+        struct core_book said;
+        core_book_init(&said);
+        core_book_copy(&said, &books[1 - first]);
+        hear(&books[1 - first], first == 0 ? &two : &one, &books[first], first == 0 ? &one : &two,
+             &merged);
+        ck_assert(!merged.is_adopted && merged.is_rival_new && merged.are_bans_new);
+        hear(&books[first], first == 0 ? &one : &two, &said, first == 0 ? &two : &one, &merged);
+        ck_assert(!merged.is_adopted && merged.is_rival_new && merged.are_bans_new);
+        for (unsigned k = 0; k < 2; k++) {
+            ck_assert_uint_eq(books[k].present.secret.b[0], 8 + k);
+            ck_assert(books[k].is_renewal_due);
+            ck_assert_uint_eq(core_book_n_bans(&books[k]), 2);
+        }
+        renew(&books[first], 3, 1);
+        hear(&books[1 - first], first == 0 ? &two : &one, &books[first], first == 0 ? &one : &two,
+             &merged);
+        ck_assert(merged.is_adopted && !books[1 - first].is_renewal_due);
+        ck_assert_int_eq(core_secret_cmp(&books[0].present, &books[1].present), 0);
+        ck_assert_uint_eq(core_book_n_members(&books[0]), 1);
+        core_book_done(&said);
+        done_two(books);
+    }
+}
+END_TEST
+
+START_TEST(of_two_that_followed_the_same_the_lower_holds)
+{
+    struct core_book books[2];
+    struct core_merged merged;
+    make_two(books);
+    renew(&books[0], CORE_GENERATION_MAX, 7);
+    renew(&books[1], 2, 9);
+    struct core_book said;
+    core_book_init(&said);
+    core_book_copy(&said, &books[1]);
+    hear(&books[1], &two, &books[0], &one, &merged);
+    ck_assert(!merged.is_adopted && merged.are_they_behind && !books[1].is_renewal_due);
+    hear(&books[0], &one, &said, &two, &merged);
+    ck_assert(merged.is_adopted && !books[0].is_renewal_due);
+    ck_assert_uint_eq(books[0].present.generation, 2);
+    core_book_done(&said);
+    done_two(books);
+}
+END_TEST
+
+START_TEST(a_ban_is_lifted_by_who_knows_of_it)
+{
+    struct core_book books[2];
+    struct core_merged merged;
+    make_two(books);
+    struct wire_ban ban = {five, 2, true};
+    renew(&books[0], 2, 8);
+    ck_assert(core_book_put_ban(&books[0], &ban));
+    ban = (struct wire_ban){five, CORE_GENERATION_MAX, false};
+    ck_assert(core_book_put_ban(&books[1], &ban));
+    hear(&books[0], &one, &books[1], &two, &merged); /* it was away, and says what it was told */
+    ck_assert(merged.are_they_behind && core_book_is_banned(&books[0], &five));
+    renew(&books[1], CORE_GENERATION_MAX, 9);
+    hear(&books[0], &one, &books[1], &two, &merged); /* or made a secret of it */
+    ck_assert(merged.is_rival_new && core_book_is_banned(&books[0], &five));
+    renew(&books[0], 3, 8);
+    hear(&books[1], &two, &books[0], &one, &merged); /* and then it hears */
+    ck_assert(merged.is_adopted && core_book_is_banned(&books[1], &five));
+    ck_assert_uint_le(core_book_ban(&books[1], &five)->generation, 3);
+    ban = (struct wire_ban){five, 4, false};
+    renew(&books[1], 4, 8);
+    ck_assert(core_book_put_ban(&books[1], &ban));
+    hear(&books[0], &one, &books[1], &two, &merged);
+    ck_assert(merged.is_adopted && !core_book_is_banned(&books[0], &five));
+    done_two(books);
 }
 END_TEST
 
@@ -402,12 +516,13 @@ START_TEST(a_new_secret_leaves_out_whom_its_maker_does_not_know)
     struct wire_key invited = {.b = {3}};
     struct wire_key thief = {.b = {4}}; /* it proved the former secret to us, while we were away */
     struct wire_member named = {.key = {.b = {5}}};
-    struct wire_message said = membership(2, 8);
-    said.membership.members = (struct wire_members){.items = &named, .n = 1};
     struct core_book away;
     struct core_merged merged;
+    struct wire_older older;
     core_book_init(&away);
-    core_book_renew(&away, 1, said.membership.secret.b);
+    renew(&away, 1, 8);
+    struct wire_message said = membership(2, 8, &away.present, &older);
+    said.membership.members = (struct wire_members){.items = &named, .n = 1};
     core_book_add_member(&away, &from, false);
     core_book_add_member(&away, &invited, true);
     core_book_add_member(&away, &thief, false);
@@ -422,7 +537,7 @@ START_TEST(a_new_secret_leaves_out_whom_its_maker_does_not_know)
 }
 END_TEST
 
-START_TEST(older_secrets_are_the_highest_that_there_were)
+START_TEST(older_secrets_are_the_newest_that_there_were)
 {
     struct core_book book;
     core_book_init(&book);
@@ -435,6 +550,95 @@ START_TEST(older_secrets_are_the_highest_that_there_were)
         ck_assert_uint_eq(book.olds[k].generation, 19 - k);
     }
     core_book_done(&book);
+}
+END_TEST
+
+static const struct wire_key thief = {.b = {0x7e, 4}};
+
+START_TEST(while_a_renewal_is_due_nobody_becomes_a_member)
+{
+    struct world *world = closed(3, 44);
+    struct core_trust *trust = &world_core(world, 0)->trust;
+    up(world, WORLD_LONE_LINK, &thief, WIRE_DOOR_PRESENT);
+    ck_assert(core_book_is_member(&trust->now, &thief)); /* a friend of a friend, else */
+    struct wire_key second = thief;
+    second.b[2] = 1;
+    trust->now.is_renewal_due = true;
+    up(world, WORLD_LONE_LINK + 1, &second, WIRE_DOOR_PRESENT);
+    ck_assert_uint_eq(world_last_closed(world, 0).link, WORLD_LONE_LINK + 1);
+    ck_assert(!core_book_is_member(&trust->now, &second));
+    struct wire_message said = {.type = WIRE_MESSAGE_MEMBERSHIP};
+    struct wire_member named = {.key = second};
+    said.membership.generation = trust->now.present.generation;
+    said.membership.secret = trust->now.present.secret;
+    said.membership.members = (struct wire_members){.items = &named, .n = 1};
+    world_forge(world, 1, 0, &said);
+    world_run_for(world, 10 * CORE_MS);
+    ck_assert(!core_book_is_member(&trust->now, &second));
+    world_free(world);
+}
+END_TEST
+
+/* Node 3 was banned by 0 while 2 was away; 2 comes back where nobody else is and is told a secret
+ * that 3 made, and that somebody is a member who is 3 under a new key. */
+static void be_deceived(struct world *world, uint64_t generation, const struct wire_ban *ban)
+{
+    world_kill(world, 2);
+    world_run_for(world, SETTLE_NS);
+    ck_assert(world_ban(world, 0, 3, false));
+    world_run_for(world, SETTLE_NS);
+    world_kill(world, 0);
+    world_kill(world, 1);
+    world_restart(world, 2);
+    world_run_for(world, SETTLE_NS);
+    ck_assert(world_are_linked(world, 2, 3));
+    struct wire_older older;
+    struct wire_message said = membership(generation, 7, &book(world, 2)->present, &older);
+    struct wire_member members[] = {
+        {thief}, {*key_of(world, 0)}, {*key_of(world, 1)}, {*key_of(world, 3)}};
+    said.membership.members = (struct wire_members){.items = members, .n = ARRAY_LEN(members)};
+    said.membership.bans = (struct wire_bans){.items = ban, .n = ban != NULL};
+    world_forge(world, 3, 2, &said);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(book(world, 2)->present.secret.b[5], 7); /* it cannot know better */
+    ck_assert(core_book_is_member(book(world, 2), &thief));
+}
+
+/* Whether the secret is one that the banned peer made, or that was told the thief. */
+static void assert_clean(struct world *world, const struct core_secret *told)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert(core_book_is_banned(book(world, i), key_of(world, 3)));
+        ck_assert(!core_book_is_member(book(world, i), &thief));
+        ck_assert_uint_ne(book(world, i)->present.secret.b[5], 7);
+        ck_assert_int_ne(core_secret_cmp(&book(world, i)->present, told), 0);
+        ck_assert_uint_lt(generation(world, i), 20);
+        ck_assert(!book(world, i)->is_renewal_due);
+    }
+    ASSERT_ONE_MESH(world, 0, 1, 2);
+    assert_alone(world, 3, 4);
+}
+
+START_TEST(what_a_banned_peer_told_a_member_that_was_away_goes_no_further)
+{
+    static const uint64_t generations[] = {2, 3, 9, CORE_GENERATION_MAX - 1, CORE_GENERATION_MAX};
+    for (unsigned k = 0; k < 4 * ARRAY_LEN(generations); k++) {
+        struct world *world = closed(5, 45 + k);
+        world_kill(world, 4);
+        /* It may know of its ban and say so, or say that it was lifted. */
+        uint64_t generation = generations[k / 4];
+        struct wire_ban ban = {*key_of(world, 3), generation, k % 4 == 1};
+        be_deceived(world, generation, k % 4 == 0 ? NULL : &ban);
+        if (k % 4 == 3) { /* and what it then makes itself, the thief is told, too */
+            ck_assert(world_ban(world, 2, 4, false));
+        }
+        const struct core_secret told = book(world, 2)->present;
+        world_restart(world, 0);
+        world_restart(world, 1);
+        world_run_for(world, 60 * CORE_S);
+        assert_clean(world, &told);
+        world_free(world);
+    }
 }
 END_TEST
 
@@ -457,9 +661,13 @@ int main(void)
     tcase_add_test(tc, a_visit_is_no_session);
     tcase_add_test(tc, a_member_s_word_counts_within_limits);
     tcase_add_test(tc, in_an_open_mesh_nobody_s_word_counts);
-    tcase_add_test(tc, merging_is_the_same_in_any_order);
+    tcase_add_test(tc, what_was_made_apart_takes_a_secret_that_follows_both);
+    tcase_add_test(tc, of_two_that_followed_the_same_the_lower_holds);
+    tcase_add_test(tc, a_ban_is_lifted_by_who_knows_of_it);
     tcase_add_test(tc, a_new_secret_leaves_out_whom_its_maker_does_not_know);
-    tcase_add_test(tc, older_secrets_are_the_highest_that_there_were);
+    tcase_add_test(tc, older_secrets_are_the_newest_that_there_were);
+    tcase_add_test(tc, while_a_renewal_is_due_nobody_becomes_a_member);
+    tcase_add_test(tc, what_a_banned_peer_told_a_member_that_was_away_goes_no_further);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
