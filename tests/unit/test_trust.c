@@ -246,8 +246,8 @@ START_TEST(a_state_that_makes_no_sense_is_refused_though_its_hash_is_right)
     case 3: /* one of them twice */
         kept->bans[1].key = kept->bans[0].key;
         break;
-    case 4: /* older ones of which the last is the newest */
-        state->olds[1].generation = 99;
+    case 4: /* an older one of the open mesh */
+        state->olds[1].generation = 0;
         break;
     default: /* a pin of no name */
         kept->pins[0].name[0] = '\0';
