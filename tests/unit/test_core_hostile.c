@@ -9,6 +9,7 @@
 #define FIRST_LINK 1000u
 #define ENV_BYTES  (100u << 10)
 #define ENV_WORDS  9u
+#define MANY_WORDS 20u
 #define MEM_BYTES  (UINT64_C(256) << 20)
 
 static struct wire_key key_of(uint32_t number)
@@ -139,8 +140,8 @@ START_TEST(a_host_that_changes_its_key_all_the_time_is_not_remembered_for_each)
         world_run_for(world, CORE_MS);
         link_down(world, FIRST_LINK + i % 8);
         world_run_for(world, 200 * CORE_MS); /* it is given up by then */
+        ck_assert_uint_le(core_counts(world_core(world, 0)).n_peers, CORE_HOST_KEYS_MAX + 4);
     }
-    ck_assert_uint_le(core_counts(world_core(world, 0)).n_peers, CORE_HOST_KEYS_MAX + 4);
     world_free(world);
 }
 END_TEST
@@ -148,13 +149,13 @@ END_TEST
 /* --- work --------------------------------------------------------------------------------------
  */
 
-static void say_job(struct world *world, uint64_t link, uint64_t job)
+static void say_job_of(struct world *world, uint64_t link, uint64_t job, uint32_t n_words)
 {
     static char word[ENV_BYTES];
     memset(word, 'x', sizeof(word));
     memcpy(word, "A=", 2);
-    struct slice env[ENV_WORDS];
-    for (unsigned i = 0; i < ENV_WORDS; i++) {
+    struct slice env[MANY_WORDS];
+    for (unsigned i = 0; i < n_words; i++) {
         env[i] = slice_of(word, sizeof(word));
     }
     struct wire_message message = {.type = WIRE_MESSAGE_JOB};
@@ -162,8 +163,13 @@ static void say_job(struct world *world, uint64_t link, uint64_t job)
     message.job.spec.cores = 1;
     message.job.spec.lease_ms = 86400000;
     message.job.spec.env.items = env;
-    message.job.spec.env.n = ENV_WORDS;
+    message.job.spec.env.n = n_words;
     say(world, link, &message);
+}
+
+static void say_job(struct world *world, uint64_t link, uint64_t job)
+{
+    say_job_of(world, link, job, ENV_WORDS);
 }
 
 static bool has_job(struct world *world, uint32_t number, uint64_t job)
@@ -200,6 +206,31 @@ START_TEST(jobs_of_one_host_leave_memory_for_those_of_others)
 }
 END_TEST
 
+START_TEST(jobs_of_all_hosts_have_a_limit)
+{
+    struct world *world = world_new(5);
+    world_config(world, 0)->mem_bytes = MEM_BYTES;
+    world_start(world, 0, false);
+    const struct core *core = world_core(world, 0);
+    uint32_t n_hosts = 0;
+    for (uint64_t before = UINT64_MAX; before != core->others_bytes; n_hosts++) {
+        char address[32];
+        before = core->others_bytes;
+        snprintf(address, sizeof(address), "10.0.1.%u:7", n_hosts + 1);
+        link_up(world, FIRST_LINK + n_hosts, 1 + n_hosts, address);
+        for (uint64_t job = 1; job <= 100; job++) {
+            say_job(world, FIRST_LINK + n_hosts, job);
+        }
+    }
+    ck_assert_uint_gt(n_hosts, 3);
+    ck_assert_uint_gt(core->others_bytes + (uint64_t)MANY_WORDS * ENV_BYTES, MEM_BYTES / 4);
+    say_job_of(world, FIRST_LINK + n_hosts - 1, 101, MANY_WORDS); /* larger than what is left */
+    ck_assert_uint_le(core->others_bytes, MEM_BYTES / 4);
+    ck_assert(!has_job(world, n_hosts, 101));
+    world_free(world);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_hostile");
@@ -209,6 +240,7 @@ int main(void)
     tcase_add_test(tc, one_host_is_heard_at_a_rate);
     tcase_add_test(tc, a_host_that_changes_its_key_all_the_time_is_not_remembered_for_each);
     tcase_add_test(tc, jobs_of_one_host_leave_memory_for_those_of_others);
+    tcase_add_test(tc, jobs_of_all_hosts_have_a_limit);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

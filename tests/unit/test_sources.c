@@ -11,11 +11,16 @@
 
 static struct meshd_sources sources;
 
-static struct meshd_source *source_at(const char *host, uint64_t now_ns)
+/* "HOST" or "HOST%INTERFACE", with the interface's number. */
+static struct meshd_source *source_at(const char *text, uint64_t now_ns)
 {
     struct sockaddr_storage address = {0};
     struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+    char host[64];
+    unsigned scope = 0;
+    ck_assert_int_ge(sscanf(text, "%63[^%]%%%u", host, &scope), 1);
+    v6->sin6_scope_id = scope;
     if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
     } else {
@@ -51,6 +56,9 @@ START_TEST(a_source_is_a_host_or_its_prefix)
         {"2001:db8::1", "2001:db8:0:1::1", false},
         {"fe80::1", "fe80::1", true},
         {"fe80::1", "fe80::2", false},
+        {"fe80::1%2", "fe80::1%2", true},
+        {"fe80::1%2", "fe80::1%3", false},
+        {"2001:db8::1%2", "2001:db8::1%3", true},
     };
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         struct meshd_source *a = source_at(pairs[i].a, 0);
@@ -85,6 +93,21 @@ START_TEST(connections_of_a_source_have_a_rate_which_outlives_them)
     ck_assert_uint_gt(n_accepted(other, 1, now_ns), 0);
     source_unref(&sources, source, now_ns);
     source_unref(&sources, other, now_ns);
+}
+END_TEST
+
+START_TEST(connections_of_all_sources_have_a_rate)
+{
+    uint64_t now_ns = 100 * S_NS;
+    unsigned n = 0;
+    for (unsigned i = 0; i < 2 * MESHD_ACCEPTS_BURST; i++) {
+        char host[32];
+        snprintf(host, sizeof(host), "10.1.%u.%u", i >> 8, i & 0xff);
+        struct meshd_source *source = source_at(host, now_ns);
+        n += n_accepted(source, 1, now_ns);
+        source_unref(&sources, source, now_ns);
+    }
+    ck_assert_uint_eq(n, MESHD_ACCEPTS_BURST);
 }
 END_TEST
 
@@ -145,6 +168,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_source_is_a_host_or_its_prefix);
     tcase_add_test(tc, connections_of_a_source_have_a_rate_which_outlives_them);
+    tcase_add_test(tc, connections_of_all_sources_have_a_rate);
     tcase_add_test(tc, sources_that_were_are_forgotten);
     tcase_add_test(tc, a_source_holds_as_much_as_is_free);
     suite_add_tcase(suite, tc);
