@@ -134,6 +134,10 @@ int cell_call(struct cell *cell, const struct cell_call *call, struct errmsg *re
  * before. Nothing happens when no attempt is under way. */
 void cell_kill(struct cell *cell, enum wire_end why);
 
+/* All processes of the attempt under way stand still from now on, or go on. Its lease runs, and it
+ * can be killed. Nothing happens when none is under way; never of a bare cell. */
+void cell_pause(struct cell *cell, bool is_paused);
+
 /* The attempt under way may run for lease_ms from now on. */
 void cell_renew(struct cell *cell, uint64_t lease_ms);
 

@@ -322,6 +322,26 @@ void cell_kill(struct cell *cell, enum wire_end why)
     }
 }
 
+void cell_pause(struct cell *cell, bool is_paused)
+{
+    bool is_worker = cell->worker != NULL && cell->attempt.is_call;
+    struct cell_message message = {
+        .type = CELL_PAUSE,
+        .serial = is_worker ? cell->worker->serial : cell->attempt.serial,
+        .pause = {.is_paused = is_paused},
+    };
+    bool may_go_on = !is_paused && cell->is_paused; /* a worker may have outlived its call */
+    if (cell->is_dead || cell->config.is_bare || (!cell->attempt.is_under_way && !may_go_on)) {
+        return;
+    }
+    if (cell_message_send(cell->socket_fd, &message, NULL, 0) == 0) {
+        cell->is_paused = is_paused;
+    } else if (!is_paused) {
+        /* An init that does not read any more: nothing in there will ever go on. */
+        uv_process_kill(&cell->process, SIGKILL);
+    }
+}
+
 void cell_renew(struct cell *cell, uint64_t lease_ms)
 {
     struct cell_message message = {.type = CELL_RENEW, .renew = {.lease_ms = lease_ms}};

@@ -171,6 +171,12 @@ static void on_message(struct init *init, const struct cell_message *message, co
         if (is_running) {
             set_lease(init, message->renew.lease_ms);
         }
+    } else if (message->type == CELL_PAUSE) {
+        /* All but this process, which is the first of its namespace. What a program stopped
+         * itself goes on with the rest. */
+        if (is_running && message->serial == init->attempt.serial && init->is_sandbox) {
+            IGNORE(kill(-1, message->pause.is_paused ? SIGSTOP : SIGCONT)); /* none left: fine */
+        }
     } else {
         die("unknown message", EPROTO);
     }

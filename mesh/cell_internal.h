@@ -71,6 +71,7 @@ struct cell {
     bool is_ready;
     bool is_dead;
     bool has_exited;
+    bool is_paused; /* what runs in it was told to stand still */
     bool is_closing;
     bool is_removed; /* the folder is gone, or its remover failed */
     struct errmsg death;

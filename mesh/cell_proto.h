@@ -15,7 +15,7 @@
 #include "wire/base/ensure.h"
 #include "wire/base/slice.h"
 
-#define CELL_PROTO_VERSION 3u
+#define CELL_PROTO_VERSION 4u
 /* Where the init finds its end of the socket, and in bare mode the job's files, in their order. */
 #define CELL_SOCKET_FD     3
 #define CELL_FIRST_FILE_FD 4
@@ -53,6 +53,7 @@ enum cell_message_type {
     CELL_START, /* to the init */
     CELL_KILL,
     CELL_RENEW,
+    CELL_PAUSE,
     CELL_READY, /* from the init */
     CELL_STARTED,
     CELL_START_FAILED,
@@ -105,6 +106,9 @@ struct cell_message {
         struct {
             uint64_t lease_ms; /* from now on; ignored when nothing runs */
         } renew;
+        struct {
+            uint32_t is_paused; /* else they go on */
+        } pause;
         struct {
             uint32_t version;
         } ready;

@@ -379,6 +379,12 @@ void meshd_executor_carry_out(struct meshd_executor *executor, const struct core
         } else if (attempt != NULL && attempt->cell != NULL) { /* else it has ended meanwhile */
             cell_kill(attempt->cell->cell, effect->kill.end);
         }
+    } else if (effect->type == CORE_EFFECT_PAUSE) {
+        const struct exec_attempt *attempt =
+            find_attempt(executor, &effect->pause.owner, &effect->pause.id);
+        if (attempt != NULL && attempt->cell != NULL) { /* else it has ended meanwhile */
+            cell_pause(attempt->cell->cell, effect->pause.is_paused);
+        }
     } else if (effect->type == CORE_EFFECT_STREAM_WINDOW) {
         const struct wire_stream_ack *ack = &effect->stream_window.ack;
         const struct exec_attempt *attempt =

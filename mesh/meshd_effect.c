@@ -105,6 +105,7 @@ void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
         return;
     case CORE_EFFECT_START:
     case CORE_EFFECT_KILL:
+    case CORE_EFFECT_PAUSE:
     case CORE_EFFECT_STREAM_WINDOW:
     case CORE_EFFECT_RENEW:
     case CORE_EFFECT_CELL_CLOSE:

@@ -63,6 +63,7 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
     uint32_t n_ended = 0;
     uint32_t n_queued = 0;
     uint32_t cores_used = 0;
+    uint32_t n_paused = 0;
     uint64_t mem_open = 0;
     list_for_each (node, &peer->held) {
         const struct core_held *held = LIST_ENTRY(node, struct core_held, of_owner);
@@ -72,7 +73,10 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
         n_queued += held->state == CORE_HELD_WANTING || held->state == CORE_HELD_QUEUED;
         bool is_running = held->state == CORE_HELD_STARTING || held->state == CORE_HELD_RUNNING ||
                           held->state == CORE_HELD_ENDING;
-        cores_used += is_running ? held->xjob->spec.cores : 0;
+        cores_used += is_running && !held->is_paused ? held->xjob->spec.cores : 0;
+        n_paused += held->is_paused;
+        ensure(!held->is_paused || (is_running && !peer->is_self));                   /* 30 */
+        ensure(list_is_linked(&held->in_paused) == held->is_paused);                  /* 30 */
         ensure((held->cell != NULL) == is_running);                                   /* 10 */
         ensure(list_is_linked(&held->in_queue) == (held->state == CORE_HELD_QUEUED)); /* 11 */
     }
@@ -81,6 +85,7 @@ static void check_peer(const struct core *core, const struct core_peer *peer)
     ensure(n_ended == peer->n_ended);       /* 9 */
     ensure(n_queued == peer->n_queued);     /* 9 */
     ensure(cores_used == peer->cores_used); /* 9 */
+    ensure(n_paused == peer->n_paused);     /* 30 */
     bool is_waiting = !list_is_empty(&peer->queue) && core_exec_may_begin(peer);
     ensure(list_is_linked(&peer->queued) == is_waiting); /* 20 */
 }

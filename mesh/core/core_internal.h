@@ -213,6 +213,7 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     uint32_t share;     /* of our cores, when last reckoned */
     struct list active; /* in core.active, when it wants something or has something open here */
     uint32_t n_open, n_queued, n_ended, cores_used, cores_open, n_xjobs;
+    uint32_t n_paused;   /* of its attempts, which use no cores */
     uint64_t bytes_here; /* memory that its jobs and attempts take here; 0 for ourselves */
     uint64_t mem_open;   /* that the open ones need together, where our memory is known */
     uint64_t mem_each;   /* that one of them needed, when the last came; 0: not said */
@@ -480,6 +481,7 @@ struct core_held { /* an attempt here */
     bool is_open;       /* counts against the credit */
     bool is_repeat_due; /* nothing of a streamed job goes out before all that may be lost */
     bool has_input;
+    bool is_paused; /* RUNNING, or ENDING since; it has a cell and no cores */
     struct core_held_key key;
     struct core_peer *owner;
     struct core_xjob *xjob;
@@ -489,8 +491,11 @@ struct core_held { /* an attempt here */
     struct wire_key *grants;        /* owned: who may fetch the result, beside the owner */
     uint32_t n_grants;
     struct list of_xjob, in_queue;
-    uint64_t start_ns;
+    uint64_t start_ns; /* later by what it was paused */
+    uint64_t turn_ns;  /* when it was started, paused or went on, whichever was last */
     struct core_timer timeout_timer;
+    uint64_t timeout_left_ns; /* while it is paused; 0: none */
+    struct list in_paused;    /* in core.paused */
     struct core_grave grave;
     struct wire_slices argv; /* owned, behind the struct */
     void *texts;             /* of the result, owned; NULL until ENDED */
@@ -641,6 +646,9 @@ struct core {
     uint64_t mem_used, next_cell, n_starts;
     struct core_timer cell_timer, renew_timer, stop_timer;
     struct core_peer *reserved; /* whose wide task waits for cores; or NULL */
+    struct list paused;         /* of core_held.in_paused, in the order of their pauses */
+    uint32_t cores_paused;      /* that they had */
+    struct core_timer turn_timer;
 
     struct core_trust trust;
 

@@ -23,6 +23,7 @@
     X(CLIENT_CLOSE, "client close")   /* after what was sent; CLIENT_DOWN does not follow */       \
     X(START, "start")                 /* run an attempt in a cell; ATTEMPT_* follow */             \
     X(KILL, "kill")                   /* end it; ATTEMPT_ENDED follows with this end */            \
+    X(PAUSE, "pause")                 /* all its processes stand still, or go on */                \
     X(STREAM_WINDOW, "stream window") /* a streamed attempt may send up to here + window */        \
     X(RENEW, "renew")                 /* the leases of an owner's running attempts */              \
     X(CELL_CLOSE, "cell close")       /* nothing runs in it; nothing follows */                    \
@@ -139,6 +140,11 @@ struct core_effect {
             struct wire_attempt_id id;
             enum wire_end end; /* TIMEOUT, CANCELLED or LEASE: what ATTEMPT_ENDED shall say */
         } kill;
+        struct {
+            struct wire_key owner;
+            struct wire_attempt_id id;
+            bool is_paused;
+        } pause;
         struct {
             struct wire_key owner;
             struct wire_stream_ack ack;

@@ -62,12 +62,49 @@ static struct core_peer *pick_owner(const struct core *core)
                          : NULL;
 }
 
-static bool has_room(const struct core *core, const struct wire_job_spec *spec)
+/* Of what waits and what was paused. Whose turn has come again is let in before those that have as
+ * many cores; where nothing waits, everyone is. */
+struct core_held *core_exec_next(const struct core *core)
 {
-    uint32_t cores = core->config.cores;
-    uint32_t idle = cores > core->cores_used ? cores - core->cores_used : 0;
+    const struct core_peer *owner = pick_owner(core);
+    struct core_held *paused = NULL;
+    if (!list_is_empty(&core->paused) && (owner == NULL || !has_own_right(core))) {
+        paused = core_turn_next(core, owner != NULL ? owner->origin : NULL);
+    }
+    return paused != NULL  ? paused
+           : owner != NULL ? LIST_ENTRY(list_first(&owner->queue), struct core_held, in_queue)
+                           : NULL;
+}
+
+static bool has_room(const struct core *core, const struct core_held *held)
+{
     uint64_t mem = core->config.mem_bytes;
-    return spec->cores <= idle && (mem == 0 || spec->mem_bytes <= mem - core->mem_used);
+    return core_turn_has_room(core, held) &&
+           (mem == 0 || held->xjob->spec.mem_bytes <= mem - core->mem_used);
+}
+
+/* False: there is no room for it, and it has to wait. */
+static bool begin(struct core *core, struct core_held *held)
+{
+    if (held->is_paused) {
+        if (!core_turn_has_room(core, held)) {
+            return false;
+        }
+        core_turn_resume(core, held);
+        return true;
+    }
+    if (held->xjob->spec.cores > core->config.cores) {
+        core->reserved = NULL;
+        core_held_refuse(core, held, WIRE_REFUSAL_DRAINING, slice_str("fewer cores now"));
+        return true;
+    }
+    if (!has_room(core, held)) {
+        core->reserved = core->config.cores > core->cores_used ? held->owner : NULL;
+        return false;
+    }
+    core->reserved = NULL;
+    core_held_start(core, held, core_cell_take(core, held->xjob));
+    return true;
 }
 
 void core_exec_run(struct core *core)
@@ -75,26 +112,14 @@ void core_exec_run(struct core *core)
     while (!core->is_stopping && core->config.cores > 0) {
         if (core->cores_used >= core->config.cores) { /* whosever turn it is */
             core->reserved = NULL;
-            return;
+            break;
         }
-        struct core_peer *owner = pick_owner(core);
-        if (owner == NULL) {
-            return;
+        struct core_held *held = core_exec_next(core);
+        if (held == NULL || !begin(core, held)) {
+            break;
         }
-        struct core_held *held = LIST_ENTRY(list_first(&owner->queue), struct core_held, in_queue);
-        const struct wire_job_spec *spec = &held->xjob->spec;
-        if (spec->cores > core->config.cores) {
-            core->reserved = NULL;
-            core_held_refuse(core, held, WIRE_REFUSAL_DRAINING, slice_str("fewer cores now"));
-            continue;
-        }
-        if (!has_room(core, spec)) {
-            core->reserved = core->config.cores > core->cores_used ? owner : NULL;
-            return;
-        }
-        core->reserved = NULL;
-        core_held_start(core, held, core_cell_take(core, held->xjob));
     }
+    core_turn_watch(core);
 }
 
 /* --- the shell's events ------------------------------------------------------------------------
@@ -361,6 +386,7 @@ void core_exec_set_cores(struct core *core, uint32_t cores)
     core->config.cores = cores;
     if (cores == 0) {
         core_credit_drain(core);
+        core_turn_resume_all(core); /* what was begun may end */
     }
     core->self->cores = cores;
     core->are_peers_changed = true;
@@ -397,6 +423,7 @@ void core_exec_init(struct core *core)
 {
     core_origin_set(core, core->self);
     core_credit_init(core);
+    core_turn_init(core);
     core->renew_timer.fire = renew_fire;
     core->stop_timer.fire = stop_fire;
     core_cell_init(core);

@@ -1,8 +1,8 @@
 /* The executor role: attempts held for owners (ourselves among them), the queue, cores, cells,
  * leases, results until they are acknowledged.
  *
- * exec.c decides what starts and acts on the shell's events; held.c is the life of one attempt;
- * xjob.c the jobs of owners; cell.c sandboxes; credit.c what each owner may send; exec_recv.c the
+ * exec.c decides what starts and acts on the shell's events; turn.c what is paused for it; held.c
+ * is the life of one attempt; xjob.c the jobs of owners; cell.c sandboxes; credit.c what each owner may send; exec_recv.c the
  * messages of owners. */
 #ifndef MESH_CORE_EXEC_H
 #define MESH_CORE_EXEC_H
@@ -21,6 +21,8 @@ void core_exec_heard(struct core *core, struct core_peer *owner);
 bool core_exec_may_begin(const struct core_peer *owner);
 /* What waits in its queue, or whether it may begin, may have changed. */
 void core_exec_turn(struct core *core, struct core_peer *owner);
+/* What begins or goes on next, once there is room for it; NULL: nothing waits. */
+struct core_held *core_exec_next(const struct core *core);
 /* Starts what fits, owner by owner, fairly. */
 void core_exec_run(struct core *core);
 void core_exec_on_late(struct core *core, uint64_t late_ns);
@@ -78,6 +80,24 @@ void core_held_release_cores(struct core *core, struct core_held *held);
 bool core_held_has_cores(const struct core_held *held);
 void core_refuse(struct core *core, struct core_peer *owner, const struct wire_attempt_id *id,
                  enum wire_refusal refusal, struct slice text);
+
+/* Takes its cores, or gives them back. */
+void core_held_use_cores(struct core *core, struct core_held *held, bool is_used);
+
+/* turn.c */
+void core_turn_init(struct core *core);
+/* The one that is to go on: whose turn it is again and whose origin has no more cores than this
+ * rival; with NULL, any. NULL: none. */
+struct core_held *core_turn_next(const struct core *core, const struct core_origin *rival);
+/* Whether enough cores are idle for it. */
+bool core_turn_has_room(const struct core *core, const struct core_held *held);
+void core_turn_resume(struct core *core, struct core_held *held);
+/* Those that are not being killed, however many cores there are. */
+void core_turn_resume_all(struct core *core);
+/* A paused one is about to be gone. */
+void core_turn_forget(struct core *core, struct core_held *held);
+/* Somebody may wait for cores: looks in a while whether it has to. */
+void core_turn_watch(struct core *core);
 
 /* xjob.c */
 struct core_xjob *core_xjob_find(const struct core *core, const struct core_peer *owner,

@@ -133,7 +133,7 @@ static void on_drop(struct core *core, struct core_peer *owner, const struct wir
 
 void core_exec_heard(struct core *core, struct core_peer *owner)
 {
-    if (owner->is_self || owner->cores_used == 0) {
+    if (owner->is_self || (owner->cores_used == 0 && owner->n_paused == 0)) {
         return;
     }
     uint64_t each_ns = owner->lease_ns / 10;

@@ -229,6 +229,7 @@ struct core_held *core_held_new(struct core *core, struct core_xjob *xjob,
     list_push_back(&owner->held, &held->of_owner);
     list_push_back(&xjob->held, &held->of_xjob);
     list_init(&held->in_queue);
+    list_init(&held->in_paused);
     xjob->n_held++;
     held->bytes = weight_of(xjob, task);
     core_origin_weigh(core, owner, 0, held->bytes);
@@ -373,19 +374,33 @@ void core_held_maybe_ready(struct core *core, struct core_held *held)
 /* --- running -----------------------------------------------------------------------------------
  */
 
+void core_held_use_cores(struct core *core, struct core_held *held, bool is_used)
+{
+    struct core_peer *owner = held->owner;
+    uint32_t cores = held->xjob->spec.cores;
+    if (is_used) {
+        core->cores_used += cores;
+        owner->cores_used += cores;
+        owner->origin->cores_used += cores;
+        owner->origin->served = owner->served = ++core->n_starts;
+    } else {
+        ensure(core->cores_used >= cores);
+        core->cores_used -= cores;
+        owner->cores_used -= cores;
+        owner->origin->cores_used -= cores;
+    }
+    core_origin_turn(core, owner->origin);
+}
+
 void core_held_start(struct core *core, struct core_held *held, struct core_cell *cell)
 {
     const struct wire_job_spec *spec = &held->xjob->spec;
     core_held_move(core, held, CORE_HELD_ON_START);
     held->cell = cell;
-    held->start_ns = core->now_ns;
-    core->cores_used += spec->cores;
+    held->start_ns = held->turn_ns = core->now_ns;
     core->mem_used += spec->mem_bytes;
     core->n_running++;
-    held->owner->cores_used += spec->cores;
-    held->owner->origin->cores_used += spec->cores;
-    held->owner->origin->served = held->owner->served = ++core->n_starts;
-    core_origin_turn(core, held->owner->origin);
+    core_held_use_cores(core, held, true);
     struct core_effect *effect = core_emit(core, CORE_EFFECT_START);
     effect->start.owner = held->key.owner;
     effect->start.is_own = held->owner->is_self;
@@ -405,14 +420,13 @@ void core_held_start(struct core *core, struct core_held *held, struct core_cell
 
 void core_held_release_cores(struct core *core, struct core_held *held)
 {
-    const struct wire_job_spec *spec = &held->xjob->spec;
-    ensure(core->cores_used >= spec->cores);
-    core->cores_used -= spec->cores;
-    core->mem_used -= spec->mem_bytes;
+    core->mem_used -= held->xjob->spec.mem_bytes;
     core->n_running--;
-    held->owner->cores_used -= spec->cores;
-    held->owner->origin->cores_used -= spec->cores;
-    core_origin_turn(core, held->owner->origin);
+    if (held->is_paused) {
+        core_turn_forget(core, held);
+    } else {
+        core_held_use_cores(core, held, false);
+    }
 }
 
 void core_held_kill(struct core *core, struct core_held *held, enum wire_end end)

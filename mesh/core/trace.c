@@ -249,6 +249,10 @@ void core_effect_print(const struct core_effect *effect, struct buf *to)
         print_attempt(to, &effect->kill.owner, &effect->kill.id);
         buf_printf(to, " %s", wire_end_text(effect->kill.end));
         return;
+    case CORE_EFFECT_PAUSE:
+        print_attempt(to, &effect->pause.owner, &effect->pause.id);
+        buf_append_str(to, effect->pause.is_paused ? " paused" : " goes on");
+        return;
     case CORE_EFFECT_STREAM_WINDOW:
         print_attempt(to, &effect->stream_window.owner, &effect->stream_window.ack.id);
         buf_printf(to, " to %llu", (unsigned long long)effect->stream_window.ack.offset);

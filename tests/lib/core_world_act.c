@@ -44,7 +44,7 @@ void world_on_start(struct world *world, unsigned i, const struct core_effect *e
     list_for_each (at, &node->runs) {
         struct run *other = LIST_ENTRY(at, struct run, node);
         ck_assert_msg(other->cell != effect->start.cell, "a cell runs one attempt at a time");
-        cores += other->cores;
+        cores += other->is_paused ? 0 : other->cores;
     }
     ck_assert_msg(cores <= node->cores, "%s runs %u cores, offers %u", node->name, cores,
                   node->cores);
@@ -135,8 +135,30 @@ static void hash_of(struct wire_hash *hash, const struct run *run)
     hash->b[31] = 1;
 }
 
+void world_run_pause(struct world *world, unsigned i, struct run *run, bool is_paused)
+{
+    const struct node *node = &world->nodes[i];
+    uint32_t cores = 0;
+    ck_assert(run->is_begun && run->is_paused != is_paused);
+    run->is_paused = is_paused;
+    list_for_each (at, &node->runs) {
+        const struct run *other = LIST_ENTRY(at, struct run, node);
+        cores += other->is_paused ? 0 : other->cores;
+    }
+    ck_assert_msg(cores <= node->cores || node->cores == 0, "%s runs %u cores, offers %u",
+                  node->name, cores, node->cores);
+    if (!is_paused && run->is_due) {
+        run->is_due = false;
+        world_run_item(world, ITEM_ENDED, i, run, 0);
+    }
+}
+
 void world_run_finish(struct world *world, unsigned i, struct run *run)
 {
+    if (run->is_paused && !run->is_killed) {
+        run->is_due = true;
+        return;
+    }
     struct wire_result result = {.end = WIRE_END_EXITED, .wall_us = world->run_ns / 1000};
     bool is_usable = true;
     if (run->is_killed) {

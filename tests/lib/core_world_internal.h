@@ -35,6 +35,7 @@ struct run { /* an attempt that a node's "processes" run */
     uint32_t cores;
     char word[16], value[16];
     bool is_killed, is_begun;
+    bool is_paused, is_due; /* its end waits until it goes on */
     enum wire_end end;
     uint64_t sent, acked;
 };
@@ -141,6 +142,7 @@ void world_run_item(struct world *world, enum item_kind kind, unsigned i, const 
 void world_on_start(struct world *world, unsigned i, const struct core_effect *effect);
 void world_run_started(struct world *world, unsigned i, struct run *run);
 void world_run_finish(struct world *world, unsigned i, struct run *run);
+void world_run_pause(struct world *world, unsigned i, struct run *run, bool is_paused);
 void world_run_stream(struct world *world, unsigned i, struct run *run);
 void world_client_say_in(struct world *world, unsigned i, const struct wire_message *message);
 void world_feed(struct world *world, unsigned i);

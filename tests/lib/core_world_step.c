@@ -328,6 +328,13 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
         }
         return;
     }
+    case CORE_EFFECT_PAUSE: {
+        struct run *run = world_run_find(node, &effect->pause.owner, &effect->pause.id);
+        if (run != NULL) {
+            world_run_pause(world, i, run, effect->pause.is_paused);
+        }
+        return;
+    }
     case CORE_EFFECT_STREAM_WINDOW: {
         struct run *run =
             world_run_find(node, &effect->stream_window.owner, &effect->stream_window.ack.id);

@@ -152,7 +152,7 @@ static void check_room(struct sim *sim, struct sim_node *node, const struct core
     uint64_t mem_bytes = effect->start.spec->mem_bytes;
     list_for_each (at, &node->runs) {
         const struct sim_run *run = LIST_ENTRY(at, struct sim_run, node);
-        cores += run->cores;
+        cores += run->is_paused ? 0 : run->cores;
         mem_bytes += run->mem_bytes;
         if (run->cell == effect->start.cell) {
             sim_broken(sim, "%s runs two tasks in one cell", node->name);
@@ -164,6 +164,21 @@ static void check_room(struct sim *sim, struct sim_node *node, const struct core
     }
     if (node->config.mem_bytes > 0 && mem_bytes > node->config.mem_bytes) {
         sim_broken(sim, "%s promises more memory than it has", node->name);
+    }
+}
+
+void oracle_room(struct sim *sim, const struct sim_run *run)
+{
+    const struct sim_node *node = run->host;
+    uint64_t offered = node->config.cores;
+    uint64_t cores = run->cores < offered ? run->cores : offered; /* there were more once */
+    list_for_each (at, &node->runs) {
+        const struct sim_run *other = LIST_ENTRY(at, struct sim_run, node);
+        cores += other == run || other->is_paused ? 0 : other->cores;
+    }
+    if (offered > 0 && cores > offered) {
+        sim_broken(sim, "%s lets a task go on, which makes %llu cores, and offers %llu", node->name,
+                   (unsigned long long)cores, (unsigned long long)offered);
     }
 }
 
@@ -476,7 +491,7 @@ static const struct sim_node *idle_one(const struct sim *sim, const struct sim_j
         uint64_t mem = 0;
         list_for_each (at, &node->runs) {
             const struct sim_run *run = LIST_ENTRY(at, struct sim_run, node);
-            used += run->cores;
+            used += run->is_paused ? 0 : run->cores;
             mem += run->mem_bytes;
         }
         const struct wire_job_spec *spec = &job->submit.submit.spec;

@@ -379,6 +379,9 @@ void shell_carry_out(struct sim *sim, struct sim_node *node, const struct core_e
     case CORE_EFFECT_KILL:
         work_kill(sim, node, effect);
         return;
+    case CORE_EFFECT_PAUSE:
+        work_pause(sim, node, effect);
+        return;
     case CORE_EFFECT_STREAM_WINDOW:
         work_window(sim, node, effect);
         return;

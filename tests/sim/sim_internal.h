@@ -152,6 +152,7 @@ struct sim_run { /* an attempt in a cell */
     uint32_t cores;
     uint64_t mem_bytes;
     bool is_own, is_begun, is_ended, is_killed, is_hung;
+    bool is_paused, is_due; /* what it was about to do waits until it goes on */
     enum wire_end killed_as;
     uint64_t start_ns;         /* its cores are taken since then: true time */
     uint64_t begun_ns;         /* true time */
@@ -438,6 +439,7 @@ void shell_forget(struct sim_node *node);
 /* work.c */
 void work_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 void work_kill(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void work_pause(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 void work_renew(struct sim *sim, struct sim_node *node, const struct wire_key *owner);
 void work_window(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 void work_crash_all(struct sim *sim, struct sim_node *node);
@@ -552,6 +554,8 @@ void oracle_watch(struct sim *sim);
 bool oracle_do_all_see(const struct sim *sim);
 void oracle_quiet(struct sim *sim);
 void oracle_cores(struct sim *sim, struct sim_run *run, bool is_start);
+/* This one goes on after a pause. */
+void oracle_room(struct sim *sim, const struct sim_run *run);
 void oracle_free(struct sim *sim);
 
 /* closed.c */

@@ -44,7 +44,9 @@ static void later(struct sim *sim, struct sim_run *run, enum sim_layer layer, ui
 
 static void run_drop(struct sim *sim, struct sim_run *run)
 {
-    oracle_cores(sim, run, false);
+    if (!run->is_paused) {
+        oracle_cores(sim, run, false);
+    }
     list_remove(&run->node);
     mem_free(run);
 }
@@ -184,7 +186,9 @@ static void program_ends(struct sim *sim, struct sim_run *run)
 static void end_fire(struct sim *sim, struct sim_event *event)
 {
     struct sim_run *run = run_of(event);
-    if (run != NULL && !run->is_ended && !run->is_hung) {
+    if (run != NULL && run->is_paused) {
+        run->is_due = true;
+    } else if (run != NULL && !run->is_ended && !run->is_hung) {
         program_ends(sim, run);
     }
 }
@@ -197,6 +201,10 @@ static void stream_fire(struct sim *sim, struct sim_event *event)
 {
     struct sim_run *run = run_of(event);
     if (run == NULL || run->is_ended || run->is_hung) {
+        return;
+    }
+    if (run->is_paused) {
+        run->is_due = true;
         return;
     }
     if (run->sent == run->task->bytes) {
@@ -360,6 +368,27 @@ void work_kill(struct sim *sim, struct sim_node *node, const struct core_effect 
             return; /* begin_fire() sees to it */
         }
         later(sim, run, SIM_HOST, dice_roll(&sim->dice, 20 * SIM_MS), killed_fire);
+    }
+}
+
+void work_pause(struct sim *sim, struct sim_node *node, const struct core_effect *effect)
+{
+    struct sim_run *run = run_find(node, &effect->pause.owner, &effect->pause.id);
+    if (run == NULL) {
+        return; /* it has just ended */
+    }
+    if (run->is_own || !run->is_begun || run->is_paused == effect->pause.is_paused) {
+        sim_broken(sim, "%s pauses what may not be", node->name);
+    }
+    run->is_paused = effect->pause.is_paused;
+    oracle_cores(sim, run, !run->is_paused);
+    if (!run->is_paused) {
+        oracle_room(sim, run);
+    }
+    if (!run->is_paused && run->is_due) {
+        run->is_due = false;
+        bool is_stream = run->task->program == SIM_STREAM && !node->is_black_hole;
+        later(sim, run, is_stream ? SIM_DAEMON : SIM_HOST, 0, is_stream ? stream_fire : end_fire);
     }
 }
 
