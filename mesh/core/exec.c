@@ -63,12 +63,14 @@ static struct core_peer *pick_owner(const struct core *core)
 }
 
 /* Of what waits and what was paused. Whose turn has come again is let in before those that have as
- * many cores; where nothing waits, everyone is. */
-struct core_held *core_exec_next(const struct core *core)
+ * many cores; where nothing has waited for a while, everyone is. */
+struct core_held *core_exec_next(struct core *core)
 {
     const struct core_peer *owner = pick_owner(core);
     struct core_held *paused = NULL;
-    if (!list_is_empty(&core->paused) && (owner == NULL || !has_own_right(core))) {
+    core->n_quiet_looks = owner != NULL ? 0 : core->n_quiet_looks;
+    bool may_go_on = owner != NULL ? !has_own_right(core) : core->n_quiet_looks > 1;
+    if (!list_is_empty(&core->paused) && may_go_on) {
         paused = core_turn_next(core, owner != NULL ? owner->origin : NULL);
     }
     return paused != NULL  ? paused
@@ -386,13 +388,15 @@ void core_exec_set_cores(struct core *core, uint32_t cores)
     core->config.cores = cores;
     if (cores == 0) {
         core_credit_drain(core);
-        core_turn_resume_all(core); /* what was begun may end */
     }
     core->self->cores = cores;
     core->are_peers_changed = true;
     struct core_effect *effect = core_emit(core, CORE_EFFECT_ADVERTISE);
     effect->advertise.cores = core_exec_offered(core);
     core_log(core, CORE_LOG_INFO, "offers %u cores from now on", cores);
+    if (cores == 0) {
+        core_turn_resume_all(core); /* what was begun may end */
+    }
     core->reserved = NULL;
     core->is_start_due = true;
     core->is_credit_due = core->is_standing_due = true;

@@ -22,7 +22,7 @@ bool core_exec_may_begin(const struct core_peer *owner);
 /* What waits in its queue, or whether it may begin, may have changed. */
 void core_exec_turn(struct core *core, struct core_peer *owner);
 /* What begins or goes on next, once there is room for it; NULL: nothing waits. */
-struct core_held *core_exec_next(const struct core *core);
+struct core_held *core_exec_next(struct core *core);
 /* Starts what fits, owner by owner, fairly. */
 void core_exec_run(struct core *core);
 void core_exec_on_late(struct core *core, uint64_t late_ns);

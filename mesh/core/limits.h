@@ -133,7 +133,11 @@
 #define CORE_GATHER_WAIT_NS   (2 * CORE_MS) /* what may wait does for so long, each way */
 #define CORE_GATHER_TASKS     4u /* for each core at hand there: the next ones may wait */
 #define CORE_RENEW_NS         (1 * CORE_S)
-#define CORE_TURN_NS          (1 * CORE_S) /* a task runs so long before it may be paused */
+/* A task runs so long before it may be paused for others, and is paused so long before others that
+ * wait let it go on: so short tasks have two thirds of a core that they share with an endless one. */
+#define CORE_TURN_NS      (1 * CORE_S)
+#define CORE_PAUSE_NS     (2 * CORE_S)
+#define CORE_TURN_LOOK_NS (100 * CORE_MS) /* while somebody waits for cores */
 /* Between two reckonings of shares, for each pair of owners that share: many may not cost more than
  * a small part of a processor. */
 #define CORE_CREDIT_PAIR_NS UINT64_C(100)

@@ -283,14 +283,26 @@ static bool is_final(enum wire_reason reason)
            reason == WIRE_REASON_BANNED;
 }
 
-static void peer_cut(struct core *core, struct core_peer *peer, enum wire_reason reason)
+/* What is not signed by the key was not said by its owner, whoever holds the session; and a task is
+ * begun before that is checked. */
+static bool is_forged(const struct core_event *event)
 {
+    return event->link_down.end == CORE_LINK_END_FAILED &&
+           event->link_down.reason == WIRE_REASON_SIGNATURE;
+}
+
+static void peer_cut(struct core *core, struct core_peer *peer, const struct core_event *event)
+{
+    enum wire_reason reason = event->link_down.reason;
     if (reason != WIRE_REASON_NONE && peer->state == CORE_PEER_SUSPECT) {
         core_peer_move(core, peer, CORE_PEER_ON_HEARD); /* a goodbye is a sign of life */
     }
     peer->lost_ns = core->now_ns;
     core_beat_link_gone(core, peer);
     core_exec_owner_gone(core, peer);
+    if (is_forged(event)) {
+        core_exec_owner_out(core, peer);
+    }
     if (reason == WIRE_REASON_LEAVING) {
         core_exec_owner_restarted(core, peer); /* its attached jobs die with it */
         core_peer_move(core, peer, CORE_PEER_ON_LEFT);
@@ -332,7 +344,7 @@ void core_link_on_down(struct core *core, const struct core_event *event)
     }
     link_free(core, link);
     if (did_stand) {
-        peer_cut(core, peer, event->link_down.reason);
+        peer_cut(core, peer, event);
     }
     core_peer_maybe_forget(core, peer);
 }

@@ -1,6 +1,6 @@
 /* Turns by the clock. Tasks that never end would keep the cores that were idle when they came, and
  * everybody else out. So an origin that waits while another one has more cores than it would have
- * with one task more gets what is missing after a second: tasks of the other are paused, keep all
+ * with one task more gets what is missing within a second: tasks of the other are paused, keep all
  * that they have, and go on when it is their turn again. Nothing is lost by it, and nothing is
  * stopped for good.
  *
@@ -11,7 +11,7 @@
 
 static bool is_due(const struct core *core, const struct core_held *held)
 {
-    return core->now_ns - held->turn_ns >= CORE_TURN_NS;
+    return core->now_ns - held->turn_ns >= (held->is_paused ? CORE_PAUSE_NS : CORE_TURN_NS);
 }
 
 /* What a task needs to be free; what is wider than all of us waits for all. */
@@ -110,22 +110,26 @@ static bool may_pause(const struct core *core, const struct core_held *held)
            core->cores_paused + held->xjob->spec.cores <= core->config.cores;
 }
 
-/* Of the origin that has the most cores, and more than so many; the last that began. */
+static bool is_better(const struct core_held *held, const struct core_held *than)
+{
+    uint32_t cores = held->owner->origin->cores_used;
+    uint32_t most = than != NULL ? than->owner->origin->cores_used : 0;
+    return cores > most || (cores == most && than != NULL && held->turn_ns > than->turn_ns);
+}
+
+/* Of the origin that has the most cores, and no fewer than so many: the one that began last. */
 static struct core_held *find_victim(const struct core *core, const struct core_origin *waiting,
                                      uint32_t cores_min)
 {
     struct core_held *victim = NULL;
-    table_for_each (entry, &core->held) {
-        struct core_held *held = LIST_ENTRY(entry, struct core_held, by_key);
-        const struct core_origin *origin = held->owner->origin;
-        if (origin == NULL || origin == waiting || origin->cores_used < cores_min ||
-            !may_pause(core, held)) {
+    list_for_each (at, &core->active) { /* whoever has something open here */
+        const struct core_peer *owner = LIST_ENTRY(at, struct core_peer, active);
+        if (owner->origin == waiting || owner->origin->cores_used < cores_min) {
             continue;
         }
-        uint32_t most = victim != NULL ? victim->owner->origin->cores_used : 0;
-        if (origin->cores_used > most ||
-            (origin->cores_used == most && held->turn_ns > victim->turn_ns)) {
-            victim = held;
+        list_for_each (node, &owner->held) {
+            struct core_held *held = LIST_ENTRY(node, struct core_held, of_owner);
+            victim = may_pause(core, held) && is_better(held, victim) ? held : victim;
         }
     }
     return victim;
@@ -134,7 +138,7 @@ static struct core_held *find_victim(const struct core *core, const struct core_
 /* Makes some room for whoever is next. False: it may not have any, or nobody's turn is over. */
 static bool make_room(struct core *core)
 {
-    const struct core_held *next = core_exec_next(core);
+    struct core_held *next = core_exec_next(core);
     if (next == NULL || core_turn_has_room(core, next)) {
         return false;
     }
@@ -155,9 +159,9 @@ static bool make_room(struct core *core)
 
 void core_turn_watch(struct core *core)
 {
-    bool is_anybody = heap_first(&core->turns) != NULL || !list_is_empty(&core->paused);
-    if (is_anybody && !heap_has(&core->turn_timer.entry)) {
-        core_timer_set(core, &core->turn_timer, core->now_ns + CORE_TURN_NS);
+    bool is_anybody = heap_first(&core->turns) != NULL && core->n_active > 1;
+    if ((is_anybody || !list_is_empty(&core->paused)) && !heap_has(&core->turn_timer.entry)) {
+        core_timer_set(core, &core->turn_timer, core->now_ns + CORE_TURN_LOOK_NS);
     }
 }
 
@@ -166,6 +170,7 @@ static void turn_fire(struct core *core, struct core_timer *timer)
     for (uint32_t i = 0; !core->is_stopping && i < core->config.cores && make_room(core); i++) {
         core_exec_run(core);
     }
+    core->n_quiet_looks = core->cores_used < core->config.cores ? core->n_quiet_looks + 1 : 0;
     core_turn_watch(core);
     core->is_start_due = true;
 }

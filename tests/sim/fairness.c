@@ -344,7 +344,7 @@ static struct due due_of(const struct fair_window *window, const struct sim_node
     uint64_t each = mean_ns(own) / 1000 + 1;
     uint64_t round = each + (n - 1) * (mean_ns(others) / 1000 + 1);
     uint64_t rate = cores * 1000000 * each / round;
-    uint64_t even = cores * 1000000 / n; /* long ones are paused for the others */
+    uint64_t even = cores * 1000000 / (2 * n - 1); /* long ones are paused for all others */
     return (struct due){.rate = rate < even ? rate : even, .n_edges = n + 1};
 }
 
