@@ -1,6 +1,6 @@
-/* attacker ATTACK HOST PORT SECONDS [SEED]: misbehaves towards the daemon there for so long (a
- * numeric address), then prints how much it said. `attacker list` names what it can do. SIGTERM
- * ends it early, and it prints all the same. */
+/* attacker ATTACK HOST PORT SECONDS [SEED [LEAST]]: misbehaves towards the daemon there for so long
+ * (a numeric address), then prints how much it said. `attacker list` names what it can do. SIGTERM
+ * ends it early, but not before it has said LEAST, and it prints all the same. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -56,12 +56,12 @@ static struct raid raid;
 
 static void on_term(int signal_number)
 {
-    raid.until_ns = 0;
+    raid.is_told_to_end = true;
 }
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: attacker list | ATTACK HOST PORT SECONDS [SEED]\n");
+    fprintf(stderr, "usage: attacker list | ATTACK HOST PORT SECONDS [SEED [LEAST]]\n");
     return 2;
 }
 
@@ -89,15 +89,17 @@ int main(int argc, char **argv)
     uint64_t port;
     uint64_t seconds;
     uint64_t seed = 1;
+    uint64_t least = 0;
     if (argc == 2 && strcmp(argv[1], "list") == 0) {
         for (size_t i = 0; i < ARRAY_LEN(attacks); i++) {
             printf("%s\n", attacks[i].name);
         }
         return 0;
     }
-    if (argc < 5 || argc > 6 || text_parse_u64(argv[3], 65535, &port) < 0 ||
+    if (argc < 5 || argc > 7 || text_parse_u64(argv[3], 65535, &port) < 0 ||
         text_parse_u64(argv[4], 3600, &seconds) < 0 || set_target(argv[2], port) < 0 ||
-        (argc == 6 && text_parse_u64(argv[5], UINT64_MAX, &seed) < 0)) {
+        (argc > 5 && text_parse_u64(argv[5], UINT64_MAX, &seed) < 0) ||
+        (argc > 6 && text_parse_u64(argv[6], UINT64_MAX, &least) < 0)) {
         return usage();
     }
     struct rlimit files = {.rlim_cur = 65536, .rlim_max = 65536};
@@ -107,6 +109,7 @@ int main(int argc, char **argv)
     }
     ensure(wire_init() == 0);
     raid.seed = seed;
+    raid.n_least = least;
     raid.door = wire_door_new();
     ensure(raid.door != NULL);
     raid.until_ns = raid_now_ns() + seconds * UINT64_C(1000000000);

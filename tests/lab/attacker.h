@@ -7,6 +7,7 @@
 #ifndef MESH_TESTS_ATTACKER_H
 #define MESH_TESTS_ATTACKER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -29,6 +30,8 @@ struct raid {
     unsigned port;
     struct wire_door *door; /* open, as the target's is */
     uint64_t until_ns;      /* by the monotonic clock */
+    volatile sig_atomic_t is_told_to_end;
+    uint64_t n_least;       /* messages to be sent before that */
     uint64_t n_sent;        /* messages, or frames or records where there are no messages */
     uint64_t n_up;          /* sessions that were proved */
     uint64_t seed;          /* of what is made up */

@@ -26,7 +26,8 @@ uint64_t raid_now_ns(void)
 
 bool raid_is_over(const struct raid *raid)
 {
-    return raid_now_ns() >= raid->until_ns;
+    return raid_now_ns() >= raid->until_ns ||
+           (raid->is_told_to_end && raid->n_sent >= raid->n_least);
 }
 
 void raid_pause(unsigned ms)

@@ -8,8 +8,7 @@
 
 #include "tests/lab/daemons.h"
 
-#define SIEGE_CORES   4u
-#define SIEGE_TASK_MS 20u
+#define SIEGE_CORES 4u
 
 struct siege {
     struct lab *lab;
@@ -20,17 +19,23 @@ struct siege {
     struct lab_process *executor_daemon;
 };
 
-/* One way to misbehave, as `attacker list` names it, and what may be expected then. */
+/* One way to misbehave, as `attacker list` names it. */
 struct siege_attack {
     const char *name;
     bool is_on_owner;     /* it is meant for owners of tasks; else the executor is attacked */
     bool is_streamed;     /* the honest job streams its output */
-    unsigned percent_min; /* of the undisturbed speed that honest work keeps */
+    unsigned n_sent_min;  /* so much it says in a whole attack, however long that takes */
 };
 extern const struct siege_attack siege_attacks[];
 extern const unsigned siege_n_attacks;
 /* Fails the test if there is none of that name. */
 const struct siege_attack *siege_find(const char *name);
+
+struct siege_plan {    /* of one run */
+    unsigned n_tasks;  /* of each honest job */
+    unsigned n_rounds; /* jobs, one after the other; odd: their median counts */
+    bool is_whole;     /* the attacker goes on until it has said all that it is to say */
+};
 
 /* What was seen of one attack, or of no attack at all. */
 struct siege_figures {
@@ -39,17 +44,17 @@ struct siege_figures {
     unsigned peak_kib;  /* of the attacked daemon: its largest resident set */
     unsigned n_asked;   /* times `mesh peers` was run on the attacked host */
     double slowest_ms;  /* of these, start of the program to its end */
-    double tasks_per_s; /* honest work */
+    double tasks_per_s; /* honest work: the median of its jobs */
     unsigned log_bytes; /* that the attacked daemon wrote */
     double cpu_percent; /* that the attacked daemon took */
 };
 
 /* The daemons are up and see each other. */
 void siege_begin(struct siege *siege);
-/* Runs the attack, `mesh peers` again and again, and one honest job of so many tasks, all at once.
- * NULL: no attack. Fails the test when the job has not its results in time. */
-void siege_run(struct siege *siege, const struct siege_attack *attack, unsigned n_tasks,
-               struct siege_figures *ret_figures);
+/* Runs the attack, `mesh peers` again and again, and honest jobs, all at once. NULL: no attack.
+ * Fails the test when a job has not its results in time. */
+void siege_run(struct siege *siege, const struct siege_attack *attack,
+               const struct siege_plan *plan, struct siege_figures *ret_figures);
 /* That both daemons are well after an attack: they run, list each other as up within the deadline,
  * and a newcomer is let in and listed as up. */
 void siege_check_well(struct siege *siege, unsigned deadline_ms);
