@@ -216,6 +216,7 @@ static int open_pipes(struct cell *cell, const struct cell_start *start, int *fd
     struct cell_attempt *attempt = &cell->attempt;
     struct output_config output = {.loop = cell->config.loop,
                                    .spool_dir = cell->config.work_dir,
+                                   .disk = cell->config.disk,
                                    .bytes_max = start->output_bytes_max,
                                    .is_streamed = start->is_streamed,
                                    .user = cell,

@@ -304,6 +304,7 @@ static int open_output(struct cell_worker *worker, int *ret_fd, struct errmsg *r
     struct cell *cell = worker->cell;
     struct output_config config = {.loop = cell->config.loop,
                                    .spool_dir = cell->config.work_dir,
+                                   .disk = cell->config.disk,
                                    .bytes_max = cell->program.output_bytes_max,
                                    .user = worker,
                                    .on_stop = on_stop,

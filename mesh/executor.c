@@ -46,6 +46,7 @@ static void on_cell_closed(void *user)
 {
     struct exec_cell *exec_cell = user;
     struct meshd_executor *executor = exec_cell->executor;
+    disk_share_unref(exec_cell->disk);
     mem_free(exec_cell);
     executor->n_cells--;
     executor_maybe_closed(executor);
@@ -64,6 +65,8 @@ static void attempt_free(struct exec_attempt *attempt)
     table_remove(&attempt->executor->attempts, &attempt->by_key);
     mem_free(attempt->inlined[0]);
     mem_free(attempt->inlined[1]);
+    disk_share_give(attempt->disk, attempt->disk_bytes[0] + attempt->disk_bytes[1]);
+    disk_share_unref(attempt->disk);
     mem_free(attempt);
 }
 
@@ -172,6 +175,7 @@ static void take_output(struct exec_attempt *attempt, unsigned i, const struct o
     to->bytes = from->bytes;
     if (from->spool_fd >= 0) {
         attempt->is_blob[i] = true;
+        attempt->disk_bytes[i] = from->disk_bytes;
         int rc = meshd_blobs_put(executor->config.blobs, from->spool_fd,
                                  i == 0 ? on_out_stored : on_err_stored, attempt);
         if (rc < 0) {
@@ -344,6 +348,7 @@ static void start(struct meshd_executor *executor, const struct core_effect *eff
     int rc = attempt != NULL ? 0 : -ENOMEM;
     if (rc == 0) {
         attempt->cell = exec_cell;
+        attempt->disk = disk_share_ref(exec_cell->disk);
         exec_cell->attempt = attempt;
         rc = effect->start.spec->is_call ? executor_call_start(attempt, effect, &why, &err)
                                          : executor_start_in(exec_cell, effect, &why, &err);
@@ -419,6 +424,7 @@ void executor_maybe_closed(struct meshd_executor *executor)
     if (executor->filter_fd >= 0) {
         IGNORE(close(executor->filter_fd)); /* a memory file */
     }
+    disk_shares_done(&executor->disk);
     table_done(&executor->attempts);
     table_done(&executor->cells);
     mem_free(executor);

@@ -174,6 +174,8 @@ int meshd_executor_new(const struct meshd_executor_config *config,
         return rc;
     }
     executor->memory = shared_memory_new(config->loop, config->blobs, config->table_seed);
+    disk_shares_init(&executor->disk, meshd_blobs_counts(config->blobs).quota_bytes,
+                     config->table_seed);
     table_init(&executor->cells, sizeof(uint64_t), 0); /* numbers of our own core */
     table_init(&executor->attempts, sizeof(struct attempt_key), config->table_seed);
     executor->filter_fd = -1;
@@ -342,6 +344,7 @@ static int make_cell(struct exec_cell *exec_cell, const struct core_effect *effe
             .sandbox = &executor->sandbox,
             .is_bare = !executor->has_sandbox,
             .work_dir = executor->work_dir,
+            .disk = exec_cell->disk,
             .groups = &executor->groups,
             .size = size_of(executor, effect->start.spec),
             .files = files,
@@ -375,7 +378,11 @@ struct exec_cell *executor_make_cell(struct meshd_executor *executor,
     }
     exec_cell->executor = executor;
     exec_cell->number = effect->start.cell;
-    if (make_cell(exec_cell, effect, reterr_why, err) < 0) {
+    exec_cell->disk =
+        disk_share_get(&executor->disk, effect->start.origin, effect->start.is_own);
+    *reterr_why = WIRE_REFUSAL_NO_MEMORY;
+    if (exec_cell->disk == NULL || make_cell(exec_cell, effect, reterr_why, err) < 0) {
+        disk_share_unref(exec_cell->disk);
         return mem_free(exec_cell);
     }
     table_insert(&executor->cells, &exec_cell->by_number, &exec_cell->number);

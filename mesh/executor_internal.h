@@ -5,6 +5,7 @@
 
 #include "mesh/cell.h"
 #include "mesh/cell_groups.h"
+#include "mesh/disk_share.h"
 #include "mesh/executor.h"
 #include "mesh/shared_memory.h"
 #include "wire/base/table.h"
@@ -39,6 +40,7 @@ struct exec_cell {
     struct meshd_executor *executor;
     struct cell *cell;            /* owned */
     struct exec_attempt *attempt; /* that runs in it, or NULL */
+    struct disk_share *disk;      /* of its submitter; referred to */
 };
 
 struct exec_call;
@@ -57,6 +59,8 @@ struct exec_attempt {
     bool is_output_lost;
     bool is_blob[2];
     bool is_held[2];
+    struct disk_share *disk;  /* referred to */
+    uint64_t disk_bytes[2];   /* taken of it, until the output is stored */
     unsigned n_storing;
     struct wire_hash hashes[2];
     uint8_t *inlined[2]; /* owned */
@@ -72,6 +76,7 @@ struct meshd_executor {
     unsigned n_storing;    /* outputs under way */
     bool has_sandbox;
     struct shared_memory *memory; /* owned; NULL once it is closed */
+    struct disk_shares disk;
     struct sandbox sandbox;
     struct cell_groups groups;
     int filter_fd;              /* owned; -1: none */

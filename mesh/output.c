@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "mesh/disk_share.h"
 #include "wire/base/buf.h"
 #include "wire/base/mem.h"
 
@@ -24,6 +25,7 @@ struct output {
     struct buf held;   /* read and not in the spool */
     uint64_t bytes;    /* read in all */
     uint64_t spooled;  /* of these written to the spool */
+    uint64_t taken;    /* of the share of the disk */
     uint64_t acked;    /* streamed: consumed by the receiver */
     size_t writing_at; /* into `held`, while a write is under way */
     uv_fs_t write_request;
@@ -141,6 +143,12 @@ static void spool(struct output *output)
         stop(output, OUTPUT_STOP_DISK, &err);
         return;
     }
+    if (!disk_share_take(output->config.disk, output->held.n)) {
+        errmsg_set(&err, "keep a task's output: its submitter's part of the disk here is full");
+        stop(output, OUTPUT_STOP_DISK, &err);
+        return;
+    }
+    output->taken += output->held.n;
     write_more(output);
 }
 
@@ -287,6 +295,7 @@ int output_new(const struct output_config *config, struct output **ret_output, i
         return r;
     }
     output->config = *config;
+    output->config.disk = disk_share_ref(config->disk);
     output->read_fd = ends[0];
     output->spool_fd = -1;
     buf_init(&output->held, OUTPUT_MEMORY_BYTES_MAX + READ_BYTES);
@@ -342,6 +351,8 @@ void output_next(struct output *output)
         close(output->spool_fd); /* nobody wanted it */
         output->spool_fd = -1;
     }
+    disk_share_give(output->config.disk, output->taken);
+    output->taken = 0;
     buf_clear(&output->held);
     output->bytes = 0;
     output->spooled = 0;
@@ -361,12 +372,14 @@ void output_get(const struct output *output, struct output_result *ret_result)
         .bytes = output->bytes,
         .memory = output->spool_fd < 0 ? buf_slice(&output->held) : slice_of(NULL, 0),
         .spool_fd = output->spool_fd,
+        .disk_bytes = output->spool_fd >= 0 ? output->taken : 0,
     };
 }
 
 int output_take_spool(struct output *output)
 {
     int fd = output->spool_fd;
+    output->taken = fd >= 0 ? 0 : output->taken;
     output->spool_fd = -1;
     return fd;
 }
@@ -380,6 +393,8 @@ static void finish_close(struct output *output)
     if (output->spool_fd >= 0) {
         close(output->spool_fd);
     }
+    disk_share_give(output->config.disk, output->taken);
+    disk_share_unref(output->config.disk);
     buf_done(&output->held);
     void (*on_closed)(void *user) = output->on_closed;
     void *user = output->closed_user;

@@ -25,11 +25,13 @@ enum output_stop {
     OUTPUT_STOP_DISK,  /* the spool could not be written: full, or broken */
 };
 
+struct disk_share;
 struct output;
 
 struct output_config {
     uv_loop_t *loop;
     const char *spool_dir; /* borrowed until the close callback */
+    struct disk_share *disk; /* referred to; NULL: no limit but the disk */
     uint64_t bytes_max;
     bool is_streamed;
     void *user;
@@ -46,6 +48,7 @@ struct output_result {
     uint64_t bytes;      /* of all the stream */
     struct slice memory; /* all of it when spool_fd is -1; valid until output_close() */
     int spool_fd;        /* else a file of that many bytes; position it before reading; borrowed */
+    uint64_t disk_bytes; /* that it has of the share */
 };
 
 /* *ret_write_fd, close-on-exec, becomes the caller's, who hands it to the task and closes it. No
@@ -70,7 +73,8 @@ void output_next(struct output *output);
 
 /* After it is drained or cut; for a streamed output only `bytes` is set. */
 void output_get(const struct output *output, struct output_result *ret_result);
-/* The spool file becomes the caller's; -1 when there is none. */
+/* The spool file becomes the caller's, with what it has of the share, to be given
+ * back when it is closed. -1 when there is none. */
 int output_take_spool(struct output *output);
 
 /* No callback but on_closed after this, which frees it. */

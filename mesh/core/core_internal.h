@@ -417,8 +417,6 @@ struct core_journal {
 /* --- executor (origin.c, exec.c, held.c, exec_recv.c, cell.c, credit.c) -------------------------
  */
 
-#define CORE_ORIGIN_BYTES (WIRE_ADDRESS_BYTES_MAX + 1)
-
 struct core_origin { /* owners that share cores as if they were one */
     struct table_entry by_text;
     uint32_t n_peers, cores_used; /* here */

@@ -14,6 +14,9 @@
 #include "wire/base/arena.h"
 #include "wire/message.h"
 
+/* Of the text that tells where an owner comes from, zeros behind. */
+#define CORE_ORIGIN_BYTES (WIRE_ADDRESS_BYTES_MAX + 1)
+
 #define CORE_EFFECTS(X)                                                                            \
     X(SEND, "send")                   /* a message to a peer */                                    \
     X(CLOSE_LINK, "close link")       /* say goodbye and close; LINK_DOWN(BY_US) follows */        \
@@ -125,6 +128,7 @@ struct core_effect {
         struct {
             struct wire_key owner;
             bool is_own;   /* the owner is this very peer: may run without a sandbox */
+            const char *origin; /* CORE_ORIGIN_BYTES: owners with the same one share as one */
             uint64_t cell; /* a number chosen by the core; a new one makes a new cell */
             struct wire_attempt_id id;
             uint64_t job;

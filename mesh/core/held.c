@@ -404,6 +404,7 @@ void core_held_start(struct core *core, struct core_held *held, struct core_cell
     struct core_effect *effect = core_emit(core, CORE_EFFECT_START);
     effect->start.owner = held->key.owner;
     effect->start.is_own = held->owner->is_self;
+    effect->start.origin = held->owner->origin->text;
     effect->start.cell = cell->number;
     effect->start.id = held->key.id;
     effect->start.job = held->key.id.job;

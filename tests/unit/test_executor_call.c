@@ -185,12 +185,15 @@ struct need { /* of a call */
     uint32_t n_refs;
 };
 
+static const char origin[CORE_ORIGIN_BYTES] = "10.0.0.1";
+
 static struct core_effect effect_of(const struct need *need, struct slice *word)
 {
     *word = slice_str(need->function);
     struct core_effect effect = {
         .type = CORE_EFFECT_START,
         .start = {.is_own = true,
+                  .origin = origin,
                   .cell = 1,
                   .id = {.job = 1, .task = n_tasks, .number = 1},
                   .job = 1,

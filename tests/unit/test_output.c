@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "mesh/core/effect.h"
+#include "mesh/disk_share.h"
 #include "mesh/input.h"
 #include "mesh/output.h"
 #include "tests/lib/runner.h"
@@ -49,7 +51,8 @@ static void on_closed(void *user)
     ((struct fixture *)user)->is_closed = true;
 }
 
-static void init(struct fixture *fx, const char *dir, uint64_t bytes_max, bool is_streamed)
+static void init_with(struct fixture *fx, const char *dir, uint64_t bytes_max, bool is_streamed,
+                      struct disk_share *disk)
 {
     memset(fx, 0, sizeof *fx);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -57,6 +60,7 @@ static void init(struct fixture *fx, const char *dir, uint64_t bytes_max, bool i
     ck_assert_int_eq(uv_loop_init(&fx->loop), 0);
     struct output_config config = {.loop = &fx->loop,
                                    .spool_dir = dir,
+                                   .disk = disk,
                                    .bytes_max = bytes_max,
                                    .is_streamed = is_streamed,
                                    .user = fx,
@@ -64,6 +68,11 @@ static void init(struct fixture *fx, const char *dir, uint64_t bytes_max, bool i
                                    .on_stop = on_stop,
                                    .on_drained = on_drained};
     ck_assert_int_eq(output_new(&config, &fx->output, &fx->write_fd, NULL), 0);
+}
+
+static void init(struct fixture *fx, const char *dir, uint64_t bytes_max, bool is_streamed)
+{
+    init_with(fx, dir, bytes_max, is_streamed, NULL);
 }
 
 static void done(struct fixture *fx)
@@ -180,6 +189,90 @@ START_TEST(a_full_disk_is_an_error_and_no_silent_cut)
 }
 END_TEST
 
+/* --- shares of the disk ------------------------------------------------------------------------
+ */
+
+#define SHARED_BYTES (UINT64_C(8) << 20)
+
+/* Until so much was written, or nobody reads any more. */
+static void feed(struct fixture *fx, size_t n)
+{
+    static char bytes[16384];
+    ck_assert_int_eq(fcntl(fx->write_fd, F_SETFL, O_NONBLOCK), 0);
+    while (n > 0 && fx->n_stops == 0) {
+        ssize_t n_now = write(fx->write_fd, bytes, n < sizeof bytes ? n : sizeof bytes);
+        ck_assert(n_now > 0 || errno == EAGAIN);
+        n -= n_now > 0 ? (size_t)n_now : 0;
+        uv_run(&fx->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static const char ada[CORE_ORIGIN_BYTES] = "10.0.0.1";
+static const char self[CORE_ORIGIN_BYTES] = "=";
+static const char bob[CORE_ORIGIN_BYTES] = "10.0.0.2";
+
+/* However much one submitter's tasks print, it is half, and the next ones find room. */
+START_TEST(a_submitter_fills_its_part_of_the_disk_and_no_more)
+{
+    struct disk_shares shares;
+    disk_shares_init(&shares, SHARED_BYTES, 1);
+    struct disk_share *of_ada = disk_share_get(&shares, ada, false);
+    struct disk_share *of_bob = disk_share_get(&shares, bob, false);
+    struct fixture first, second, other;
+    init_with(&first, "/tmp", UINT64_MAX, false, of_ada);
+    init_with(&second, "/tmp", UINT64_MAX, false, of_ada);
+    init_with(&other, "/tmp", UINT64_MAX, false, of_bob);
+    feed(&first, SHARED_BYTES / 4);
+    feed(&second, SHARED_BYTES);
+    ck_assert_uint_eq(second.n_stops, 1);
+    ck_assert_int_eq(second.why, OUTPUT_STOP_DISK);
+    ck_assert_uint_le(disk_share_bytes(of_ada), SHARED_BYTES / 2);
+    feed(&other, SHARED_BYTES / 8);
+    drain(&other);
+    ck_assert_uint_eq(other.n_stops, 0);
+    struct output_result result;
+    output_get(other.output, &result);
+    ck_assert_uint_eq(result.disk_bytes, SHARED_BYTES / 8);
+    int fd = output_take_spool(other.output);
+    ck_assert_int_ge(fd, 0);
+    done(&first);
+    done(&second);
+    done(&other);
+    ck_assert_uint_eq(disk_share_bytes(of_ada), 0);
+    ck_assert_uint_eq(disk_share_bytes(of_bob), SHARED_BYTES / 8); /* as long as it is there */
+    close(fd);
+    disk_share_give(of_bob, result.disk_bytes);
+    disk_share_unref(of_ada);
+    disk_share_unref(of_bob);
+    disk_shares_done(&shares);
+}
+END_TEST
+
+START_TEST(what_is_left_is_shared_with_whoever_comes)
+{
+    struct disk_shares shares;
+    disk_shares_init(&shares, 1200, 1);
+    struct disk_share *of_ada = disk_share_get(&shares, ada, false);
+    struct disk_share *of_bob = disk_share_get(&shares, bob, false);
+    struct disk_share *own = disk_share_get(&shares, self, true);
+    ck_assert(disk_share_take(of_ada, 600));
+    ck_assert(!disk_share_take(of_ada, 1));
+    ck_assert(disk_share_take(of_bob, 300));
+    ck_assert(!disk_share_take(of_bob, 1));
+    ck_assert(disk_share_take(own, 300)); /* all that is left */
+    ck_assert(!disk_share_take(own, 1));
+    ck_assert(disk_share_take(NULL, UINT64_MAX));
+    disk_share_give(of_ada, 600);
+    ck_assert(disk_share_take(of_bob, 100));
+    disk_share_give(of_bob, 400);
+    disk_share_give(own, 300);
+    disk_share_unref(of_ada);
+    disk_share_unref(of_bob);
+    disk_share_unref(own);
+    disk_shares_done(&shares);
+}
+END_TEST
+
 START_TEST(a_stream_stops_a_window_ahead)
 {
     struct fixture fx;
@@ -248,6 +341,8 @@ int main(void)
     tcase_add_loop_test(tc, the_largest_limit_is_one_to_read_up_to, 0, 2);
     tcase_add_test(tc, a_spool_that_cannot_be_made_is_an_error);
     tcase_add_test(tc, a_full_disk_is_an_error_and_no_silent_cut);
+    tcase_add_test(tc, a_submitter_fills_its_part_of_the_disk_and_no_more);
+    tcase_add_test(tc, what_is_left_is_shared_with_whoever_comes);
     tcase_add_test(tc, a_stream_stops_a_window_ahead);
     tcase_add_test(tc, closing_in_the_middle_of_a_write_waits_for_it);
     tcase_add_test(tc, input_that_cannot_be_read_is_told);
