@@ -22,7 +22,8 @@
 
 #define DISC_KEY_BYTES      32
 #define DISC_ADDRESSES_MAX  16   /* kept of one peer; the oldest reports stay */
-#define DISC_PEERS_MAX      1024 /* kept at once; further strangers are not reported */
+#define DISC_PEERS_MAX      1024 /* kept at once; then the stranger heard of first makes room, */
+#define DISC_STRANGERS_PER_S 16 /* for so many others */
 #define DISC_NAME_BYTES_MAX 63   /* of a host: a DNS label */
 #define DISC_TEXT_BYTES_MAX 31   /* arch, os, mesh tag */
 
@@ -59,6 +60,9 @@ struct disc_callbacks {
      * minute. */
     void (*on_cloned)(void *user, const char *text);
     void (*on_log)(void *user, enum disc_log_level level, const char *text);
+    /* Whether this key was ever proved: such a peer is always let in, and never makes room. May be
+     * NULL: nobody was. */
+    bool (*is_known)(void *user, const uint8_t key[DISC_KEY_BYTES]);
 };
 
 /* All strings are copied. */

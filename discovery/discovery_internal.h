@@ -68,6 +68,7 @@ struct disc {
     struct table peers;  /* of disc_peer_entry */
     struct list reports; /* of disc_report.in_disc */
     bool is_full_told;
+    uint64_t strangers_ns; /* let in beyond DISC_PEERS_MAX on account up to then */
 
     struct avahi_poll_uv *poll;
     struct mdns_client *client;     /* NULL unless in use */
@@ -94,6 +95,8 @@ void disc_report(struct disc *disc, const struct disc_report_id *id,
                  const struct sockaddr_storage *address, const struct slice *txt, size_t n_txt);
 /* What this id said is gone. */
 void disc_unreport(struct disc *disc, const struct disc_report_id *id);
+/* Whether this id speaks for a peer that was ever proved. */
+bool disc_is_of_known(const struct disc *disc, const struct disc_report_id *id);
 /* The source stops: nothing it said stands. */
 void disc_unreport_all(struct disc *disc);
 /* Other interfaces are in use than before. */

@@ -7,13 +7,16 @@
  * A report from an interface that is not in use is kept, and does not count until the interface is
  * in use: Avahi often knows a new interface before we do, and tells each thing once.
  *
- * When it fails: a table that is full takes no further strangers, and says so once. */
+ * When it fails: a table that is full says so once. Anybody can announce peers that are not there,
+ * so then a stranger comes in for another one, the one heard of first, and only some each second;
+ * whoever was ever proved comes in always, and makes no room. */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "discovery/discovery_internal.h"
 #include "wire/base/mem.h"
+#include "wire/base/rate.h"
 
 #define CLONED_REPEAT_MS 60000
 
@@ -251,6 +254,47 @@ static void name_from_instance(const char *instance, char to[static DISC_NAME_BY
     to[n] = '\0';
 }
 
+static bool is_known(const struct disc *disc, const uint8_t key[static DISC_KEY_BYTES])
+{
+    return disc->callbacks.is_known != NULL && disc->callbacks.is_known(disc->user, key);
+}
+
+static void forget_peer(struct disc *disc, struct disc_peer_entry *peer)
+{
+    list_for_each (it, &peer->reports) {
+        LIST_ENTRY(it, struct disc_report, in_peer)->counts = false; /* it is lost once */
+    }
+    while (list_first(&peer->reports)->next != &peer->reports) {
+        forget_report(disc, LIST_ENTRY(list_first(&peer->reports), struct disc_report, in_peer));
+    }
+    forget_report(disc, LIST_ENTRY(list_first(&peer->reports), struct disc_report, in_peer));
+}
+
+/* The table is full: somebody unknown goes. False: it is not the time, or all are known. */
+static bool make_room(struct disc *disc, const uint8_t key[static DISC_KEY_BYTES])
+{
+    uint64_t now_ns = uv_now(disc->loop) * 1000000;
+    if (!disc->is_full_told) {
+        disc->is_full_told = true;
+        disc_log(disc, DISC_LOG_WARN,
+                 "more than %u peers are announced on this link; further ones that are not known "
+                 "come in slowly, in the place of others",
+                 (unsigned)DISC_PEERS_MAX);
+    }
+    if (!is_known(disc, key) && !rate_take(&disc->strangers_ns, now_ns, DISC_STRANGERS_PER_S,
+                                           DISC_STRANGERS_PER_S)) {
+        return false;
+    }
+    table_for_each (entry, &disc->peers) { /* in the order in which they came */
+        struct disc_peer_entry *peer = CONTAINER_OF(entry, struct disc_peer_entry, by_key);
+        if (!is_known(disc, peer->key)) {
+            forget_peer(disc, peer);
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct disc_peer_entry *peer_of(struct disc *disc, const struct disc_report_id *id,
                                        const struct disc_txt *txt)
 {
@@ -258,13 +302,7 @@ static struct disc_peer_entry *peer_of(struct disc *disc, const struct disc_repo
     if (found != NULL) {
         return CONTAINER_OF(found, struct disc_peer_entry, by_key);
     }
-    if (disc->peers.n >= DISC_PEERS_MAX) {
-        if (!disc->is_full_told) {
-            disc->is_full_told = true;
-            disc_log(disc, DISC_LOG_WARN,
-                     "more than %u peers are announced on this link; further ones are ignored",
-                     (unsigned)DISC_PEERS_MAX);
-        }
+    if (disc->peers.n >= DISC_PEERS_MAX && !make_room(disc, txt->key)) {
         return NULL;
     }
     struct disc_peer_entry *peer = mem_alloc(1, sizeof(*peer));
@@ -365,6 +403,12 @@ void disc_unreport(struct disc *disc, const struct disc_report_id *id)
     if (report != NULL) {
         forget_report(disc, report);
     }
+}
+
+bool disc_is_of_known(const struct disc *disc, const struct disc_report_id *id)
+{
+    const struct disc_report *report = find_report(disc, id);
+    return report != NULL && is_known(disc, report->peer->key);
 }
 
 void disc_unreport_all(struct disc *disc)

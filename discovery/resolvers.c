@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "wire/base/mem.h"
+#include "wire/base/rate.h"
 
 static struct resolver *find(struct resolvers *resolvers, const struct disc_report_id *id)
 {
@@ -29,10 +30,29 @@ static void close_one(struct resolver *resolver)
     forget(resolver);
 }
 
+static bool make_room(struct resolvers *resolvers)
+{
+    uint64_t now_ns = uv_now(resolvers->disc->loop) * 1000000;
+    if (!rate_take(&resolvers->paid_ns, now_ns, DISC_STRANGERS_PER_S, DISC_STRANGERS_PER_S)) {
+        return false;
+    }
+    list_for_each (it, &resolvers->all) {
+        struct resolver *resolver = LIST_ENTRY(it, struct resolver, node);
+        if (!disc_is_of_known(resolvers->disc, &resolver->id)) {
+            struct disc_report_id id = resolver->id;
+            close_one(resolver);
+            disc_unreport(resolvers->disc, &id);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void open_one(struct resolvers *resolvers, const struct disc_report_id *id,
                      const char *domain)
 {
-    if (find(resolvers, id) != NULL || resolvers->n >= resolvers->n_max) {
+    if (find(resolvers, id) != NULL ||
+        (resolvers->n >= resolvers->n_max && !make_room(resolvers))) {
         return;
     }
     struct resolver *resolver = mem_alloc(1, sizeof(*resolver));

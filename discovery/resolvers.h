@@ -26,14 +26,16 @@ struct resolvers {
     struct disc *disc; /* borrowed */
     struct list all;   /* of struct resolver */
     size_t n, n_max;
-    void *source; /* of `open` */
+    uint64_t paid_ns; /* let in beyond n_max on account up to then */
+    void *source;     /* of `open` */
     /* A resolver of resolver->id whose callback calls resolver_on_result(); NULL: none was made. */
     void *(*open)(void *source, struct resolver *resolver, const char *domain);
     void (*close)(void *avahi);
 };
 
-/* A browser's event: opens a resolver or closes it. Services beyond n_max, and those for which
- * there is no memory, are not resolved. */
+/* A browser's event: opens a resolver or closes it. Beyond n_max the first one that is not a known
+ * peer's is closed for a new one, DISC_STRANGERS_PER_S times at most; the others, and those for
+ * which there is no memory, are not resolved. */
 void resolvers_on_browse(struct resolvers *resolvers, AvahiIfIndex ifindex, AvahiProtocol protocol,
                          AvahiBrowserEvent event, const char *name, const char *domain);
 /* What a resolver's callback was given. The resolver stays open whatever it says. */

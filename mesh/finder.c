@@ -77,6 +77,14 @@ static void on_lost(void *user, const uint8_t key[DISC_KEY_BYTES])
     meshd_sink_put(&finder->config.sink, &event);
 }
 
+static bool is_known(void *user, const uint8_t key[DISC_KEY_BYTES])
+{
+    const struct meshd_finder *finder = user;
+    struct wire_key wanted;
+    memcpy(wanted.b, key, WIRE_KEY_BYTES);
+    return meshd_remember_has(finder->config.remember, &wanted);
+}
+
 static void on_cloned(void *user, const char *text)
 {
     struct meshd_finder *finder = user;
@@ -137,7 +145,8 @@ static int start(struct meshd_finder *finder, struct errmsg *err)
         .callbacks = {.on_found = on_found,
                       .on_lost = on_lost,
                       .on_cloned = on_cloned,
-                      .on_log = on_log},
+                      .on_log = on_log,
+                      .is_known = is_known},
         .user = finder,
     };
     memcpy(disc.key, config->key.b, WIRE_KEY_BYTES);

@@ -8,6 +8,7 @@
 
 #include "mesh/log.h"
 #include "mesh/options.h"
+#include "mesh/remember.h"
 #include "mesh/sink.h"
 #include "wire/door.h"
 
@@ -19,6 +20,7 @@ struct meshd_finder_config {
     const struct meshd_log *log;         /* borrowed */
     const struct meshd_options *options; /* borrowed */
     const struct wire_door *door;        /* borrowed: its tags are those of our mesh */
+    const struct meshd_remember *remember; /* borrowed: who was ever proved */
     struct wire_key key;
     const char *name, *arch, *os;
     uint32_t cores;

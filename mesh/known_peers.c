@@ -229,6 +229,16 @@ void meshd_known_peers_format(const struct meshd_known_peers *known, struct buf 
     }
 }
 
+bool meshd_known_peers_has(const struct meshd_known_peers *known, const struct wire_key *key)
+{
+    for (size_t i = 0; i < known->n; i++) {
+        if (wire_key_eq(&known->items[i].key, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t meshd_known_peers_count(const struct meshd_known_peers *known)
 {
     return known->n;

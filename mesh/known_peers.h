@@ -46,6 +46,8 @@ void meshd_known_peers_format(const struct meshd_known_peers *known, struct buf 
 bool meshd_known_peers_remember(struct meshd_known_peers *known, const struct wire_key *key,
                                 struct slice address, struct slice name, int64_t now_s);
 
+/* Whether it is among them. */
+bool meshd_known_peers_has(const struct meshd_known_peers *known, const struct wire_key *key);
 size_t meshd_known_peers_count(const struct meshd_known_peers *known);
 /* i < count; valid until the next change. */
 const struct meshd_known_peer *meshd_known_peers_at(const struct meshd_known_peers *known,

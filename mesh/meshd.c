@@ -214,6 +214,7 @@ static int set_up_finder(struct meshd *meshd, struct errmsg *err)
         .log = &meshd->log,
         .options = meshd->options,
         .door = meshd_trust_door(meshd->trust),
+        .remember = meshd->remember,
         .key = *wire_identity_key(meshd->identity),
         .name = meshd->host,
         .arch = meshd->arch,

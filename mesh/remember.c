@@ -191,3 +191,8 @@ void meshd_remember_close(struct meshd_remember *remember, void (*on_closed)(voi
     }
     uv_close((uv_handle_t *)&remember->timer, on_timer_closed);
 }
+
+bool meshd_remember_has(const struct meshd_remember *remember, const struct wire_key *key)
+{
+    return meshd_known_peers_has(remember->known, key);
+}

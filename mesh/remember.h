@@ -20,6 +20,8 @@ void meshd_remember_close(struct meshd_remember *remember, void (*on_closed)(voi
 
 /* Puts PEER_FOUND for each. */
 void meshd_remember_report(const struct meshd_remember *remember, const struct meshd_sink *sink);
+/* Whether a session with it was ever proved, as far as that is remembered. */
+bool meshd_remember_has(const struct meshd_remember *remember, const struct wire_key *key);
 /* The effect. */
 void meshd_remember_add(struct meshd_remember *remember, const struct wire_key *key,
                         struct slice address, struct slice name);

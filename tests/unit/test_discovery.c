@@ -403,7 +403,7 @@ START_TEST(host_name_is_the_instance_without_id_and_number)
 }
 END_TEST
 
-START_TEST(strangers_beyond_the_limit_are_ignored_with_one_warning)
+START_TEST(strangers_beyond_the_limit_are_told_of_once)
 {
     struct merging m;
     merging_init(&m);
@@ -415,6 +415,53 @@ START_TEST(strangers_beyond_the_limit_are_ignored_with_one_warning)
         struct disc_report_id id = id_of(&m, AVAHI_PROTO_INET, instance);
         report_key(&m, &id, "10.0.0.1", 7946, key, "cores=4");
     }
+    ck_assert_uint_eq(m.side.disc->peers.n, DISC_PEERS_MAX);
+    ck_assert_uint_eq(m.side.n_warnings, 1);
+    merging_done(&m);
+}
+END_TEST
+
+static void report_number(struct merging *m, unsigned i)
+{
+    char instance[32];
+    char key[2 * DISC_KEY_BYTES + 1];
+    snprintf(instance, sizeof(instance), "h %u", i);
+    snprintf(key, sizeof(key), "%064x", i);
+    struct disc_report_id id = id_of(m, AVAHI_PROTO_INET, instance);
+    report_key(m, &id, "10.0.0.1", 7946, key, "cores=4");
+}
+
+static bool has_number(const struct merging *m, unsigned i)
+{
+    uint8_t key[DISC_KEY_BYTES] = {0};
+    key[DISC_KEY_BYTES - 2] = (uint8_t)(i >> 8);
+    key[DISC_KEY_BYTES - 1] = (uint8_t)i;
+    return table_find(&m->side.disc->peers, key) != NULL;
+}
+
+#define KNOWN_UP_TO 3u
+
+static bool is_among_the_first(void *user, const uint8_t key[DISC_KEY_BYTES])
+{
+    return key[DISC_KEY_BYTES - 1] < KNOWN_UP_TO && key[DISC_KEY_BYTES - 2] == 0;
+}
+
+/* A flood of strangers: those that were ever proved stay, and come in; newcomers get a chance. */
+START_TEST(known_peers_stay_and_strangers_make_room_for_some_others)
+{
+    struct merging m;
+    merging_init(&m);
+    m.side.disc->callbacks.is_known = is_among_the_first;
+    for (unsigned i = 1; i < 11000; i++) {
+        report_number(&m, i);
+    }
+    ck_assert_uint_eq(m.side.disc->peers.n, DISC_PEERS_MAX);
+    ck_assert(has_number(&m, 1) && has_number(&m, 2)); /* known, and the first to come */
+    ck_assert(!has_number(&m, 3));                     /* the first stranger */
+    ck_assert(has_number(&m, DISC_PEERS_MAX + 1));
+    ck_assert(!has_number(&m, 10999)); /* one too many for this second */
+    report_number(&m, 0);
+    ck_assert(has_number(&m, 0)); /* known, however many wait */
     ck_assert_uint_eq(m.side.disc->peers.n, DISC_PEERS_MAX);
     ck_assert_uint_eq(m.side.n_warnings, 1);
     merging_done(&m);
@@ -582,7 +629,8 @@ int main(void)
     tcase_add_test(tc, own_key_is_ours_at_our_addresses_and_a_clone_elsewhere);
     tcase_add_loop_test(tc, host_name_is_the_instance_without_id_and_number, 0,
                         ARRAY_LEN(instances));
-    tcase_add_test(tc, strangers_beyond_the_limit_are_ignored_with_one_warning);
+    tcase_add_test(tc, strangers_beyond_the_limit_are_told_of_once);
+    tcase_add_test(tc, known_peers_stay_and_strangers_make_room_for_some_others);
     tcase_add_test(tc, static_peer_that_cannot_be_looked_up_is_warned_of);
     tcase_add_test(tc, numeric_static_peer_is_reported_with_its_scope);
     tcase_add_loop_test(tc, closing_at_once_leaves_nothing_behind, DISC_MODE_AUTO,
