@@ -8,6 +8,11 @@
 
 #include "wire/base/mem.h"
 
+/* What one watch may take of the loop: anybody on the link can send packets to an mDNS responder as
+ * fast as the link carries them. What is beyond waits in the socket, or is dropped there. */
+#define WINDOW_MS     100u
+#define WINDOW_NS_MAX UINT64_C(25000000)
+
 struct avahi_poll_uv {
     AvahiPoll api; /* its userdata is this */
     uv_loop_t *loop;
@@ -18,7 +23,13 @@ struct avahi_poll_uv {
 
 struct AvahiWatch {
     uv_poll_t handle;
+    uv_timer_t rest;   /* runs while it has had its part of this window */
+    unsigned n_closed; /* of these two */
     struct avahi_poll_uv *poll;
+    AvahiWatchEvent wanted;
+    uint64_t window_ms;       /* when it began, by the loop's clock */
+    uint64_t spent_ns;        /* in that window */
+    bool is_resting;
     int fd;                   /* Avahi's */
     int dup_fd;               /* ours, polled */
     AvahiWatchEvent happened; /* during the callback */
@@ -51,12 +62,40 @@ static void unref(struct avahi_poll_uv *poll)
 
 /* --- watches --- */
 
+static void watch_arm(AvahiWatch *w, AvahiWatchEvent event);
+
+static void on_rested(uv_timer_t *handle)
+{
+    AvahiWatch *w = handle->data;
+    w->is_resting = false;
+    if (!w->is_dead) {
+        watch_arm(w, w->wanted);
+    }
+}
+
+static void spend(AvahiWatch *w, uint64_t ns)
+{
+    uint64_t now_ms = uv_now(w->poll->loop);
+    if (now_ms - w->window_ms >= WINDOW_MS) {
+        w->window_ms = now_ms;
+        w->spent_ns = 0;
+    }
+    w->spent_ns += ns;
+    if (w->spent_ns > WINDOW_NS_MAX && !w->is_resting) {
+        w->is_resting = true;
+        IGNORE(uv_poll_stop(&w->handle)); /* always 0 */
+        int r = uv_timer_start(&w->rest, on_rested, WINDOW_MS - (now_ms - w->window_ms), 0);
+        ensure(r == 0);
+    }
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     AvahiWatch *w = handle->data;
     if (w->is_dead) {
         return;
     }
+    uint64_t start_ns = uv_hrtime();
     int happened = 0;
     if (status < 0) {
         happened = POLLERR | POLLHUP;
@@ -69,11 +108,18 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     /* May free w; its memory stays until libuv's close callback. */
     w->callback(w, w->fd, w->happened, w->userdata);
     w->happened = (AvahiWatchEvent)0;
+    if (!w->is_dead) {
+        spend(w, uv_hrtime() - start_ns);
+    }
 }
 
 static void watch_arm(AvahiWatch *w, AvahiWatchEvent event)
 {
     int events = 0;
+    w->wanted = event;
+    if (w->is_resting) {
+        return;
+    }
     events |= (event & AVAHI_WATCH_IN) != 0 ? UV_READABLE : 0;
     events |= (event & AVAHI_WATCH_OUT) != 0 ? UV_WRITABLE : 0;
     events |= (event & AVAHI_WATCH_HUP) != 0 ? UV_DISCONNECT : 0;
@@ -98,7 +144,9 @@ static AvahiWatch *watch_new(const AvahiPoll *api, int fd, AvahiWatchEvent event
         IGNORE(close(w->dup_fd)); /* a duplicate: nothing is lost */
         return mem_free(w);
     }
-    w->handle.data = w;
+    int r = uv_timer_init(poll->loop, &w->rest);
+    ensure(r == 0);
+    w->handle.data = w->rest.data = w;
     poll->n_open++;
     watch_arm(w, event);
     return w;
@@ -119,8 +167,10 @@ static void on_watch_closed(uv_handle_t *handle)
 {
     AvahiWatch *w = handle->data;
     struct avahi_poll_uv *poll = w->poll;
-    mem_free(w);
-    unref(poll);
+    if (++w->n_closed == 2) {
+        mem_free(w);
+        unref(poll);
+    }
 }
 
 static void watch_free(AvahiWatch *w)
@@ -130,6 +180,7 @@ static void watch_free(AvahiWatch *w)
     /* libuv forgets the descriptor here; it may be closed at once. */
     IGNORE(uv_poll_stop(&w->handle)); /* always 0 */
     uv_close((uv_handle_t *)&w->handle, on_watch_closed);
+    uv_close((uv_handle_t *)&w->rest, on_watch_closed);
     IGNORE(close(w->dup_fd)); /* a duplicate: nothing is lost */
 }
 
