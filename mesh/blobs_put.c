@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "mesh/blobs_internal.h"
+#include "mesh/close_later.h"
 #include "wire/base/mem.h"
 
 struct blob_work {
@@ -75,7 +76,11 @@ static void run_work(uv_work_t *req)
 
 static void work_free(struct blob_work *work)
 {
-    IGNORE(close(work->from_fd)); /* was only read */
+    if (work->bytes_max > BLOB_COPY_BYTES) {
+        meshd_close_later(work->blobs->loop, work->from_fd);
+    } else {
+        IGNORE(close(work->from_fd)); /* was only read */
+    }
     if (work->to_fd >= 0 && close(work->to_fd) < 0 && work->error == 0) {
         work->error = -errno;
     }
@@ -153,11 +158,11 @@ static int put_begin(struct meshd_blobs *blobs, struct blob_work *work)
     if (!S_ISREG(st.st_mode)) {
         return -EINVAL; /* reading a pipe could hold a thread for ever */
     }
-    int rc = blobs_reserve(blobs, (uint64_t)st.st_size);
+    work->bytes_max = (uint64_t)st.st_size;
+    int rc = blobs_reserve(blobs, work->bytes_max);
     if (rc < 0) {
         return rc;
     }
-    work->bytes_max = (uint64_t)st.st_size;
     work->to_fd = blobs_temporary(blobs, work->temporary);
     rc = work->to_fd < 0 ? work->to_fd : start_work(work);
     if (rc < 0) {

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "mesh/close_later.h"
 #include "mesh/disk_share.h"
 #include "wire/base/buf.h"
 #include "wire/base/mem.h"
@@ -347,10 +348,8 @@ bool output_cut(struct output *output)
 void output_next(struct output *output)
 {
     ensure(!output->is_writing);
-    if (output->spool_fd >= 0) {
-        close(output->spool_fd); /* nobody wanted it */
-        output->spool_fd = -1;
-    }
+    meshd_close_later(output->config.loop, output->spool_fd); /* nobody wanted it */
+    output->spool_fd = -1;
     disk_share_give(output->config.disk, output->taken);
     output->taken = 0;
     buf_clear(&output->held);
@@ -390,9 +389,7 @@ static void finish_close(struct output *output)
         return;
     }
     close(output->read_fd);
-    if (output->spool_fd >= 0) {
-        close(output->spool_fd);
-    }
+    meshd_close_later(output->config.loop, output->spool_fd);
     disk_share_give(output->config.disk, output->taken);
     disk_share_unref(output->config.disk);
     buf_done(&output->held);
