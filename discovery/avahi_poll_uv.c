@@ -8,10 +8,11 @@
 
 #include "wire/base/mem.h"
 
-/* What one watch may take of the loop: anybody on the link can send packets to an mDNS responder as
- * fast as the link carries them. What is beyond waits in the socket, or is dropped there. */
-#define WINDOW_MS     100u
-#define WINDOW_NS_MAX UINT64_C(25000000)
+/* How often one watch is called: anybody on the link can send packets to an mDNS responder as fast
+ * as the link carries them, and it takes one each time. What is beyond waits in the socket, or is
+ * dropped there. Some 0.1 ms each: a quarter of the loop. */
+#define WINDOW_MS        100u
+#define WINDOW_CALLS_MAX 256u
 
 struct avahi_poll_uv {
     AvahiPoll api; /* its userdata is this */
@@ -27,8 +28,8 @@ struct AvahiWatch {
     unsigned n_closed; /* of these two */
     struct avahi_poll_uv *poll;
     AvahiWatchEvent wanted;
-    uint64_t window_ms;       /* when it began, by the loop's clock */
-    uint64_t spent_ns;        /* in that window */
+    uint64_t window_ms; /* when it began, by the loop's clock */
+    uint32_t n_calls;   /* in that window */
     bool is_resting;
     int fd;                   /* Avahi's */
     int dup_fd;               /* ours, polled */
@@ -73,15 +74,14 @@ static void on_rested(uv_timer_t *handle)
     }
 }
 
-static void spend(AvahiWatch *w, uint64_t ns)
+static void count_call(AvahiWatch *w)
 {
     uint64_t now_ms = uv_now(w->poll->loop);
     if (now_ms - w->window_ms >= WINDOW_MS) {
         w->window_ms = now_ms;
-        w->spent_ns = 0;
+        w->n_calls = 0;
     }
-    w->spent_ns += ns;
-    if (w->spent_ns > WINDOW_NS_MAX && !w->is_resting) {
+    if (++w->n_calls >= WINDOW_CALLS_MAX && !w->is_resting) {
         w->is_resting = true;
         IGNORE(uv_poll_stop(&w->handle)); /* always 0 */
         int r = uv_timer_start(&w->rest, on_rested, WINDOW_MS - (now_ms - w->window_ms), 0);
@@ -95,7 +95,6 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     if (w->is_dead) {
         return;
     }
-    uint64_t start_ns = uv_hrtime();
     int happened = 0;
     if (status < 0) {
         happened = POLLERR | POLLHUP;
@@ -109,7 +108,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     w->callback(w, w->fd, w->happened, w->userdata);
     w->happened = (AvahiWatchEvent)0;
     if (!w->is_dead) {
-        spend(w, uv_hrtime() - start_ns);
+        count_call(w);
     }
 }
 

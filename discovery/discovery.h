@@ -20,12 +20,12 @@
 #include "wire/base/ensure.h"
 #include "wire/base/errmsg.h"
 
-#define DISC_KEY_BYTES      32
-#define DISC_ADDRESSES_MAX  16   /* kept of one peer; the oldest reports stay */
-#define DISC_PEERS_MAX      1024 /* kept at once; then the stranger heard of first makes room, */
-#define DISC_STRANGERS_PER_S 16 /* for so many others */
-#define DISC_NAME_BYTES_MAX 63   /* of a host: a DNS label */
-#define DISC_TEXT_BYTES_MAX 31   /* arch, os, mesh tag */
+#define DISC_KEY_BYTES       32
+#define DISC_ADDRESSES_MAX   16   /* kept of one peer; the oldest reports stay */
+#define DISC_PEERS_MAX       1024 /* kept at once; then the stranger heard of first makes room, */
+#define DISC_STRANGERS_PER_S 16   /* for so many others */
+#define DISC_NAME_BYTES_MAX  63   /* of a host: a DNS label */
+#define DISC_TEXT_BYTES_MAX  31   /* arch, os, mesh tag */
 
 enum disc_mode {
     DISC_MODE_AUTO,     /* the avahi-daemon where it runs, else embedded */

@@ -281,8 +281,8 @@ static bool make_room(struct disc *disc, const uint8_t key[static DISC_KEY_BYTES
                  "come in slowly, in the place of others",
                  (unsigned)DISC_PEERS_MAX);
     }
-    if (!is_known(disc, key) && !rate_take(&disc->strangers_ns, now_ns, DISC_STRANGERS_PER_S,
-                                           DISC_STRANGERS_PER_S)) {
+    if (!is_known(disc, key) &&
+        !rate_take(&disc->strangers_ns, now_ns, DISC_STRANGERS_PER_S, DISC_STRANGERS_PER_S)) {
         return false;
     }
     table_for_each (entry, &disc->peers) { /* in the order in which they came */

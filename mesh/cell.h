@@ -40,7 +40,8 @@ struct cell_result {
     uint64_t sys_us;
     uint64_t peak_kib; /* of the largest of them */
     /* Collected output: memory is valid during on_ended; a spool file of the result is the
-     * receiver's to close, and to give back what it has of the share. Streamed, or the cell died: empty. */
+     * receiver's to close, and to give back what it has of the share. Streamed, or the cell died:
+     * empty. */
     struct output_result out; /* of a call: the value it returned; its spool is a sealed file */
     struct output_result err; /* of a call: what it printed */
     struct errmsg detail;     /* one line for people, or "" */
@@ -76,9 +77,9 @@ struct cell_config {
     /* Borrowed until closed: the daemon's own directory for spooled output and bare cells'
      * folders. After a crash of the daemon "cell-*" may be left there. */
     const char *work_dir;
-    struct disk_share *disk;  /* referred to: what its outputs may take of that; NULL: no limit */
-    struct sandbox_size size;      /* of no meaning where it is bare */
-    struct cell_groups *groups;    /* borrowed until closed; NULL: none */
+    struct disk_share *disk;    /* referred to: what its outputs may take of that; NULL: no limit */
+    struct sandbox_size size;   /* of no meaning where it is bare */
+    struct cell_groups *groups; /* borrowed until closed; NULL: none */
     const struct cell_file *files; /* borrowed for the call */
     size_t n_files;
     const struct cell_program *program; /* for calls; NULL: for programs that end */

@@ -135,6 +135,9 @@ int cell_call(struct cell *cell, const struct cell_call *call, struct errmsg *re
                                      .lease_ms = call->lease_ms,
                                      .result = {.out = {.spool_fd = -1}}};
     struct cell_worker *worker = cell->worker;
+    if (cell->is_paused) {
+        cell_pause(cell, false); /* its last call may have been over when it was told to */
+    }
     if (cell->is_dead) {
         cell_run_later(cell, 0);
     } else if (worker == NULL) {

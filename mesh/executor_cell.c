@@ -378,8 +378,7 @@ struct exec_cell *executor_make_cell(struct meshd_executor *executor,
     }
     exec_cell->executor = executor;
     exec_cell->number = effect->start.cell;
-    exec_cell->disk =
-        disk_share_get(&executor->disk, effect->start.origin, effect->start.is_own);
+    exec_cell->disk = disk_share_get(&executor->disk, effect->start.origin, effect->start.is_own);
     *reterr_why = WIRE_REFUSAL_NO_MEMORY;
     if (exec_cell->disk == NULL || make_cell(exec_cell, effect, reterr_why, err) < 0) {
         disk_share_unref(exec_cell->disk);

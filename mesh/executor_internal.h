@@ -59,8 +59,8 @@ struct exec_attempt {
     bool is_output_lost;
     bool is_blob[2];
     bool is_held[2];
-    struct disk_share *disk;  /* referred to */
-    uint64_t disk_bytes[2];   /* taken of it, until the output is stored */
+    struct disk_share *disk; /* referred to */
+    uint64_t disk_bytes[2];  /* taken of it, until the output is stored */
     unsigned n_storing;
     struct wire_hash hashes[2];
     uint8_t *inlined[2]; /* owned */

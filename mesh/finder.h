@@ -17,9 +17,9 @@ struct meshd_finder;
 struct meshd_finder_config {
     uv_loop_t *loop;
     struct meshd_sink sink;
-    const struct meshd_log *log;         /* borrowed */
-    const struct meshd_options *options; /* borrowed */
-    const struct wire_door *door;        /* borrowed: its tags are those of our mesh */
+    const struct meshd_log *log;           /* borrowed */
+    const struct meshd_options *options;   /* borrowed */
+    const struct wire_door *door;          /* borrowed: its tags are those of our mesh */
     const struct meshd_remember *remember; /* borrowed: who was ever proved */
     struct wire_key key;
     const char *name, *arch, *os;

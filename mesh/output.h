@@ -30,7 +30,7 @@ struct output;
 
 struct output_config {
     uv_loop_t *loop;
-    const char *spool_dir; /* borrowed until the close callback */
+    const char *spool_dir;   /* borrowed until the close callback */
     struct disk_share *disk; /* referred to; NULL: no limit but the disk */
     uint64_t bytes_max;
     bool is_streamed;

@@ -647,7 +647,7 @@ struct core {
     struct list paused;         /* of core_held.in_paused, in the order of their pauses */
     uint32_t cores_paused;      /* that they had */
     struct core_timer turn_timer;
-    uint32_t n_quiet_looks;     /* of that timer: cores idled, and nobody waited for them */
+    uint32_t n_quiet_looks; /* of that timer: cores idled, and nobody waited for them */
 
     struct core_trust trust;
 

@@ -127,9 +127,9 @@ struct core_effect {
         } client_close;
         struct {
             struct wire_key owner;
-            bool is_own;   /* the owner is this very peer: may run without a sandbox */
+            bool is_own;        /* the owner is this very peer: may run without a sandbox */
             const char *origin; /* CORE_ORIGIN_BYTES: owners with the same one share as one */
-            uint64_t cell; /* a number chosen by the core; a new one makes a new cell */
+            uint64_t cell;      /* a number chosen by the core; a new one makes a new cell */
             struct wire_attempt_id id;
             uint64_t job;
             const struct wire_job_spec *spec; /* its files are stored */

@@ -2,8 +2,8 @@
  * leases, results until they are acknowledged.
  *
  * exec.c decides what starts and acts on the shell's events; turn.c what is paused for it; held.c
- * is the life of one attempt; xjob.c the jobs of owners; cell.c sandboxes; credit.c what each owner may send; exec_recv.c the
- * messages of owners. */
+ * is the life of one attempt; xjob.c the jobs of owners; cell.c sandboxes; credit.c what each owner
+ * may send; exec_recv.c the messages of owners. */
 #ifndef MESH_CORE_EXEC_H
 #define MESH_CORE_EXEC_H
 

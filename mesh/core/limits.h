@@ -134,7 +134,8 @@
 #define CORE_GATHER_TASKS     4u /* for each core at hand there: the next ones may wait */
 #define CORE_RENEW_NS         (1 * CORE_S)
 /* A task runs so long before it may be paused for others, and is paused so long before others that
- * wait let it go on: so short tasks have two thirds of a core that they share with an endless one. */
+ * wait let it go on: so short tasks have two thirds of a core that they share with an endless one.
+ */
 #define CORE_TURN_NS      (1 * CORE_S)
 #define CORE_PAUSE_NS     (2 * CORE_S)
 #define CORE_TURN_LOOK_NS (100 * CORE_MS) /* while somebody waits for cores */

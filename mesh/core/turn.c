@@ -85,8 +85,9 @@ struct core_held *core_turn_next(const struct core *core, const struct core_orig
     list_for_each (node, &core->paused) {
         struct core_held *held = LIST_ENTRY(node, struct core_held, in_paused);
         const struct core_origin *origin = held->owner->origin;
-        bool may = held->state == CORE_HELD_RUNNING &&
-                   (rival == NULL || (is_due(core, held) && origin->cores_used <= rival->cores_used));
+        bool may =
+            held->state == CORE_HELD_RUNNING &&
+            (rival == NULL || (is_due(core, held) && origin->cores_used <= rival->cores_used));
         if (may && (best == NULL || origin->cores_used < best->owner->origin->cores_used)) {
             best = held;
         }

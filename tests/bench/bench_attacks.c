@@ -8,8 +8,8 @@
 
 #define WELL_MS        10000
 #define SLOWEST_MS_MAX 100
-/* mesh/README.md, "Hostile peers", says where that comes from. */
-#define PEAK_MIB_MAX 900u
+/* mesh/README.md, "Hostile peers": what one host may come to. */
+#define PEAK_MIB_MAX 450u
 #define PERCENT_MIN  50
 
 static void print_row(const char *name, const struct siege_figures *f,

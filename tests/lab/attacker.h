@@ -31,10 +31,10 @@ struct raid {
     struct wire_door *door; /* open, as the target's is */
     uint64_t until_ns;      /* by the monotonic clock */
     volatile sig_atomic_t is_told_to_end;
-    uint64_t n_least;       /* messages to be sent before that */
-    uint64_t n_sent;        /* messages, or frames or records where there are no messages */
-    uint64_t n_up;          /* sessions that were proved */
-    uint64_t seed;          /* of what is made up */
+    uint64_t n_least; /* messages to be sent before that */
+    uint64_t n_sent;  /* messages, or frames or records where there are no messages */
+    uint64_t n_up;    /* sessions that were proved */
+    uint64_t seed;    /* of what is made up */
 };
 
 /* One connection, with an identity of its own unless it was lent one. */

@@ -17,7 +17,7 @@
 /* Between two runs of `mesh peers`. */
 #define ASK_PAUSE_MS 20
 /* An attack is on its way for so long before honest work begins. */
-#define LEAD_MS 700
+#define LEAD_MS    700
 #define TASKS_MAX  2000u
 #define ROUNDS_MAX 9u
 /* Some 10 ms of a processor. */

@@ -22,9 +22,9 @@ struct siege {
 /* One way to misbehave, as `attacker list` names it. */
 struct siege_attack {
     const char *name;
-    bool is_on_owner;     /* it is meant for owners of tasks; else the executor is attacked */
-    bool is_streamed;     /* the honest job streams its output */
-    unsigned n_sent_min;  /* so much it says in a whole attack, however long that takes */
+    bool is_on_owner;    /* it is meant for owners of tasks; else the executor is attacked */
+    bool is_streamed;    /* the honest job streams its output */
+    unsigned n_sent_min; /* so much it says in a whole attack, however long that takes */
 };
 extern const struct siege_attack siege_attacks[];
 extern const unsigned siege_n_attacks;

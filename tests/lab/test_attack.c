@@ -8,11 +8,12 @@
 
 #define N_TASKS 40u
 #define WELL_MS 30000
-/* `mesh peers` is promised within 100 ms; what is asserted here holds under a sanitizer, on a
- * machine that does other things as well. */
-#define ANSWER_MS_MAX 5000.0
-/* A sanitizer keeps what was freed: three times the bound of mesh/README.md. */
-#define PEAK_MIB_MAX 2304u
+/* `mesh peers` is promised within 100 ms, which tests/lab/attacks asks for. Here a sanitizer takes
+ * four times the processor, and a test gets an eighth of one at times. */
+#define ANSWER_MS_MAX (100.0 * 4 * 8)
+/* A sanitizer keeps what was freed, and more: three times what one host may come to
+ * (mesh/README.md). */
+#define PEAK_MIB_MAX (3 * 450u)
 
 static void run_attack(struct siege *siege, const char *name, struct siege_figures *figures)
 {

@@ -20,19 +20,19 @@
  *   others, of c cores (without that half, when the own user wants the executor, too) and n of them
  *   at most:
  *     c >= n      rate = c / n, rounded down: credit gives so many to each; edge = 2 * longest
- *     c <  n      rate = c * l / (l + (n - 1) * m); edge = (n + 1) * longest
+ *     c <  n      rate = c * l / (l + (n - 1) * m), or c / (2 n - 1); edge = (n + 1) * longest
  *
- * Where there are fewer cores than submitters it is turns that are shared, not time: a round has
- * one run of each, of mean length l for this one and m for the others. The edge is the wait for the
- * first core when the window opens: nothing that runs is stopped for it (n turns where cores are
- * shared by turns). Others wait once more: only their first run tells how long their tasks take,
- * and until then none is prefetched. A round trip passes before the first task is there, one until
- * the credit for more is, and two with the first run and what is prefetched then. A tenth is
- * for the times at which a core waits for the next task or another's takes its place: prefetch
- * covers two round trips or 5 ms at the mean run time. Of tasks that last over a second none is
- * prefetched: a core that such a one leaves may be gone to another's when the next arrives, a round
- * trip later, and each run may have to wait for one of another's: half of the due. So may one by
- * turns: a turn is missed while the next task is on its way.
+ * Where there are fewer cores than submitters it is turns that are shared: a round has one run of
+ * each, of mean length l for this one and m for the others; long ones are paused for others. The
+ * edge is the wait for the first core when the window opens (n turns where cores are shared so).
+ * Others wait once more: only their first run tells how long their tasks take, and until then none
+ * is prefetched. A round trip passes before the first task is there, one until the credit for more
+ * is, and two with the first run and what is prefetched then. A tenth is for the times at which a
+ * core waits for the next task or another's takes its place: prefetch covers two round trips or 5
+ * ms at the mean run time. Of tasks that last over a second none is prefetched: a core that such a
+ * one leaves may be gone to another's when the next arrives, a round trip later, and each run may
+ * have to wait for one of another's: half of the due. So may one by turns: a turn is missed while
+ * the next task is on its way.
  *
  * While a task of several cores or with memory to reserve wants the same executor no share is
  * promised: it is a whole turn whatever it takes, and cores idle for it. More in README.md.
@@ -344,8 +344,8 @@ static struct due due_of(const struct fair_window *window, const struct sim_node
     uint64_t each = mean_ns(own) / 1000 + 1;
     uint64_t round = each + (n - 1) * (mean_ns(others) / 1000 + 1);
     uint64_t rate = cores * 1000000 * each / round;
-    uint64_t even = cores * 1000000 / (2 * n - 1); /* long ones are paused for all others */
-    return (struct due){.rate = rate < even ? rate : even, .n_edges = n + 1};
+    uint64_t least = cores * 1000000 / (2 * n - 1);
+    return (struct due){.rate = rate < least ? rate : least, .n_edges = n + 1};
 }
 
 static uint64_t rtt_max(const struct sim_node *a, const struct sim_node *b)

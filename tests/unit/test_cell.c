@@ -347,6 +347,65 @@ static void kill_the_cell(struct cell_fixture *fx)
     ck_assert_int_eq(uv_process_kill(&fx->cell->process, SIGKILL), 0);
 }
 
+struct pausing {
+    uv_timer_t timer;
+    struct cell_fixture *fx;
+    unsigned stage;
+    size_t n_seen;
+};
+
+/* Pauses it, lets what is in the pipe come, looks that nothing follows, and lets it go on. */
+static void next_stage(uv_timer_t *timer)
+{
+    struct pausing *pausing = timer->data;
+    struct cell_fixture *fx = pausing->fx;
+    switch (pausing->stage++) {
+    case 0:
+        ck_assert_uint_gt(fx->out.n, 0);
+        cell_pause(fx->cell, true);
+        break;
+    case 1:
+        pausing->n_seen = fx->out.n;
+        break;
+    case 2:
+        ck_assert_uint_eq(fx->out.n, pausing->n_seen);
+        cell_pause(fx->cell, false);
+        break;
+    case 3:
+        ck_assert_uint_gt(fx->out.n, pausing->n_seen);
+        cell_pause(fx->cell, true);
+        cell_kill(fx->cell, WIRE_END_CANCELLED); /* it need not go on for that */
+        break;
+    }
+}
+
+START_TEST(a_paused_attempt_stands_still_goes_on_and_can_be_killed)
+{
+    struct cell_fixture fx;
+    if (cell_skips(CELL_BOXED)) {
+        return;
+    }
+    cell_fixture_init(&fx);
+    cell_fixture_make(&fx, CELL_BOXED);
+    struct pausing pausing = {.fx = &fx};
+    uv_timer_init(&fx.loop, &pausing.timer);
+    pausing.timer.data = &pausing;
+    uv_timer_start(&pausing.timer, next_stage, 1000, 400);
+    struct slice words[] = {slice_str("sh"), slice_str("-c"),
+                            slice_str("(while :; do echo x; sleep 0.01; done) & wait")};
+    struct cell_start start = cell_command(words, 3);
+    start.is_streamed = true;
+    cell_run(&fx, &start);
+    ck_assert_uint_eq(pausing.stage, 4);
+    ck_assert_int_eq(fx.result.end, WIRE_END_CANCELLED);
+    ck_assert(fx.is_usable);
+    uv_close((uv_handle_t *)&pausing.timer, NULL);
+    cell_run_sh(&fx, "exit 3"); /* the next one is not paused */
+    cell_assert_end(&fx, WIRE_END_EXITED, 3);
+    cell_fixture_done(&fx);
+}
+END_TEST
+
 START_TEST(a_killed_cell_is_reported_once)
 {
     struct cell_fixture fx;
@@ -522,6 +581,7 @@ int main(void)
     tcase_add_loop_test(tc, a_lease_that_is_not_renewed_ends_the_task, 0, CELL_MODES);
     tcase_add_loop_test(tc, start_failures_are_told_apart, 0, CELL_MODES);
     tcase_add_loop_test(tc, a_mebibyte_of_arguments_arrives, 0, CELL_MODES);
+    tcase_add_test(tc, a_paused_attempt_stands_still_goes_on_and_can_be_killed);
     tcase_add_loop_test(tc, a_killed_cell_is_reported_once, 0, CELL_MODES);
     tcase_add_test(tc, a_cell_that_cannot_be_made_refuses_and_says_why);
     tcase_add_loop_test(tc, nothing_outlives_the_daemon, 0, CELL_MODES);
