@@ -290,6 +290,7 @@ int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg 
     if (start->input_fd >= 0) {
         close(start->input_fd);
     }
+    cell->is_paused = false;
     cell->attempt.is_under_way = true;
     cell->attempt.serial = ++cell->serials;
     if (cell->is_dead) {

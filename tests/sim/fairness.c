@@ -34,8 +34,7 @@
  * have to wait for one of another's: half of the due. So may one by turns: a turn is missed while
  * the next task is on its way.
  *
- * While a task of several cores or with memory to reserve wants the same executor no share is
- * promised: it is a whole turn whatever it takes, and cores idle for it. More in README.md.
+ * No share is promised while a wide task, or one with memory to reserve, wants the same executor.
  *
  * Jobs of one submitter. It sends no task while one of a higher priority waits that could go to the
  * same executor; and none of a job that has more cores out than another of the same priority that
@@ -345,7 +344,7 @@ static struct due due_of(const struct fair_window *window, const struct sim_node
     uint64_t round = each + (n - 1) * (mean_ns(others) / 1000 + 1);
     uint64_t rate = cores * 1000000 * each / round;
     uint64_t least = cores * 1000000 / (2 * n - 1);
-    return (struct due){.rate = rate < least ? rate : least, .n_edges = n + 1};
+    return (struct due){rate < least ? rate : least, n + 1};
 }
 
 static uint64_t rtt_max(const struct sim_node *a, const struct sim_node *b)
