@@ -111,7 +111,6 @@ static bool is_judged(const struct sim *sim, const struct sim_node *node)
            sim->report.n_by_kind[SIM_FAULT_RENUMBER] == 0;
 }
 
-/* Everything has been well since. */
 static bool is_calm_since(const struct sim *sim, uint64_t ns)
 {
     return sim->report.n_faults == 0 || (sim->is_healed && ns > sim->healed_ns + FAIR_SETTLE_NS);
