@@ -10,9 +10,9 @@
 
 /* How often one watch is called: anybody on the link can send packets to an mDNS responder as fast
  * as the link carries them, and it takes one each time. What is beyond waits in the socket, or is
- * dropped there. Some 0.1 ms each: a quarter of the loop. */
+ * dropped there. With all that follows from it each costs some 0.3 ms. */
 #define WINDOW_MS        100u
-#define WINDOW_CALLS_MAX 256u
+#define WINDOW_CALLS_MAX 64u
 
 struct avahi_poll_uv {
     AvahiPoll api; /* its userdata is this */
