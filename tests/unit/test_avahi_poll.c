@@ -215,7 +215,7 @@ START_TEST(flooded_watch_rests)
     struct timeval start;
     avahi_elapse_time(&start, 0, 0);
     world_run(&w, &flood.is_enough, 10000);
-    ck_assert(flood.is_enough);                  /* it comes back each time */
+    ck_assert(flood.is_enough);                   /* it comes back each time */
     ck_assert_int_ge(avahi_age(&start), 1000000); /* and 1,000 calls are sixteen of its parts */
     w.api->watch_free(watch);
     close(fds[0]);
