@@ -103,7 +103,11 @@ int blobs_adopt(struct meshd_blobs *blobs, const char *temporary, const struct w
     char name[WIRE_HASH_TEXT_BYTES];
     struct blob *blob = blob_find(blobs, hash);
     int rc = 0;
-    if (blob != NULL) {
+    if (blob != NULL && blob->is_verified) {
+        blob_touch(blobs, blob);
+        IGNORE(unlinkat(blobs->fd, temporary, 0)); /* else the next start does it */
+        blobs_unreserve(blobs, reserved_bytes);
+    } else if (blob != NULL) {
         /* The new one replaces it: it is known to be whole, the old one may not be. */
         blob_touch(blobs, blob);
         rc = renameat(blobs->fd, temporary, blobs->fd, wire_hash_text(hash, name)) < 0 ? -errno : 0;
@@ -199,6 +203,11 @@ void meshd_blobs_close(struct meshd_blobs *blobs, void (*on_closed)(void *user),
 bool meshd_blobs_has(const struct meshd_blobs *blobs, const struct wire_hash *hash)
 {
     return blob_find(blobs, hash) != NULL;
+}
+
+int meshd_blobs_dir_fd(const struct meshd_blobs *blobs)
+{
+    return blobs->fd;
 }
 
 int meshd_blobs_open(struct meshd_blobs *blobs, const struct wire_hash *hash, int *ret_fd,

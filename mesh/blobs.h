@@ -2,7 +2,8 @@
  *
  * A blob appears whole: written as a temporary, then renamed. It is not fsynced: a blob that was
  * here before this start is hashed again before its first use, so one that a crash tore is found
- * and dropped, and a submit does not wait for the disk.
+ * and dropped, and a submit does not wait for the disk. Those that detached jobs need are fsynced
+ * by the journal; one that is known to be whole is never replaced, so they stay so.
  *
  * The store keeps within its quota by dropping what was not used for longest. It never drops what
  * is pinned (the core needs it, until BLOB_RELEASE) or held (the shell is at work with it).
@@ -55,6 +56,9 @@ int meshd_blobs_verify(struct meshd_blobs *blobs, const struct wire_hash *hash,
 
 /* Whether it is there. */
 bool meshd_blobs_has(const struct meshd_blobs *blobs, const struct wire_hash *hash);
+/* The directory with the files, each named by its hash (wire_hash_text); lives as long as the store.
+ */
+int meshd_blobs_dir_fd(const struct meshd_blobs *blobs);
 /* Opens it for reading. 0; -ENOENT; -errno. */
 int meshd_blobs_open(struct meshd_blobs *blobs, const struct wire_hash *hash, int *ret_fd,
                      uint64_t *ret_bytes) MUST_CHECK;

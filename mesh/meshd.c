@@ -200,6 +200,7 @@ static void set_up_core(struct meshd *meshd, uint64_t epoch)
         .exit_idle_ns = options->exit_idle_ns,
         .trust = meshd_trust_state(meshd->trust),
         .is_for_own = is_beside_another(meshd),
+        .has_journal = true,
     };
     core_effects_init(&meshd->effects);
     meshd->core = core_new(&config);
@@ -323,9 +324,30 @@ static int set_up_trust(struct meshd *meshd, struct errmsg *err)
     return rc;
 }
 
+/* What the core is to know before anything else happens; only the disk is waited for. */
+static int set_up_journal(struct meshd *meshd, struct errmsg *err)
+{
+    struct meshd_journal_config config = {
+        .loop = &meshd->loop,
+        .sink = sink_of(meshd),
+        .log = &meshd->log,
+        .blobs = meshd->blobs,
+        .dir_path = meshd->state.path,
+        .dir_fd = meshd->state.dir_fd,
+    };
+    int rc = meshd_journal_new(&config, &meshd->journal, err);
+    if (rc < 0) {
+        errmsg_wrap(err, "state directory %s", meshd->state.path);
+    }
+    return rc;
+}
+
 static int set_up_parts(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
 {
     int rc = meshd_blobs_new(&meshd->loop, meshd->state.dir_fd, 0, &meshd->blobs, err);
+    if (rc == 0) {
+        rc = set_up_journal(meshd, err);
+    }
     if (rc == 0) {
         rc = set_up_links(meshd, epoch, err);
     }
@@ -340,6 +362,9 @@ static int set_up_parts(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         describe_address(meshd);
         meshd->remember = meshd_remember_new(&meshd->loop, meshd->state.dir_fd, &meshd->log);
         set_up_core(meshd, epoch);
+        rc = meshd_journal_report(meshd->journal, err);
+    }
+    if (rc == 0) {
         rc = set_up_finder(meshd, err);
     }
     return rc;
@@ -460,9 +485,12 @@ static void next_stage(struct meshd *meshd)
     } else if (meshd->stage == 2 && meshd->links != NULL) {
         meshd->n_closing++;
         meshd_links_close(meshd->links, on_part_closed, meshd);
-    } else if (meshd->stage == 3) {
+    } else if (meshd->stage == 3 && meshd->journal != NULL) {
+        meshd->n_closing++;
+        meshd_journal_close(meshd->journal, on_part_closed, meshd);
+    } else if (meshd->stage == 4) {
         close_kept(meshd);
-    } else if (meshd->stage > 3) {
+    } else if (meshd->stage > 4) {
         return;
     }
     on_part_closed(meshd);

@@ -143,7 +143,10 @@ void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
         return;
     case CORE_EFFECT_JOURNAL:
     case CORE_EFFECT_JOURNAL_READ:
-        break; /* not without config.has_journal */
+    case CORE_EFFECT_JOURNAL_LOOK:
+    case CORE_EFFECT_JOURNAL_LIST:
+        meshd_journal_carry_out(meshd->journal, effect);
+        return;
     }
     ensure(!"reached");
 }

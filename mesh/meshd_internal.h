@@ -15,6 +15,7 @@
 #include "mesh/core/core.h"
 #include "mesh/executor.h"
 #include "mesh/finder.h"
+#include "mesh/journal.h"
 #include "mesh/link.h"
 #include "mesh/log.h"
 #include "mesh/options.h"
@@ -50,6 +51,7 @@ struct meshd {
     struct list deferred; /* events that came while effects were carried out */
     struct meshd_blobs *blobs;
     struct meshd_trust *trust;
+    struct meshd_journal *journal;
     struct meshd_links *links;
     struct meshd_transfers *transfers;
     struct meshd_control *control;

@@ -6,6 +6,7 @@
  *     STATE/peers        peers once reached; known_peers.c
  *     STATE/trust        the closed mesh, its secret included; trust_file.c
  *     STATE/blobs/       blobs.c
+ *     STATE/journal.db   detached jobs, a SQLite database; journal_db.c
  *
  * Directories are made 0700; files are written whole: temporary, fsync, rename. */
 #ifndef MESH_STATE_DIR_H

@@ -48,6 +48,8 @@
 /* All arguments of a task, or the whole environment of a job, with a NUL for each. */
 #define WIRE_ARGV_BYTES_MAX (1u << 20)
 #define WIRE_ARGS_MAX       (64u << 10)
+/* What a task's input sources gave, kept beside its arguments: so that both fit one frame. */
+#define WIRE_VALUES_BYTES_MAX (512u << 10)
 #define WIRE_ENV_MAX        1024u
 #define WIRE_FILES_MAX      128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
 #define WIRE_FILTER_MAX     64u  /* --on and --except of a job */
@@ -71,6 +73,9 @@
 /* Parts of what is known of peers that are compared by a sum each: of 5,000 peers, some 40 in each,
  * which are told again where one of them differs. */
 #define WIRE_PEERS_SUMS 128u
+#define WIRE_AFTER_MAX  256u /* jobs that one waits for */
+/* Results that an attached client is sent before it deals with them: each may bring descriptors. */
+#define WIRE_ATTACH_AHEAD 128u
 #define WIRE_LIST_MAX   65536u /* rows of a table sent to a client */
 
 /* --- trust -------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ static_assert(ARRAY_LEN(held_texts) == 0 WIRE_HELD(ONE), "held states have no ga
 static const char *const error_texts[] = {WIRE_ERRORS(TEXT)};
 static_assert(ARRAY_LEN(error_texts) == 0 WIRE_ERRORS(ONE), "errors have no gap");
 
+static const char *const job_state_texts[] = {WIRE_JOB_STATES(TEXT)};
+static_assert(ARRAY_LEN(job_state_texts) == 0 WIRE_JOB_STATES(ONE), "job states have no gap");
 static const char *const call_texts[] = {WIRE_CALL_STATUSES(TEXT)};
 static_assert(ARRAY_LEN(call_texts) == 0 WIRE_CALL_STATUSES(ONE), "call statuses have no gap");
 
@@ -97,6 +99,11 @@ const char *wire_held_text(uint32_t held)
 const char *wire_error_text(uint32_t error)
 {
     return TEXT_OF(error_texts, error);
+}
+
+const char *wire_job_state_text(uint32_t state)
+{
+    return TEXT_OF(job_state_texts, state);
 }
 
 const char *wire_call_status_text(uint32_t status)

@@ -65,6 +65,16 @@ struct wire_refs {
     uint32_t n; /* WIRE_REFS_MAX at most */
 };
 
+/* A job that another waits for. */
+struct wire_job_ref {
+    uint64_t job;
+};
+
+struct wire_job_refs {
+    const struct wire_job_ref *items;
+    uint32_t n; /* WIRE_AFTER_MAX at most */
+};
+
 /* One captured stream. */
 struct wire_output {
     uint64_t bytes;        /* all of it */
@@ -298,6 +308,12 @@ struct wire_submit { /* a new job; one descriptor travels along for each of spec
     uint32_t require_peers;    /* refuse when fewer other peers are up */
     struct wire_slices on;     /* --on: only these (name, id or prefix of one) */
     struct wire_slices except; /* --except */
+    struct wire_job_refs after; /* --after: no task begins before these have ended, all with success,
+                                 * else it is cancelled; of a detached job, detached ones only */
+    bool is_after_any;          /* --after-any: whatever became of them */
+    /* For whoever attaches later: there was no input source, and the one task's exit status is the
+     * job's; the tasks' command line is what sh -c is given. */
+    bool is_single, is_shell;
 };
 
 struct wire_accepted { /* of a detached job: it is on disk so far */
@@ -315,6 +331,8 @@ struct wire_add_task { /* client: the next task of the job; one descriptor when 
     struct slice args;     /* as in wire_task */
     struct wire_refs refs; /* each one that this connection put, or was given by a done */
     bool keeps_result;     /* of a call: what it returns may stay where it was made */
+    struct wire_slices values; /* of a detached job: what the input sources gave,
+                                * WIRE_VALUES_BYTES_MAX together; for whoever attaches later */
 };
 
 struct wire_submit_end { /* client: no more tasks */
@@ -367,6 +385,9 @@ struct wire_job_done { /* daemon: every task has its result; the job is forgotte
     uint32_t n_succeeded;
     uint32_t n_failed;
     uint32_t n_lost; /* of the failed: without a result of their own */
+    struct slice text; /* why it was cancelled, or empty */
+    bool is_cancelled;
+    bool is_running; /* to whoever attached and does not wait: it goes on */
 };
 
 struct wire_notice { /* daemon: one line for the user, for instance that a task starts again */
@@ -443,6 +464,8 @@ struct wire_job_row {
     uint32_t n_succeeded;
     uint32_t n_failed;
     uint64_t age_us;
+    uint32_t state; /* enum wire_job_state */
+    struct slice text; /* why it was cancelled, or empty */
 };
 
 struct wire_jobs_list {
@@ -510,6 +533,35 @@ struct wire_got { /* daemon: one descriptor, unless there is an error */
 struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they still take a release
                     */
     struct wire_hash hash;
+};
+
+struct wire_attach { /* client: the results of a detached job of its user. Answered by attached or
+                      * error; then, of each task that has a result, in the order in which they came
+                      * to be, its kept_task if wanted and its done; then job_done. At most
+                      * WIRE_ATTACH_AHEAD of them come before a done_ack */
+    uint64_t job;
+    uint32_t task;     /* of this one only; 0: of all */
+    bool is_wait;      /* until the job has ended; else what is there now */
+    bool wants_tasks;  /* kept_task, too */
+};
+
+struct wire_attached {
+    uint64_t job;
+    struct slice name;
+    uint32_t n_tasks;
+    bool is_single, is_shell; /* as in submit */
+};
+
+struct wire_kept_task { /* daemon: what was added; its done follows */
+    uint64_t job;
+    uint32_t task;
+    struct wire_slices argv;
+    struct wire_slices values;
+};
+
+struct wire_job_forget { /* client: a detached job that has ended, with its results. Answered by ok or
+                          * error */
+    uint64_t job;
 };
 
 /* --- all of them -------------------------------------------------------------------------------
@@ -583,7 +635,11 @@ struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they s
     X(TRUST, 100, wire_trust, trust)                                                               \
     X(BAN, 101, wire_ban_key, ban)                                                                 \
     X(TRUST_QUERY, 102, wire_trust_query, trust_query)                                             \
-    X(TRUST_LIST, 103, wire_trust_list, trust_list)
+    X(TRUST_LIST, 103, wire_trust_list, trust_list)                                                \
+    X(ATTACH, 104, wire_attach, attach)                                                            \
+    X(ATTACHED, 105, wire_attached, attached)                                                      \
+    X(KEPT_TASK, 106, wire_kept_task, kept_task)                                                   \
+    X(JOB_FORGET, 107, wire_job_forget, job_forget)
 
 #define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
 enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };
@@ -595,6 +651,9 @@ struct wire_message {
         WIRE_MESSAGES(WIRE_UNION_MEMBER)
     };
 };
+
+/* What counts against WIRE_VALUES_BYTES_MAX: each one with a NUL. */
+size_t wire_values_bytes(const struct wire_slices *values);
 
 /* "beat", "task", ...; "unknown" for a number that is none. */
 const char *wire_message_name(uint32_t type);

@@ -90,6 +90,16 @@
     X(NOT_FOUND, 6, "command not found")                                                           \
     X(NOT_EXECUTABLE, 7, "not executable")
 
+/* Where a job stands. */
+#define WIRE_JOB_STATES(X)                                                                         \
+    X(NONE, 0, "none")                                                                             \
+    X(ADDING, 1, "adding")       /* its client still adds tasks */                                 \
+    X(AFTER, 2, "after")         /* it waits for other jobs to end */                              \
+    X(RUNNING, 3, "running")     /* not ended */                                                   \
+    X(STOPPING, 4, "stopping")   /* cancelled, and not gone from everywhere yet */                 \
+    X(ENDED, 5, "ended")         /* each task has its result */                                    \
+    X(CANCELLED, 6, "cancelled") /* it ended that way */
+
 /* How a function ended that was called. */
 #define WIRE_CALL_STATUSES(X)                                                                      \
     X(OK, 0, "ok")                                                                                 \
@@ -108,6 +118,7 @@
 #define WIRE_ENUM_PEER(name, value, text)    WIRE_PEER_##name = value,
 #define WIRE_ENUM_HELD(name, value, text)    WIRE_HELD_##name = value,
 #define WIRE_ENUM_ERROR(name, value, text)   WIRE_ERROR_##name = value,
+#define WIRE_ENUM_JOB(name, value, text)     WIRE_JOB_##name = value,
 #define WIRE_ENUM_CALL(name, value, text)    WIRE_CALL_##name = value,
 enum wire_reason { WIRE_REASONS(WIRE_ENUM_REASON) };
 enum wire_end { WIRE_ENDS(WIRE_ENUM_END) };
@@ -115,6 +126,7 @@ enum wire_refusal { WIRE_REFUSALS(WIRE_ENUM_REFUSAL) };
 enum wire_peer_state { WIRE_PEER_STATES(WIRE_ENUM_PEER) };
 enum wire_held { WIRE_HELD(WIRE_ENUM_HELD) };
 enum wire_error { WIRE_ERRORS(WIRE_ENUM_ERROR) };
+enum wire_job_state { WIRE_JOB_STATES(WIRE_ENUM_JOB) };
 enum wire_call_status { WIRE_CALL_STATUSES(WIRE_ENUM_CALL) };
 
 /* The text of a value; "unknown" for one that is not in the list. */
@@ -124,6 +136,7 @@ const char *wire_refusal_text(uint32_t refusal);
 const char *wire_peer_state_text(uint32_t state);
 const char *wire_held_text(uint32_t held);
 const char *wire_error_text(uint32_t error);
+const char *wire_job_state_text(uint32_t state);
 const char *wire_call_status_text(uint32_t status);
 
 enum wire_stream { WIRE_STREAM_NONE = 0, WIRE_STREAM_OUT = 1, WIRE_STREAM_ERR = 2 };

@@ -382,6 +382,9 @@ static const struct wire_field fields_wire_daemon_hello[] = {
 };
 LAYOUT(wire_daemon_hello, "daemon_hello");
 
+static const struct wire_field fields_wire_job_ref[] = {U64(wire_job_ref, job)};
+LAYOUT(wire_job_ref, "job_ref");
+
 static const struct wire_field fields_wire_submit[] = {
     STRUCT(wire_submit, spec, wire_job_spec),
     TEXT(wire_submit, name, WIRE_NAME_BYTES_MAX),
@@ -393,6 +396,10 @@ static const struct wire_field fields_wire_submit[] = {
     U32(wire_submit, require_peers),
     TEXTS(wire_submit, on, WIRE_FILTER_MAX, WIRE_NAME_BYTES_MAX),
     TEXTS(wire_submit, except, WIRE_FILTER_MAX, WIRE_NAME_BYTES_MAX),
+    ITEMS_SINCE(wire_submit, "after", after., wire_job_ref, WIRE_AFTER_MAX, 2),
+    {LATER(wire_submit, is_after_any, bool, BOOL), .max = 1},
+    {LATER(wire_submit, is_single, bool, BOOL), .max = 1},
+    {LATER(wire_submit, is_shell, bool, BOOL), .max = 1},
 };
 LAYOUT(wire_submit, "submit");
 
@@ -412,6 +419,8 @@ static const struct wire_field fields_wire_add_task[] = {
     {LATER(wire_add_task, args, struct slice, BYTES), .max = WIRE_INLINE_BYTES_MAX},
     ITEMS_SINCE(wire_add_task, "refs", refs., wire_ref, WIRE_REFS_MAX, 2),
     {LATER(wire_add_task, keeps_result, bool, BOOL), .max = 1},
+    {LATER(wire_add_task, values, struct wire_slices, WORDS), .max = WIRE_ARGS_MAX,
+     .item_bytes_max = WIRE_ARG_BYTES_MAX - 1},
 };
 LAYOUT_RULED(wire_add_task, "add_task", wire_rule_add_task);
 
@@ -466,6 +475,9 @@ LAYOUT(wire_done_ack, "done_ack");
 static const struct wire_field fields_wire_job_done[] = {
     U64(wire_job_done, job),      U32(wire_job_done, n_tasks), U32(wire_job_done, n_succeeded),
     U32(wire_job_done, n_failed), U32(wire_job_done, n_lost),
+    {LATER(wire_job_done, text, struct slice, TEXT), .max = WIRE_REASON_BYTES_MAX},
+    {LATER(wire_job_done, is_cancelled, bool, BOOL), .max = 1},
+    {LATER(wire_job_done, is_running, bool, BOOL), .max = 1},
 };
 LAYOUT(wire_job_done, "job_done");
 
@@ -530,6 +542,9 @@ static const struct wire_field fields_wire_job_row[] = {
     U32(wire_job_row, n_waiting),    U32(wire_job_row, n_placed),
     U32(wire_job_row, n_succeeded),  U32(wire_job_row, n_failed),
     U64(wire_job_row, age_us),
+    {LATER(wire_job_row, state, uint32_t, ENUM), .max = (0 WIRE_JOB_STATES(LIST_ONE)) - 1,
+     .text = wire_job_state_text},
+    {LATER(wire_job_row, text, struct slice, TEXT), .max = WIRE_REASON_BYTES_MAX},
 };
 LAYOUT(wire_job_row, "job_row");
 
@@ -641,6 +656,34 @@ static const struct wire_field fields_wire_trust_list[] = {
     ITEMS(wire_trust_list, "bans", bans., wire_ban, WIRE_BANS_MAX),
 };
 LAYOUT(wire_trust_list, "trust_list");
+
+static const struct wire_field fields_wire_attach[] = {
+    U64(wire_attach, job),
+    U32(wire_attach, task),
+    BOOL(wire_attach, is_wait),
+    BOOL(wire_attach, wants_tasks),
+};
+LAYOUT(wire_attach, "attach");
+
+static const struct wire_field fields_wire_attached[] = {
+    U64(wire_attached, job),
+    TEXT(wire_attached, name, WIRE_NAME_BYTES_MAX),
+    U32(wire_attached, n_tasks),
+    BOOL(wire_attached, is_single),
+    BOOL(wire_attached, is_shell),
+};
+LAYOUT(wire_attached, "attached");
+
+static const struct wire_field fields_wire_kept_task[] = {
+    U64(wire_kept_task, job),
+    RANGE(wire_kept_task, task, 1, UINT32_MAX),
+    WORDS(wire_kept_task, argv, 1, WIRE_ARGS_MAX),
+    WORDS(wire_kept_task, values, 0, WIRE_ARGS_MAX),
+};
+LAYOUT(wire_kept_task, "kept_task");
+
+static const struct wire_field fields_wire_job_forget[] = {U64(wire_job_forget, job)};
+LAYOUT(wire_job_forget, "job_forget");
 
 /* --- by number ---------------------------------------------------------------------------------
  */

@@ -98,9 +98,21 @@ const char *wire_rule_task(const void *object)
     return task_fault(&task->argv, task->has_input, task->args);
 }
 
+size_t wire_values_bytes(const struct wire_slices *values)
+{
+    size_t n_bytes = 0;
+    for (uint32_t i = 0; i < values->n; i++) {
+        n_bytes += values->items[i].n + 1;
+    }
+    return n_bytes;
+}
+
 const char *wire_rule_add_task(const void *object)
 {
     const struct wire_add_task *task = object;
+    if (wire_values_bytes(&task->values) > WIRE_VALUES_BYTES_MAX) {
+        return "values: too long in all";
+    }
     return task_fault(&task->argv, task->has_input, task->args);
 }
 

@@ -3,6 +3,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/look.h"
 #include "mesh/core/left.h"
 #include "mesh/core/put.h"
 #include "mesh/core/trust.h"
@@ -67,6 +68,7 @@ static void on_down(struct core *core, uint64_t id)
             core_job_cancel(core, job);
         }
     }
+    core_look_on_client_down(core, client->id);
     client_free(core, client);
 }
 
@@ -99,8 +101,7 @@ static void on_cancel(struct core *core, struct core_client *client, uint64_t id
     char text[WIRE_JOB_TEXT_BYTES];
     struct core_job *job = core_job_find(core, id);
     if (job == NULL || job->is_over) {
-        core_client_error(core, client->id, WIRE_ERROR_UNKNOWN, "there is no job %s",
-                          wire_job_text(id, text));
+        core_look_on_cancel(core, client, id);
     } else if (client->uid != job->uid && client->uid != 0) {
         core_client_error(core, client->id, WIRE_ERROR_DENIED,
                           "job %s is another user's: only its owner and root may cancel it",
@@ -174,6 +175,9 @@ static bool on_job_message(struct core *core, struct core_client *client,
         }
         return true;
     case WIRE_MESSAGE_DONE_ACK:
+        if (core_look_on_done_ack(core, client, &message->done_ack)) {
+            return true;
+        }
         job = own_job(core, client, message->done_ack.job);
         if (job != NULL) {
             core_job_on_done_ack(core, job, message->done_ack.n_done);
@@ -217,7 +221,17 @@ static void on_message(struct core *core, struct core_client *client,
         core_stats_send_stats(core, client);
         return;
     case WIRE_MESSAGE_JOBS_QUERY:
-        core_stats_send_jobs(core, client);
+        if (core->config.has_journal) {
+            core_look_on_list(core, client);
+        } else {
+            core_stats_send_jobs(core, client, NULL, 0);
+        }
+        return;
+    case WIRE_MESSAGE_ATTACH:
+        core_look_on_attach(core, client, &message->attach);
+        return;
+    case WIRE_MESSAGE_JOB_FORGET:
+        core_look_on_forget(core, client, message->job_forget.job);
         return;
     case WIRE_MESSAGE_SET_CORES:
         on_set_cores(core, client, message->set_cores.cores);

@@ -12,6 +12,8 @@ void core_client_free_all(struct core *core);
 /* stats.c: the tables */
 void core_stats_send_peers(struct core *core, struct core_client *client);
 void core_stats_send_stats(struct core *core, struct core_client *client);
-void core_stats_send_jobs(struct core *core, struct core_client *client);
+/* Those in memory, and behind them those that ended, as the disk has them. */
+void core_stats_send_jobs(struct core *core, struct core_client *client,
+                          const struct wire_job_row *over, uint32_t n_over);
 
 #endif

@@ -11,6 +11,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/look.h"
 #include "mesh/core/peer.h"
 #include "mesh/core/trust.h"
 #include "wire/base/mem.h"
@@ -66,6 +67,12 @@ static void dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_JOURNAL_END:
         core_restore_on_end(core);
         return;
+    case CORE_EVENT_JOURNAL_LOOKED:
+        core_look_on_looked(core, event);
+        return;
+    case CORE_EVENT_JOURNAL_LISTED:
+        core_look_on_listed(core, event);
+        return;
     case CORE_EVENT_TRUST_KEPT:
     case CORE_EVENT_DRAWN:
         core_trust_on_event(core, event);
@@ -79,7 +86,7 @@ static bool is_early(enum core_event_type type)
 {
     return type == CORE_EVENT_TICK || type == CORE_EVENT_STOP || type == CORE_EVENT_JOURNALED ||
            type == CORE_EVENT_JOURNAL_JOB || type == CORE_EVENT_JOURNAL_TASKS ||
-           type == CORE_EVENT_JOURNAL_END || type == CORE_EVENT_TRUST_KEPT ||
+           type == CORE_EVENT_JOURNAL_END || type == CORE_EVENT_JOURNAL_LOOKED || type == CORE_EVENT_TRUST_KEPT ||
            type == CORE_EVENT_DRAWN;
 }
 
@@ -101,6 +108,8 @@ static void settle(struct core *core)
             struct core_letter *letter = LIST_ENTRY(first, struct core_letter, node);
             list_remove(&letter->node);
             core_peer_deliver(core, core->self, &letter->message);
+        } else if (!list_is_empty(&core->ended)) {
+            core_after_run(core);
         } else if (core->is_place_due) {
             core->is_place_due = false;
             core_place_run(core);
@@ -229,6 +238,7 @@ struct core *core_new(const struct core_config *config)
     core_exec_init(core);
     core_job_init(core);
     core_journal_init(core);
+    core_look_init(core);
     return core;
 }
 
@@ -241,6 +251,7 @@ struct core *core_free(struct core *core)
     free_graves(core);
     core_client_free_all(core);
     core_job_free_all(core);
+    core_look_free_all(core);
     core_journal_free_all(core);
     core_exec_free_all(core);
     core_blob_free_all(core);

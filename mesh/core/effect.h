@@ -37,6 +37,8 @@
     X(ADVERTISE, "advertise")         /* put the offered cores into the announcement */            \
     X(JOURNAL, "journal")             /* write a record; JOURNALED follows */                      \
     X(JOURNAL_READ, "journal read")   /* tasks without result; JOURNAL_TASKS follows */            \
+    X(JOURNAL_LOOK, "journal look")   /* a job and results of it; JOURNAL_LOOKED follows */        \
+    X(JOURNAL_LIST, "journal list")   /* jobs that ended; JOURNAL_LISTED follows */                \
     X(TRUST, "trust")                 /* who may have sessions; TRUST_KEPT may follow */           \
     X(DRAW, "draw")                   /* random bytes, please; DRAWN follows */                    \
     X(LOG, "log")                     /* a line for the daemon's log */                            \
@@ -191,6 +193,21 @@ struct core_effect {
             uint32_t first, n;
             uint64_t bytes;
         } journal_read;
+        struct {
+            uint64_t look; /* 1, 2, 3, ... of this life */
+            uint64_t job;
+            /* At most n of its results, in the order in which they came to disk, behind number
+             * `after` of that order, of one task only unless that is 0; fewer, but not none, once
+             * they take that many bytes. */
+            uint64_t after;
+            uint32_t task, n;
+            uint64_t bytes;
+            bool has_tasks; /* the tasks, too, as they were added */
+        } journal_look;
+        struct {
+            uint64_t look;
+            uint32_t n; /* at most; the last ones */
+        } journal_list;
         struct {
             uint64_t number; /* 1, 2, 3, ... of this life */
             /* The whole of it, replacing what was said before: first the door (announced tag, rule

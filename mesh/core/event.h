@@ -50,6 +50,8 @@ enum core_source {
     X(JOURNAL_JOB, "journal job")         /* at start: a job on disk that has not ended */         \
     X(JOURNAL_TASKS, "journal tasks")     /* its tasks without result, as far as asked for */      \
     X(JOURNAL_END, "journal end")         /* at start: that was all */                             \
+    X(JOURNAL_LOOKED, "journal looked")   /* what is on disk of a job */                           \
+    X(JOURNAL_LISTED, "journal listed")   /* jobs that ended */                                    \
     X(TRUST_KEPT, "trust kept")           /* the state of trust is on disk, or could not be */     \
     X(DRAWN, "drawn")                     /* random bytes that were asked for */
 
@@ -170,6 +172,25 @@ struct core_event {
             uint32_t n;
             int error; /* 0, or negative errno: they could not be read; asked for again later */
         } journal_tasks;
+        struct {
+            uint64_t look;                    /* of the effect */
+            int error;                        /* 0; -ENOENT: no such job; -errno. Then that is all */
+            uint32_t uid;
+            const struct wire_submit *submit; /* of its JOB record */
+            bool is_complete, is_cancelled;   /* there is a COMPLETE, a CANCEL record */
+            bool is_over;                     /* there is an OVER record: */
+            struct wire_job_done over;        /* this one */
+            const struct wire_done *results;
+            const struct wire_add_task *tasks; /* of these results; NULL: not asked for */
+            uint32_t n;
+            uint64_t last; /* number of the last one, in their order; `after` when there are none */
+        } journal_looked;
+        struct {
+            uint64_t look;
+            int error;
+            const struct wire_job_row *rows; /* the last one first; their state is the core's */
+            uint32_t n;
+        } journal_listed;
         struct {
             uint64_t number; /* of the effect */
             int error;       /* 0: on disk, for good. Else negative errno: what was there stays */

@@ -9,6 +9,7 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/look.h"
 #include "mesh/core/peer.h"
 #include "mesh/core/put.h"
 #include "wire/base/mem.h"
@@ -80,9 +81,11 @@ void core_job_accept(struct core *core, struct core_job *job)
     }
 }
 
-/* Peers enough are there: the client may add tasks, once the job is on disk where it has to be. */
-static void job_begin(struct core *core, struct core_job *job)
+void core_job_begin(struct core *core, struct core_job *job)
 {
+    if (job->n_looked_for > 0) {
+        return; /* when the disk has told */
+    }
     if (job->is_detached) {
         core_journal_job(core, job);
     } else {
@@ -104,6 +107,10 @@ static void job_free(struct core_grave *grave)
 
 static void job_bury(struct core *core, struct core_job *job)
 {
+    if (!job->is_over) { /* it never began */
+        core_after_on_end(core, job);
+    }
+    core_look_drop_waiter(core, job);
     while (!list_is_empty(&job->sites)) {
         core_site_free(core, LIST_ENTRY(job->sites.next, struct core_site, of_job));
     }
@@ -155,6 +162,9 @@ static void copy_options(struct core_job *job, const struct wire_submit *submit)
     job->is_once = submit->is_once;
     job->may_speculate = submit->may_speculate;
     job->require_peers = submit->require_peers;
+    job->is_after_any = submit->is_after_any;
+    job->is_single = submit->is_single;
+    job->is_shell = submit->is_shell;
 }
 
 /* "./prog" is the file "prog". */
@@ -272,18 +282,29 @@ static bool is_submit_refused(struct core *core, struct core_client *client,
                           CORE_JOBS_MAX);
     } else if (fault.n > 0) {
         core_client_error(core, client->id, WIRE_ERROR_INVALID, "%.*s", SLICE_FMT(fault));
+    } else if (core_after_fault(core, client, submit).n > 0) {
+        core_client_error(core, client->id, WIRE_ERROR_INVALID, "%.*s",
+                          SLICE_FMT(core_after_fault(core, client, submit)));
     } else {
         return false;
     }
     return true;
 }
 
+void core_job_refuse(struct core *core, struct core_job *job, enum wire_error error,
+                     struct slice text)
+{
+    if (job->client != NULL) {
+        core_client_error(core, job->client->id, error, "%.*s", SLICE_FMT(text));
+    }
+    job_bury(core, job);
+}
+
 static void refuse_lonely(struct core *core, struct core_job *job)
 {
-    core_client_error(core, job->client->id, WIRE_ERROR_UNAVAILABLE,
-                      "%u other peers are up, %u are required", core_peer_n_up(core),
-                      job->require_peers);
-    job_bury(core, job);
+    core_job_refuse(core, job, WIRE_ERROR_UNAVAILABLE,
+                    core_batch_printf(core, "%u other peers are up, %u are required",
+                                      core_peer_n_up(core), job->require_peers));
 }
 
 /* How many peers must be up before the job begins: one, for a moment, where the daemon has only
@@ -303,8 +324,9 @@ void core_job_submit(struct core *core, struct core_client *client,
     }
     struct core_job *job = core_job_new(core, core->next_job++, client->uid, submit);
     job->client = client;
+    core_after_begin(core, job, submit->after);
     if (peers_awaited(core, job) <= core_peer_n_up(core)) {
-        job_begin(core, job);
+        core_job_begin(core, job);
     } else if (core->now_ns < core->config.now_ns + CORE_STARTUP_NS) {
         list_push_back(&core->startup, &job->in_startup);
     } else {
@@ -321,7 +343,7 @@ void core_job_on_peer_up(struct core *core)
         node = node->next;
         if (peers_awaited(core, job) <= n_up) {
             list_remove(&job->in_startup);
-            job_begin(core, job);
+            core_job_begin(core, job);
         }
     }
 }
@@ -484,6 +506,22 @@ void core_job_on_done_ack(struct core *core, struct core_job *job, uint64_t n_do
     core_job_update(core, job);
 }
 
+void core_job_set_reason(struct core_job *job, struct slice reason)
+{
+    IGNORE(arena_copy(&job->arena, reason, &job->reason)); /* else it stays empty */
+}
+
+struct wire_job_done core_job_outcome(const struct core_job *job)
+{
+    return (struct wire_job_done){.job = job->id,
+                                  .n_tasks = job->n_added,
+                                  .n_succeeded = job->n_succeeded,
+                                  .n_failed = job->n_failed,
+                                  .n_lost = job->n_lost,
+                                  .text = job->reason,
+                                  .is_cancelled = job->is_cancelled};
+}
+
 static void job_over(struct core *core, struct core_job *job)
 {
     job->is_over = true;
@@ -493,11 +531,7 @@ static void job_over(struct core *core, struct core_job *job)
     }
     if (job->client != NULL) {
         struct wire_message message = {.type = WIRE_MESSAGE_JOB_DONE};
-        message.job_done = (struct wire_job_done){.job = job->id,
-                                                  .n_tasks = job->n_added,
-                                                  .n_succeeded = job->n_succeeded,
-                                                  .n_failed = job->n_failed,
-                                                  .n_lost = job->n_lost};
+        message.job_done = core_job_outcome(job);
         core_client_send(core, job->client->id, &message);
     }
     struct wire_message end = {.type = WIRE_MESSAGE_JOB_END};
@@ -511,10 +545,14 @@ static void job_over(struct core *core, struct core_job *job)
             core_send(core, site->peer, &end);
         }
     }
+    core_after_on_end(core, job);
 }
 
 bool core_job_is_blocked(const struct core *core, const struct core_job *job)
 {
+    if (job->n_awaited > 0) {
+        return true;
+    }
     if (job->is_detached) {
         return core_journal_is_blocked(core, job);
     }
@@ -589,7 +627,7 @@ void core_job_cancel(struct core *core, struct core_job *job)
     if (job->is_over || job->is_cancelled) {
         return;
     }
-    if (list_is_linked(&job->in_startup)) {
+    if (list_is_linked(&job->in_startup) || (job->n_looked_for > 0 && !job->is_restored)) {
         job_bury(core, job);
         return;
     }
@@ -597,7 +635,7 @@ void core_job_cancel(struct core *core, struct core_job *job)
     if (job->is_detached && !job->is_kept) {
         job->is_forgotten = true;
         if (!job->is_unsaid) {
-            core_journal_forget(core, job->id);
+            core_journal_forget(core, job->id, 0);
         }
     }
     core_job_give_up_rest(core, job);

@@ -20,6 +20,16 @@ void core_job_add_task(struct core *core, struct core_client *client,
 void core_job_submit_end(struct core *core, struct core_job *job, uint32_t n_tasks);
 void core_job_on_done_ack(struct core *core, struct core_job *job, uint64_t n_done);
 void core_job_cancel(struct core *core, struct core_job *job);
+/* Peers enough are there, and what it waits for is known: its client may add tasks, once it is on
+ * disk where it has to be. */
+void core_job_begin(struct core *core, struct core_job *job);
+/* Before it began: the submit is answered with this error. */
+void core_job_refuse(struct core *core, struct core_job *job, enum wire_error error,
+                     struct slice text);
+/* Why it will be cancelled. */
+void core_job_set_reason(struct core_job *job, struct slice reason);
+/* How it stands, as job_done says it. */
+struct wire_job_done core_job_outcome(const struct core_job *job);
 /* One task of an attached job, unless it has ended. */
 void core_job_cancel_task(struct core *core, struct core_job *job, uint32_t number);
 /* A detached job is accepted: its client may add tasks. */

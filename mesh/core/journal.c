@@ -10,6 +10,7 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/job.h"
+#include "mesh/core/look.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
 
@@ -36,7 +37,11 @@ static struct wire_submit submit_of(struct core *core, const struct core_job *jo
                                 .may_speculate = job->may_speculate,
                                 .require_peers = job->require_peers,
                                 .on = texts_of(core, job->on, job->n_on),
-                                .except = texts_of(core, job->except, job->n_except)};
+                                .except = texts_of(core, job->except, job->n_except),
+                                .after = job->after,
+                                .is_after_any = job->is_after_any,
+                                .is_single = job->is_single,
+                                .is_shell = job->is_shell};
 }
 
 static struct core_task *keeping_task(const struct core *core, const struct core_entry *entry)
@@ -85,11 +90,7 @@ static void say(struct core *core, struct core_entry *entry)
         return;
     case CORE_RECORD_OVER:
         ensure(job != NULL); /* it goes when this is on disk */
-        emit(core, entry)->over = (struct wire_job_done){.job = job->id,
-                                                         .n_tasks = job->n_added,
-                                                         .n_succeeded = job->n_succeeded,
-                                                         .n_failed = job->n_failed,
-                                                         .n_lost = job->n_lost};
+        emit(core, entry)->over = core_job_outcome(job);
         return;
     case CORE_RECORD_CANCEL:
     case CORE_RECORD_FORGET:
@@ -129,18 +130,23 @@ void core_journal_job(struct core *core, struct core_job *job)
     record->job_record.submit = submit_of(core, job);
 }
 
+static struct wire_slices copy_words(struct core *core, struct wire_slices from)
+{
+    struct slice *words = core_batch_alloc(core, from.n, sizeof(*words));
+    for (uint32_t i = 0; i < from.n; i++) {
+        words[i] = core_batch_copy(core, from.items[i]);
+    }
+    return (struct wire_slices){.items = words, .n = from.n};
+}
+
 static struct wire_add_task copy_task(struct core *core, const struct wire_add_task *add)
 {
     struct wire_add_task task = *add;
-    struct slice *words = core_batch_alloc(core, add->argv.n, sizeof(*words));
-    for (uint32_t i = 0; i < add->argv.n; i++) {
-        words[i] = core_batch_copy(core, add->argv.items[i]);
-    }
     struct wire_ref *refs = core_batch_alloc(core, add->refs.n, sizeof(*refs));
     for (uint32_t i = 0; i < add->refs.n; i++) {
         refs[i] = add->refs.items[i];
     }
-    task.argv.items = words;
+    task.argv = copy_words(core, add->argv);
     task.args = core_batch_copy(core, add->args);
     task.refs.items = refs;
     return task;
@@ -167,6 +173,8 @@ void core_journal_task(struct core *core, struct core_job *job, const struct wir
     }
     entry->bytes += add->args.n + add->refs.n * sizeof(struct wire_ref);
     job->record_bytes += entry->bytes;
+    entry->bytes += wire_values_bytes(&add->values);
+    task.values = copy_words(core, add->values);
     emit(core, entry)->task = task;
     if (!is_loaded && add->has_input) { /* the journal holds it: nothing here does */
         core_blob_let_go(core, &add->input);
@@ -185,9 +193,11 @@ void core_journal_cancel(struct core *core, struct core_job *job, uint64_t clien
     say_or_wait(core, entry);
 }
 
-void core_journal_forget(struct core *core, uint64_t job)
+void core_journal_forget(struct core *core, uint64_t job, uint64_t client)
 {
-    say_or_wait(core, entry_new(CORE_RECORD_FORGET, job));
+    struct core_entry *entry = entry_new(CORE_RECORD_FORGET, job);
+    entry->client = client;
+    say_or_wait(core, entry);
 }
 
 void core_journal_over(struct core *core, struct core_job *job)
@@ -334,8 +344,10 @@ static void on_kept(struct core *core, const struct core_entry *entry)
         if (task != NULL) {
             core_task_kept(core, task);
         }
+        core_look_on_news(core, entry->job);
         return;
     case CORE_RECORD_CANCEL:
+    case CORE_RECORD_FORGET:
         if (is_client_there(core, entry->client)) {
             struct wire_message message = {.type = WIRE_MESSAGE_OK};
             core_client_send(core, entry->client, &message);
@@ -346,8 +358,7 @@ static void on_kept(struct core *core, const struct core_entry *entry)
             job->is_end_kept = true;
             core_job_update(core, job);
         }
-        return;
-    case CORE_RECORD_FORGET:
+        core_look_on_news(core, entry->job);
         return;
     }
     ensure(!"reached");
@@ -385,6 +396,17 @@ static void tell_cancel_failed(struct core *core, struct core_entry *entry, int 
     entry->client = 0;
 }
 
+static void tell_forget_failed(struct core *core, struct core_entry *entry, int error)
+{
+    char text[WIRE_JOB_TEXT_BYTES];
+    if (is_client_there(core, entry->client)) {
+        core_client_error(core, entry->client, WIRE_ERROR_UNAVAILABLE,
+                          "%.*s: job %s is forgotten once there is room",
+                          SLICE_FMT(fault_text(core, error)), wire_job_text(entry->job, text));
+    }
+    entry->client = 0;
+}
+
 /* Whether it has to be said again. */
 static bool on_failed(struct core *core, struct core_entry *entry, int error)
 {
@@ -408,8 +430,10 @@ static bool on_failed(struct core *core, struct core_entry *entry, int error)
         return true;
     case CORE_RECORD_RESULT:
         return keeping_task(core, entry) != NULL;
-    case CORE_RECORD_OVER:
     case CORE_RECORD_FORGET:
+        tell_forget_failed(core, entry, error);
+        return true;
+    case CORE_RECORD_OVER:
         return true;
     }
     ensure(!"reached");

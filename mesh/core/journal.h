@@ -33,8 +33,9 @@ bool core_journal_is_of(const struct core_task *task, const struct core_attempt 
 void core_journal_drop_keeping(struct core *core, struct core_task *task);
 /* Nothing more of it runs. A client that asked hears OK once that is on disk; 0: nobody did. */
 void core_journal_cancel(struct core *core, struct core_job *job, uint64_t client);
-/* A job that is not kept is given up; nothing of it stays. */
-void core_journal_forget(struct core *core, uint64_t job);
+/* A job that is not kept is given up, or one that has ended may go: nothing of it stays. A client
+ * that asked hears OK once that is on disk; 0: nobody did. */
+void core_journal_forget(struct core *core, uint64_t job, uint64_t client);
 /* Each task has its result. */
 void core_journal_over(struct core *core, struct core_job *job);
 

@@ -422,7 +422,7 @@ void core_place_run(struct core *core)
         core->is_check_due = false;
         table_for_each (entry, &core->jobs) {
             struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
-            if (job->n_waiting > 0 && !job->is_over) {
+            if (job->n_waiting > 0 && !job->is_over && job->n_awaited == 0) {
                 core_job_review_naps(core, job);
                 check_job(core, job);
             }

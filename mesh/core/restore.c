@@ -5,6 +5,7 @@
  * their inventories first (reunion.c). */
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
+#include "mesh/core/look.h"
 
 static void read_fire(struct core *core, struct core_timer *timer)
 {
@@ -16,7 +17,7 @@ void core_restore_on_job(struct core *core, const struct core_event *event)
     ensure(core->config.has_journal && !core->journal.is_read);
     uint64_t id = event->journal_job.job;
     if (!event->journal_job.is_complete) {
-        core_journal_forget(core, id); /* it was never accepted */
+        core_journal_forget(core, id, 0); /* it was never accepted */
         return;
     }
     uint32_t n_tasks = event->journal_job.n_tasks;
@@ -37,6 +38,7 @@ void core_restore_on_job(struct core *core, const struct core_event *event)
         job->is_cancelled = true;
         core_job_give_up_rest(core, job);
     } else {
+        core_after_begin(core, job, event->journal_job.submit->after);
         core_job_update(core, job);
     }
 }

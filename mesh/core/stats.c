@@ -113,9 +113,18 @@ void core_stats_send_stats(struct core *core, struct core_client *client)
     core_client_send(core, client->id, &message);
 }
 
-void core_stats_send_jobs(struct core *core, struct core_client *client)
+static enum wire_job_state state_of(const struct core_job *job)
 {
-    struct wire_job_row *rows = core_batch_alloc(core, core->jobs.n, sizeof(*rows));
+    return job->is_cancelled    ? WIRE_JOB_STOPPING
+           : !job->is_complete  ? WIRE_JOB_ADDING
+           : job->n_awaited > 0 ? WIRE_JOB_AFTER
+                                : WIRE_JOB_RUNNING;
+}
+
+void core_stats_send_jobs(struct core *core, struct core_client *client,
+                          const struct wire_job_row *over, uint32_t n_over)
+{
+    struct wire_job_row *rows = core_batch_alloc(core, core->jobs.n + n_over, sizeof(*rows));
     uint32_t n = 0;
     table_for_each (entry, &core->jobs) {
         const struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
@@ -132,7 +141,15 @@ void core_stats_send_jobs(struct core *core, struct core_client *client)
                                           .n_placed = job->n_active + job->n_keeping,
                                           .n_succeeded = job->n_succeeded,
                                           .n_failed = job->n_failed,
-                                          .age_us = (core->now_ns - job->since_ns) / 1000};
+                                          .age_us = (core->now_ns - job->since_ns) / 1000,
+                                          .state = state_of(job),
+                                          .text = job->reason};
+    }
+    for (uint32_t i = n_over; i > 0; i--) { /* theirs come the last one first */
+        rows[n] = over[i - 1];
+        rows[n].name = core_batch_copy(core, over[i - 1].name);
+        rows[n].text = core_batch_copy(core, over[i - 1].text);
+        n++;
     }
     struct wire_message message = {.type = WIRE_MESSAGE_JOBS_LIST};
     message.jobs_list = (struct wire_jobs_list){.items = rows, .n = n};

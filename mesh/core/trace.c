@@ -94,6 +94,13 @@ static void print_journal_event(const struct core_event *event, struct buf *to)
                    event->journal_job.n_tasks, event->journal_job.n_results,
                    event->journal_job.is_complete ? " complete" : "",
                    event->journal_job.is_cancelled ? " cancelled" : "");
+    } else if (event->type == CORE_EVENT_JOURNAL_LOOKED) {
+        buf_printf(to, " %llu error %d: %u results",
+                   (unsigned long long)event->journal_looked.look, event->journal_looked.error,
+                   event->journal_looked.n);
+    } else if (event->type == CORE_EVENT_JOURNAL_LISTED) {
+        buf_printf(to, " %llu error %d: %u jobs", (unsigned long long)event->journal_listed.look,
+                   event->journal_listed.error, event->journal_listed.n);
     } else {
         uint32_t n = event->journal_tasks.n;
         buf_printf(to, " %s %u tasks", wire_job_text(event->journal_tasks.job, job), n);
@@ -159,6 +166,8 @@ void core_event_print(const struct core_event *event, struct buf *to)
     case CORE_EVENT_JOURNALED:
     case CORE_EVENT_JOURNAL_JOB:
     case CORE_EVENT_JOURNAL_TASKS:
+    case CORE_EVENT_JOURNAL_LOOKED:
+    case CORE_EVENT_JOURNAL_LISTED:
         print_journal_event(event, to);
         return;
     case CORE_EVENT_TRUST_KEPT:
@@ -284,6 +293,14 @@ void core_effect_print(const struct core_effect *effect, struct buf *to)
     case CORE_EFFECT_JOURNAL_READ:
         buf_printf(to, " %s %u from %u", wire_job_text(effect->journal_read.job, job),
                    effect->journal_read.n, effect->journal_read.first);
+        return;
+    case CORE_EFFECT_JOURNAL_LOOK:
+        buf_printf(to, " %llu %s %u behind %llu", (unsigned long long)effect->journal_look.look,
+                   wire_job_text(effect->journal_look.job, job), effect->journal_look.n,
+                   (unsigned long long)effect->journal_look.after);
+        return;
+    case CORE_EFFECT_JOURNAL_LIST:
+        buf_printf(to, " %llu", (unsigned long long)effect->journal_list.look);
         return;
     case CORE_EFFECT_TRUST:
         print_trust(effect, to);

@@ -17,6 +17,7 @@ struct disk_record { /* said, and not on disk */
 struct disk_task {
     struct wire_add_task task;
     bool has_result;
+    struct wire_done done;
 };
 
 struct disk_job {
@@ -26,7 +27,9 @@ struct disk_job {
     struct arena arena;
     struct wire_submit submit;
     struct disk_task *tasks; /* task 1 at 0 */
+    uint32_t *order;         /* of results: their tasks, as they came */
     size_t cap;
+    struct wire_job_done over;
     struct world_kept kept;
 };
 
@@ -49,6 +52,7 @@ static void job_free(struct disk_job *job)
     list_remove(&job->node);
     arena_done(&job->arena);
     mem_free(job->tasks);
+    mem_free(job->order);
     mem_free(job);
 }
 
@@ -81,20 +85,23 @@ static void apply_task(struct disk_job *job, const struct disk_record *record)
     if (job->kept.n_tasks == job->cap) {
         job->cap = job->cap > 0 ? 2 * job->cap : 64;
         job->tasks = mem_realloc(job->tasks, job->cap, sizeof(*job->tasks));
-        ck_assert_ptr_nonnull(job->tasks);
+        job->order = mem_realloc(job->order, job->cap, sizeof(*job->order));
+        ck_assert(job->tasks != NULL && job->order != NULL);
     }
     job->tasks[job->kept.n_tasks++] =
         (struct disk_task){.task = copy_into(&job->arena, &record->message).add_task};
 }
 
-static void apply_result(struct disk_job *job, const struct core_record *record)
+static void apply_result(struct disk_job *job, const struct disk_record *at)
 {
+    const struct core_record *record = &at->record;
     uint32_t number = record->result.done.task;
     ck_assert_uint_le(number, job->kept.n_tasks);
     ck_assert_msg(!job->tasks[number - 1].has_result, "task %u has its result once", number);
     ck_assert(!job->kept.is_over);
     job->tasks[number - 1].has_result = true;
-    job->kept.n_results++;
+    job->tasks[number - 1].done = copy_into(&job->arena, &at->message).done;
+    job->order[job->kept.n_results++] = number;
     job->kept.n_succeeded += record->result.is_success;
     job->kept.n_lost += record->result.is_lost;
 }
@@ -119,7 +126,7 @@ static void apply(struct world *world, struct disk *disk, const struct disk_reco
         job->kept.is_complete = true;
         return;
     case CORE_RECORD_RESULT:
-        apply_result(job, record);
+        apply_result(job, at);
         return;
     case CORE_RECORD_CANCEL:
         job->kept.is_cancelled = true;
@@ -130,6 +137,8 @@ static void apply(struct world *world, struct disk *disk, const struct disk_reco
         ck_assert_uint_eq(record->over.n_tasks, job->kept.n_tasks);
         ck_assert_uint_eq(record->over.n_succeeded, job->kept.n_succeeded);
         job->kept.is_over = true;
+        job->over = record->over;
+        job->over.text = (struct slice){0};
         return;
     case CORE_RECORD_FORGET:
         if (job != NULL) {
@@ -288,6 +297,81 @@ void world_disk_read(struct world *world, const struct item *item)
         ck_assert_uint_ne(
             send_tasks(world, item->node, job, item->id.task, item->id.number, item->link), 0);
     }
+}
+
+void world_disk_on_look(struct world *world, unsigned i, const struct core_effect *effect)
+{
+    struct item *item = world_item_new(world, ITEM_LOOK, i, world->nodes[i].disk.latency_ns);
+    item->asked = *effect;
+}
+
+static void send_list(struct world *world, unsigned i, uint64_t look)
+{
+    struct wire_job_row rows[64];
+    struct core_event event = {.type = CORE_EVENT_JOURNAL_LISTED};
+    uint32_t n = 0;
+    list_for_each (node, &world->nodes[i].disk.jobs) {
+        const struct disk_job *job = LIST_ENTRY(node, struct disk_job, node);
+        if (job->kept.is_over && n < ARRAY_LEN(rows)) {
+            rows[n++] = (struct wire_job_row){.job = job->id,
+                                              .uid = job->uid,
+                                              .is_detached = true,
+                                              .n_tasks = job->kept.n_tasks,
+                                              .n_succeeded = job->kept.n_succeeded,
+                                              .state = WIRE_JOB_ENDED};
+        }
+    }
+    event.journal_listed.look = look;
+    event.journal_listed.rows = rows;
+    event.journal_listed.n = n;
+    world_step(world, i, &event);
+}
+
+/* Results behind number `after` of the order, as many as asked for. */
+static void fill_results(const struct disk_job *job, const struct core_effect *asked,
+                         struct wire_done *results, struct wire_add_task *tasks,
+                         struct core_event *event)
+{
+    uint32_t n = 0;
+    uint64_t at = asked->journal_look.after;
+    for (; at < job->kept.n_results && n < asked->journal_look.n; at++) {
+        const struct disk_task *task = &job->tasks[job->order[at] - 1];
+        if (asked->journal_look.task == 0 || asked->journal_look.task == task->task.task) {
+            results[n] = task->done;
+            tasks[n++] = task->task;
+        }
+    }
+    event->journal_looked.results = results;
+    event->journal_looked.tasks = asked->journal_look.has_tasks ? tasks : NULL;
+    event->journal_looked.n = n;
+    event->journal_looked.last = at;
+}
+
+void world_disk_look(struct world *world, const struct item *item)
+{
+    struct disk *disk = &world->nodes[item->node].disk;
+    const struct core_effect *asked = &item->asked;
+    struct wire_done results[WIRE_ATTACH_AHEAD];
+    struct wire_add_task tasks[WIRE_ATTACH_AHEAD];
+    struct core_event event = {.type = CORE_EVENT_JOURNAL_LOOKED};
+    if (asked->type == CORE_EFFECT_JOURNAL_LIST) {
+        send_list(world, item->node, asked->journal_list.look);
+        return;
+    }
+    const struct disk_job *job = job_find(disk, asked->journal_look.job);
+    ck_assert_uint_le(asked->journal_look.n, WIRE_ATTACH_AHEAD);
+    event.journal_looked.look = asked->journal_look.look;
+    event.journal_looked.error = disk->is_unreadable ? -EIO : job == NULL ? -ENOENT : 0;
+    if (event.journal_looked.error == 0) {
+        event.journal_looked.uid = job->uid;
+        event.journal_looked.submit = &job->submit;
+        event.journal_looked.is_complete = job->kept.is_complete;
+        event.journal_looked.is_cancelled = job->kept.is_cancelled;
+        event.journal_looked.is_over = job->kept.is_over;
+        event.journal_looked.over = job->over;
+        fill_results(job, asked, results, tasks, &event);
+    }
+    world_step(world, item->node, &event);
 }
 
 static void send_job(struct world *world, unsigned i, const struct disk_job *job)

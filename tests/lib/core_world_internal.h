@@ -24,7 +24,8 @@ enum item_kind {
     ITEM_STREAM,
     ITEM_FEED,
     ITEM_WRITTEN,
-    ITEM_READ
+    ITEM_READ,
+    ITEM_LOOK
 };
 
 struct run { /* an attempt that a node's "processes" run */
@@ -60,6 +61,7 @@ struct item {
     bool is_remote; /* came over a cable, and waits while it is pulled */
     struct wire_key owner;
     struct wire_attempt_id id;
+    struct core_effect asked; /* LOOK: what for; numbers only */
 };
 
 struct link {
@@ -156,6 +158,9 @@ void world_disk_on_journal(struct world *world, unsigned i, const struct core_re
 void world_disk_on_read(struct world *world, unsigned i, const struct core_effect *effect);
 void world_disk_written(struct world *world, unsigned i);
 void world_disk_read(struct world *world, const struct item *item);
+/* JOURNAL_LOOK and JOURNAL_LIST, and their answers. */
+void world_disk_on_look(struct world *world, unsigned i, const struct core_effect *effect);
+void world_disk_look(struct world *world, const struct item *item);
 /* How a handshake ends: NONE, and the doors of the one that dialled and of the other; or why not.
  */
 enum wire_reason world_doors(struct world *world, unsigned from, unsigned to,

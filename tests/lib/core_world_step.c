@@ -359,6 +359,10 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
     case CORE_EFFECT_JOURNAL_READ:
         world_disk_on_read(world, i, effect);
         return;
+    case CORE_EFFECT_JOURNAL_LOOK:
+    case CORE_EFFECT_JOURNAL_LIST:
+        world_disk_on_look(world, i, effect);
+        return;
     case CORE_EFFECT_TRUST:
         world_on_trust(world, i, effect);
         return;
@@ -500,6 +504,9 @@ static void run_item_now(struct world *world, struct item *item)
         return;
     case ITEM_READ:
         world_disk_read(world, item);
+        return;
+    case ITEM_LOOK:
+        world_disk_look(world, item);
         return;
     case ITEM_STARTED:
     case ITEM_ENDED:

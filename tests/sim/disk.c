@@ -13,6 +13,7 @@ struct record { /* said, and not on disk */
     enum core_record_type type;
     uint64_t number, job;
     uint32_t task, n_tasks;
+    struct wire_job_done over;
     struct wire_message message; /* of JOB: the submit; of RESULT: the done. In arena */
     struct arena arena;
     bool is_success, is_lost;
@@ -25,6 +26,7 @@ struct sim_kept { /* a job as the disk knows it */
     struct arena arena;
     uint32_t n_tasks, n_results, n_succeeded, n_lost;
     bool is_complete, is_cancelled, is_over, is_forgotten;
+    struct wire_job_done over;
     uint8_t *has_result; /* by task */
     uint32_t n_slots;
 };
@@ -99,9 +101,11 @@ static void apply_task(struct sim_kept *kept)
     }
 }
 
-static void apply_over(struct sim *sim, struct sim_node *node, struct sim_kept *kept)
+static void apply_over(struct sim *sim, struct sim_node *node, struct sim_kept *kept,
+                       const struct record *record)
 {
     kept->is_over = true;
+    kept->over = record->over;
     struct sim_job *job = client_job(sim, &node->key, kept->id);
     if (kept->n_results != kept->n_tasks && !kept->is_cancelled) {
         sim_broken(sim, "%s says that a job is over with %u results of %u", node->name,
@@ -148,7 +152,7 @@ static void apply(struct sim *sim, struct sim_node *node, const struct record *r
         return;
     }
     case CORE_RECORD_OVER:
-        apply_over(sim, node, kept);
+        apply_over(sim, node, kept, record);
         return;
     case CORE_RECORD_FORGET: {
         struct sim_job *job = client_job(sim, &node->key, kept->id);
@@ -231,6 +235,10 @@ void disk_say(struct sim *sim, struct sim_node *node, const struct core_effect *
         record->is_success = said->result.is_success;
         record->is_lost = said->result.is_lost;
     }
+    if (said->type == CORE_RECORD_OVER) {
+        record->over = said->over;
+        record->over.text = (struct slice){0};
+    }
     if (message.type != WIRE_MESSAGE_NONE) {
         int r = wire_message_copy(&message, &record->arena, &record->message);
         ensure(r == 0);
@@ -284,6 +292,35 @@ void disk_read(struct sim *sim, struct sim_node *node, const struct core_effect 
     event->a = effect->journal_read.job;
     event->b = effect->journal_read.first;
     event->c = effect->journal_read.n;
+}
+
+/* a: look, b: job. */
+static void look_fire(struct sim *sim, struct sim_event *event)
+{
+    struct sim_node *node = event->node;
+    const struct sim_kept *kept = kept_find(node, event->b);
+    struct core_event told = {.type = CORE_EVENT_JOURNAL_LOOKED};
+    bool is_there = kept != NULL && !kept->is_forgotten;
+    told.journal_looked.look = event->a;
+    told.journal_looked.error = node->disk_error != 0 ? -(int)node->disk_error
+                                : is_there            ? 0
+                                                      : -ENOENT;
+    if (told.journal_looked.error == 0) {
+        told.journal_looked.submit = &kept->submit.submit;
+        told.journal_looked.is_complete = kept->is_complete;
+        told.journal_looked.is_cancelled = kept->is_cancelled;
+        told.journal_looked.is_over = kept->is_over;
+        told.journal_looked.over = kept->over;
+    }
+    sim_step(sim, node, &told);
+}
+
+void disk_look(struct sim *sim, struct sim_node *node, const struct core_effect *effect)
+{
+    uint64_t in_ns = dice_log(&sim->dice, 1, 50) * SIM_MS / 10;
+    struct sim_event *event = sim_event_new(sim, SIM_DAEMON, node, in_ns, look_fire);
+    event->a = effect->journal_look.look;
+    event->b = effect->journal_look.job;
 }
 
 /* --- lives -------------------------------------------------------------------------------------

@@ -405,6 +405,9 @@ void shell_carry_out(struct sim *sim, struct sim_node *node, const struct core_e
     case CORE_EFFECT_JOURNAL_READ:
         disk_read(sim, node, effect);
         return;
+    case CORE_EFFECT_JOURNAL_LOOK:
+        disk_look(sim, node, effect);
+        return;
     case CORE_EFFECT_REMEMBER:
         found_remember(sim, node, effect);
         return;

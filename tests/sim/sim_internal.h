@@ -505,6 +505,7 @@ bool client_is_open(const struct sim_job *job);
 /* disk.c */
 void disk_say(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 void disk_read(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
+void disk_look(struct sim *sim, struct sim_node *node, const struct core_effect *effect);
 /* What is on disk, to a daemon that starts. */
 void disk_start(struct sim *sim, struct sim_node *node);
 void disk_kill(struct sim *sim, struct sim_node *node);
