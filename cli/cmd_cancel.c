@@ -2,8 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cli/cmd.h"
-#include "wire/base/text.h"
+#include "cli/attach_run.h"
 
 static int run(const struct cmd_globals *globals, char *const *argv, unsigned n_argv)
 {
@@ -13,15 +12,8 @@ static int run(const struct cmd_globals *globals, char *const *argv, unsigned n_
         return cmd_misuse(&cmd_cancel, &err);
     }
     uint64_t job;
-    char shown[64];
-    if (n_argv - n != 1) {
-        errmsg_set(&err, "give one job, as `mesh jobs` lists them");
-        return cmd_misuse(&cmd_cancel, &err);
-    }
-    if (wire_job_parse(argv[n], &job) < 0) {
-        errmsg_set(&err, "'%s' is no job: give it as `mesh jobs` lists it, like 7.3",
-                   text_printable(slice_str(argv[n]), shown, sizeof(shown)));
-        return cmd_misuse(&cmd_cancel, &err);
+    if (cmd_job_word(&cmd_cancel, argv + n, n_argv - n, &job) < 0) {
+        return CMD_EXIT_USAGE;
     }
     struct mesh_client *client = NULL;
     if (cmd_open(globals, false, &client) < 0) {

@@ -15,7 +15,8 @@ static const struct cmd_column columns[] = {
     {"JOB", "job", false},     {"NAME", "name", false},      {"USER", "user", false},
     {"TASKS", "tasks", true},  {"WAITING", "waiting", true}, {"PLACED", "placed", true},
     {"OK", "succeeded", true}, {"FAILED", "failed", true},   {"AGE", "age_s", true},
-    {NULL, "uid", true},       {NULL, "complete", false},    {NULL, "detached", false},
+    {"STATE", "state", false}, {NULL, "uid", true},          {NULL, "complete", false},
+    {NULL, "detached", false}, {NULL, "reason", false},
 };
 
 static const char *user_text(uint32_t uid, char *to, size_t n_to)
@@ -59,9 +60,11 @@ static void add_row(struct cmd_table *table, const struct wire_job_row *row)
         cmd_uint(row->n_succeeded),
         cmd_uint(row->n_failed),
         cmd_real((double)row->age_us / 1e6, age_text(row->age_us, age, sizeof(age))),
+        cmd_text(slice_str(wire_job_state_text(row->state))),
         cmd_uint(row->uid),
         cmd_bool(row->is_complete),
         cmd_bool(row->is_detached),
+        cmd_text(row->text),
     };
     static_assert(ARRAY_LEN(values) == ARRAY_LEN(columns), "a value for each column");
     cmd_table_add(table, values);
@@ -102,9 +105,11 @@ const struct cmd_command cmd_jobs = {
     .synopsis = "[--json]",
     .summary = "the jobs of this peer and how far they are",
     .text =
-        "Lists the jobs that were submitted here and are not finished. WAITING tasks have no\n"
-        "peer yet, PLACED ones are at a peer, running or about to. A + behind TASKS means that\n"
-        "more are still being added.\n",
+        "Lists the jobs that were submitted here: those that are not finished, and detached ones\n"
+        "that have ended, until they are forgotten. WAITING tasks have no peer yet, PLACED ones\n"
+        "are at a peer, running or about to. A + behind TASKS means that more are still being\n"
+        "added. STATE: adding (its tasks), after (it waits for other jobs), running, stopping\n"
+        "(cancelled), ended, cancelled.\n",
     .options = options,
     .n_options = ARRAY_LEN(options),
     .examples = "  mesh jobs\n"

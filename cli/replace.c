@@ -411,7 +411,12 @@ int cmd_replace_expand(struct cmd_replace *replace, const struct cmd_values *val
 
 void cmd_replace_line(const struct cmd_replace *replace, struct wire_slices argv, struct buf *to)
 {
-    if (replace->form != CMD_FORM_ARGV) {
+    cmd_argv_line(argv, replace->form != CMD_FORM_ARGV, to);
+}
+
+void cmd_argv_line(struct wire_slices argv, bool is_shell, struct buf *to)
+{
+    if (is_shell && argv.n > 0) {
         buf_append_slice(to, argv.items[argv.n - 1]);
         return;
     }

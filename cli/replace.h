@@ -46,6 +46,8 @@ struct cmd_values {
 int cmd_replace_expand(struct cmd_replace *replace, const struct cmd_values *values,
                        struct wire_slices *ret_argv, struct errmsg *err) MUST_CHECK;
 
+/* The same of any argv; `is_shell`: of a task whose line sh -c is given. */
+void cmd_argv_line(struct wire_slices argv, bool is_shell, struct buf *to);
 /* Appends the argv as one line that a shell would read back; the line itself for the shell forms.
  */
 void cmd_replace_line(const struct cmd_replace *replace, struct wire_slices argv, struct buf *to);

@@ -51,7 +51,7 @@ static void tell_failure(struct cmd_run *run, const struct wire_done *done,
     cmd_result_text(done, why, sizeof(why));
     text_printable(task->command, command, sizeof(command));
     if (run->n_failed <= FAILURES_TOLD) {
-        cmd_run_say(run, "task %" PRIu32 " (%s) failed: %s", done->task, command, why);
+        cmd_run_say(run, "task %" PRIu64 " (%s) failed: %s", task->sequence, command, why);
     } else if (run->n_failed == FAILURES_TOLD + 1) {
         cmd_run_say(run, "more tasks failed and are only counted: --joblog lists them all");
     }
@@ -89,10 +89,10 @@ static void print_result(struct cmd_run *run, const struct wire_done *done, stru
         unsigned i_fd = 0;
         struct cmd_piece out = take_piece(run, &done->result.out, &i_fd);
         struct cmd_piece err_piece = take_piece(run, &done->result.err, &i_fd);
-        r = cmd_output_piece(run->output, done->task, task->tag, out, err_piece, &err);
+        r = cmd_output_piece(run->output, task->sequence, task->tag, out, err_piece, &err);
     }
     if (r == 0 && run->joblog != NULL) {
-        r = cmd_joblog_write(run->joblog, done, task->command, &err);
+        r = cmd_joblog_write(run->joblog, task->sequence, done, task->command, &err);
     }
     if (r < 0) {
         cmd_run_output_failed(run, r, &err);
@@ -177,6 +177,56 @@ static void on_notice(struct cmd_run *run, const struct wire_notice *notice)
     }
 }
 
+/* --detach: all of it is on disk. */
+static void on_kept(struct cmd_run *run, const struct wire_job_kept *kept)
+{
+    char job[WIRE_JOB_TEXT_BYTES];
+    if (kept->job == run->job && run->stop_status == 0) {
+        printf("%s\n", wire_job_text(run->job, job));
+        run->is_kept = cmd_finish_output() == CMD_EXIT_OK;
+        run->is_finished = true;
+    }
+}
+
+static void on_attached(struct cmd_run *run, const struct wire_attached *attached)
+{
+    run->is_accepted = true;
+    run->is_single = attached->is_single;
+    run->is_shell = attached->is_shell;
+    run->n_added = attached->n_tasks;
+    run->is_input_over = true;
+}
+
+static void on_kept_task(struct cmd_run *run, const struct wire_kept_task *kept)
+{
+    struct buf line;
+    if (kept->job != run->job || find_task(run, kept->task) != NULL) {
+        return;
+    }
+    buf_init(&line, 8 * WIRE_ARGV_BYTES_MAX);
+    cmd_argv_line(kept->argv, run->is_shell, &line);
+    cmd_tag_of(kept->values, &run->tag);
+    cmd_task_new(run, kept->task, kept->task, buf_slice(&line), buf_slice(&run->tag));
+    buf_done(&line);
+}
+
+static void on_job_done(struct cmd_run *run, const struct wire_job_done *done)
+{
+    if (done->job != run->job) {
+        return;
+    }
+    run->is_finished = true;
+    if (!run->is_attached || run->stop_status != 0) {
+        return;
+    }
+    char text[WIRE_REASON_BYTES_MAX * 4 + 8];
+    text_printable(done->text, text, sizeof(text));
+    run->is_cut = done->is_running;
+    if (done->is_cancelled && !done->is_running) {
+        cmd_run_say(run, "the job was cancelled%s%s", done->text.n > 0 ? ": " : "", text);
+    }
+}
+
 void cmd_run_on_message(struct cmd_run *run, const struct wire_message *message)
 {
     switch ((int)message->type) {
@@ -195,7 +245,16 @@ void cmd_run_on_message(struct cmd_run *run, const struct wire_message *message)
         on_done(run, &message->done);
         break;
     case WIRE_MESSAGE_JOB_DONE:
-        run->is_finished = message->job_done.job == run->job || run->is_finished;
+        on_job_done(run, &message->job_done);
+        break;
+    case WIRE_MESSAGE_JOB_KEPT:
+        on_kept(run, &message->job_kept);
+        break;
+    case WIRE_MESSAGE_ATTACHED:
+        on_attached(run, &message->attached);
+        break;
+    case WIRE_MESSAGE_KEPT_TASK:
+        on_kept_task(run, &message->kept_task);
         break;
     case WIRE_MESSAGE_NOTICE:
         on_notice(run, &message->notice);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "cli/joblog.h"
 #include "cli/output.h"
 #include "cli/submit_run.h"
 #include "wire/base/buf.h"
@@ -13,11 +14,12 @@
 /* A task that was added and has no result yet. */
 struct cmd_task {
     struct table_entry entry; /* by number */
-    uint32_t number;
-    struct slice command; /* owned: for the joblog and for failures */
-    struct slice tag;     /* owned */
-    uint64_t seen[2];     /* streamed: bytes of out and err dealt with */
-    struct buf part[2];   /* --line-buffer: the line that is not whole yet */
+    uint32_t number;          /* as the daemon counts */
+    uint64_t sequence;        /* as inputs are counted: another, where some of them ran before */
+    struct slice command;     /* owned: for the joblog and for failures */
+    struct slice tag;         /* owned */
+    uint64_t seen[2];         /* streamed: bytes of out and err dealt with */
+    struct buf part[2];       /* --line-buffer: the line that is not whole yet */
 };
 
 struct cmd_run {
@@ -28,12 +30,16 @@ struct cmd_run {
     FILE *joblog; /* or NULL */
     int signal_fd;
     bool is_streamed;
+    bool is_attached; /* to a job that goes on without us: `mesh wait`, `mesh results` */
+    bool is_shell;
     bool is_single; /* no input source: exits as its one task */
 
     /* adding */
     bool has_next; /* `next_argv` is ready to be added */
     struct wire_slices next_argv;
-    struct slice next_tag; /* in `tag` */
+    struct wire_slices next_values; /* the input source's */
+    uint64_t n_read;                /* inputs, those that are left out included */
+    struct cmd_joblog_ran ran;      /* --resume: what is left out */
     struct buf tag;
     bool is_waiting; /* the input source has nothing now */
     bool is_input_over;
@@ -43,6 +49,8 @@ struct cmd_run {
 
     /* the job */
     bool is_accepted;
+    bool is_kept; /* --detach: it goes on without us */
+    bool is_cut;  /* attached: it did not end with a result for each task */
     uint64_t job;
     uint64_t tasks_max; /* credit */
     uint64_t n_added;
@@ -67,7 +75,20 @@ void cmd_run_output_failed(struct cmd_run *run, int error, const struct errmsg *
 void cmd_run_say(struct cmd_run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-struct cmd_task *cmd_task_new(struct cmd_run *run, struct wire_slices argv);
+void cmd_run_init(struct cmd_run *run, const struct cmd_submission *submission);
+void cmd_run_done(struct cmd_run *run);
+/* Takes in what the daemon said, and acknowledges results. */
+void cmd_run_receive(struct cmd_run *run);
+/* One turn of the loop behind that: draws the bar, and waits until something happens. */
+void cmd_run_wait(struct cmd_run *run);
+/* What is to be said in the end; returns the exit status. */
+int cmd_run_finish(struct cmd_run *run);
+
+/* The command as one line and the values as a tag are copied. */
+struct cmd_task *cmd_task_new(struct cmd_run *run, uint32_t number, uint64_t sequence,
+                              struct slice command, struct slice tag);
+/* The values of a task's input sources as --tag shows them; emptied first. */
+void cmd_tag_of(struct wire_slices values, struct buf *to);
 void cmd_task_free(struct cmd_run *run, struct cmd_task *task);
 /* How many tasks there are, as far as that is known. */
 struct cmd_progress cmd_run_progress(const struct cmd_run *run);

@@ -10,7 +10,6 @@
 #include "cli/replace.h"
 #include "wire/base/text.h"
 
-#define LEASE_DEFAULT_MS 10000u
 #define LEASE_MIN_MS     1000u
 #define OUTPUT_DEFAULT   (UINT64_C(1) << 30)
 #define NICE_MAX         19u
@@ -45,6 +44,11 @@ enum key {
     KEY_NAME,
     KEY_MAX_OUTPUT,
     KEY_LEASE,
+    KEY_DETACH,
+    KEY_AFTER,
+    KEY_AFTER_ANY,
+    KEY_RESUME,
+    KEY_RESUME_FAILED,
 };
 
 const struct cmd_option cmd_submit_option_table[CMD_SUBMIT_OPTIONS] = {
@@ -74,9 +78,15 @@ const struct cmd_option cmd_submit_option_table[CMD_SUBMIT_OPTIONS] = {
     {KEY_ENV, 0, "env", "NAME[,NAME]", "pass these environment variables on to the tasks"},
     {KEY_NAME, 0, "name", "NAME", "what the job is called in `mesh jobs`"},
     {KEY_MAX_OUTPUT, 0, "max-output", "SIZE", "kill a task that prints more (1G)"},
-    {KEY_LEASE, 0, "lease", "TIME", "how long a task runs on without contact to here (10s)"},
+    {KEY_LEASE, 0, "lease", "TIME",
+     "how long a task runs on without contact to here (10s; 1h with --detach)"},
+    {KEY_DETACH, 0, "detach", NULL, "print the job's id and leave: `mesh wait` has the results"},
+    {KEY_AFTER, 0, "after", "JOB[,JOB]", "begin when these jobs have succeeded"},
+    {KEY_AFTER_ANY, 0, "after-any", "JOB[,JOB]", "begin when these jobs have ended"},
+    {KEY_RESUME, 0, "resume", NULL, "leave out what --joblog says was run, and add to it"},
+    {KEY_RESUME_FAILED, 0, "resume-failed", NULL, "the same, but run again what failed"},
 };
-static_assert(KEY_LEASE == CMD_SUBMIT_OPTIONS, "a key for each option");
+static_assert(KEY_RESUME_FAILED == CMD_SUBMIT_OPTIONS, "a key for each option");
 
 static int refuse(const char *option, const char *value, const char *expected, struct errmsg *err)
 {
@@ -193,6 +203,39 @@ static int add_env(struct cmd_submit_options *options, const char *option, struc
     return 0;
 }
 
+static int add_after(struct cmd_submit_options *options, const char *option, struct slice word,
+                     struct errmsg *err)
+{
+    char text[WIRE_JOB_TEXT_BYTES];
+    char shown[64];
+    snprintf(text, sizeof(text), "%.*s", SLICE_FMT(word));
+    if (word.n >= sizeof(text) ||
+        (options->n_after < WIRE_AFTER_MAX &&
+         wire_job_parse(text, &options->after[options->n_after].job) < 0)) {
+        errmsg_set(err, "--%s: '%s' is no job: give it as `mesh jobs` lists it, like 7.3", option,
+                   text_printable(word, shown, sizeof(shown)));
+        return -EINVAL;
+    }
+    if (options->n_after == WIRE_AFTER_MAX) {
+        errmsg_set(err, "--%s: %u jobs at most", option, WIRE_AFTER_MAX);
+        return -EINVAL;
+    }
+    options->n_after++;
+    return 0;
+}
+
+/* --after and --after-any: one of them. */
+static int set_after(struct cmd_submit_options *o, const char *value, bool is_any,
+                     struct errmsg *err)
+{
+    if (o->n_after > 0 && o->is_after_any != is_any) {
+        errmsg_set(err, "--after and --after-any ask for different things: choose one");
+        return -EINVAL;
+    }
+    o->is_after_any = is_any;
+    return split_list(o, is_any ? "after-any" : "after", value, add_after, err);
+}
+
 static int add_file(struct cmd_submit_options *options, const char *path, struct errmsg *err)
 {
     if (options->n_files == CMD_INPUTS_MAX) {
@@ -251,6 +294,9 @@ static int on_valued_option(struct cmd_submit_options *o, enum key key, const ch
         return set_text("name", value, WIRE_NAME_BYTES_MAX, &o->name, err);
     case KEY_MAX_OUTPUT:
         return parse_bytes("max-output", value, &o->output_bytes_max, err);
+    case KEY_AFTER:
+    case KEY_AFTER_ANY:
+        return set_after(o, value, key == KEY_AFTER_ANY, err);
     case KEY_LEASE:
         return parse_ms("lease", value, LEASE_MIN_MS, &o->lease_ms, err);
     default:
@@ -294,6 +340,15 @@ static int on_option(void *to, int key, const char *value, struct errmsg *err)
     case KEY_NO_SPECULATE:
         flag = &o->no_speculate;
         break;
+    case KEY_DETACH:
+        flag = &o->is_detached;
+        break;
+    case KEY_RESUME:
+        flag = &o->is_resume;
+        break;
+    case KEY_RESUME_FAILED:
+        flag = &o->is_resume_failed;
+        break;
     default:
         return on_valued_option(o, (enum key)key, value, err);
     }
@@ -322,6 +377,29 @@ static enum source_kind source_kind(const char *word, bool *ret_is_linked)
     return SOURCE_NONE;
 }
 
+/* With --detach nobody is here to print anything. */
+static int check_detached(const struct cmd_submit_options *o, struct errmsg *err)
+{
+    const struct {
+        bool is_on;
+        const char *option;
+    } printed[] = {{o->is_keep_order, "-k"}, {o->is_tag, "--tag"},
+                   {o->is_bar, "--bar"},     {o->joblog, "--joblog"},
+                   {o->is_ungrouped, "-u"},  {o->is_line_buffered, "--line-buffer"}};
+    for (size_t i = 0; i < ARRAY_LEN(printed); i++) {
+        if (printed[i].is_on && o->is_detached) {
+            errmsg_set(err, "with --detach nothing is printed here: give %s to `mesh wait`%s",
+                       printed[i].option, i > 3 ? ", where it means nothing" : "");
+            return -EINVAL;
+        }
+    }
+    if (o->is_detached && o->is_once) {
+        errmsg_set(err, "a detached job cannot promise --once: choose one");
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int check_together(const struct cmd_submit_options *o, struct errmsg *err)
 {
     if (o->is_keep_order && (o->is_ungrouped || o->is_line_buffered)) {
@@ -329,11 +407,15 @@ static int check_together(const struct cmd_submit_options *o, struct errmsg *err
                    o->is_ungrouped ? "-u" : "--line-buffer");
         return -EINVAL;
     }
+    if ((o->is_resume || o->is_resume_failed) && o->joblog == NULL) {
+        errmsg_set(err, "--resume and --resume-failed go on from a --joblog: give its file");
+        return -EINVAL;
+    }
     if (o->is_once && o->runs_max != 1) {
         errmsg_set(err, "--once forbids what --retries asks for: choose one");
         return -EINVAL;
     }
-    return 0;
+    return check_detached(o, err);
 }
 
 int cmd_submit_options_init(struct cmd_submit_options *options, char *const *argv, unsigned n_argv,
@@ -342,7 +424,6 @@ int cmd_submit_options_init(struct cmd_submit_options *options, char *const *arg
     memset(options, 0, sizeof(*options));
     options->runs_max = 1;
     options->cores = 1;
-    options->lease_ms = LEASE_DEFAULT_MS;
     options->output_bytes_max = OUTPUT_DEFAULT;
     options->separator = '\n';
     arena_init(&options->arena, OPTION_ARENA_MAX);

@@ -11,6 +11,7 @@
 #include "wire/base/errmsg.h"
 #include "wire/base/slice.h"
 #include "wire/limits.h"
+#include "wire/message.h"
 
 struct cmd_submit_options {
     /* of the job */
@@ -24,7 +25,11 @@ struct cmd_submit_options {
     uint32_t cores;
     uint64_t mem_bytes;
     uint64_t timeout_ms;
-    uint64_t lease_ms;
+    uint64_t lease_ms; /* 0: not said */
+    bool is_detached;
+    struct wire_job_ref after[WIRE_AFTER_MAX];
+    uint32_t n_after;
+    bool is_after_any;
     uint64_t output_bytes_max;
     uint32_t nice;
     uint32_t priority;
@@ -42,6 +47,7 @@ struct cmd_submit_options {
     bool is_line_buffered;
     bool is_ungrouped;
     const char *joblog; /* path, or NULL */
+    bool is_resume, is_resume_failed;
 
     /* of the command and its inputs */
     bool is_dry_run;
@@ -57,7 +63,11 @@ struct cmd_submit_options {
     struct arena arena;
 };
 
-#define CMD_SUBMIT_OPTIONS 27
+/* How long tasks run on without contact to here, where --lease does not say. */
+#define CMD_LEASE_MS          10000u
+#define CMD_LEASE_DETACHED_MS 3600000u
+
+#define CMD_SUBMIT_OPTIONS 32
 extern const struct cmd_option cmd_submit_option_table[CMD_SUBMIT_OPTIONS];
 
 /* Reads the words behind "submit", which are borrowed. 0; -EINVAL, err says what is wrong. The

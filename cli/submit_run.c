@@ -16,7 +16,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "cli/joblog.h"
 #include "cli/signals.h"
 #include "cli/submit_internal.h"
 #include "mesh/client/clock.h"
@@ -61,7 +60,7 @@ void cmd_run_stop(struct cmd_run *run, int status)
     run->stop_status = status;
     run->stopped_ms = mesh_client_now_ms();
     run->is_input_over = true;
-    if (!run->is_accepted) {
+    if (!run->is_accepted || run->is_attached) {
         run->is_finished = true; /* closing the connection withdraws it */
         return;
     }
@@ -109,20 +108,30 @@ static void hint(struct cmd_run *run, const struct wire_slices *argv, const stru
     }
 }
 
+void cmd_tag_of(struct wire_slices values, struct buf *to)
+{
+    buf_clear(to);
+    for (uint32_t i = 0; i < values.n; i++) {
+        buf_append_str(to, i > 0 ? " " : "");
+        buf_append_slice(to, values.items[i]);
+    }
+}
+
 /* Expands the next combination. 0; -ENODATA, -EAGAIN; other errors with err. */
-static int prepare_next(struct cmd_run *run, struct errmsg *err)
+static int prepare_one(struct cmd_run *run, struct errmsg *err)
 {
     const struct cmd_submission *submission = run->submission;
-    struct cmd_values values = {.sequence = run->n_added + 1};
+    struct cmd_values values = {.sequence = run->n_read + 1};
     if (submission->inputs != NULL) {
         int r = cmd_inputs_next(submission->inputs, &values.items, err);
         if (r < 0) {
             return r;
         }
         values.n = cmd_inputs_n_sources(submission->inputs);
-    } else if (run->n_added > 0) {
+    } else if (run->n_read > 0) {
         return -ENODATA;
     }
+    run->n_read++;
     if (run->n_added == UINT32_MAX) {
         errmsg_set(err, "a job holds %" PRIu32 " tasks at most", UINT32_MAX);
         return -E2BIG;
@@ -131,14 +140,21 @@ static int prepare_next(struct cmd_run *run, struct errmsg *err)
     if (r < 0) {
         return r;
     }
-    buf_clear(&run->tag);
-    for (unsigned i = 0; i < values.n; i++) {
-        buf_append_str(&run->tag, i > 0 ? " " : "");
-        buf_append_slice(&run->tag, values.items[i]);
-    }
+    run->next_values = (struct wire_slices){.items = values.items, .n = values.n};
+    cmd_tag_of(run->next_values, &run->tag);
     hint(run, &run->next_argv, values.items, values.n);
-    run->has_next = true;
     return 0;
+}
+
+/* The next one that did not run before. */
+static int prepare_next(struct cmd_run *run, struct errmsg *err)
+{
+    int r;
+    do {
+        r = prepare_one(run, err);
+    } while (r == 0 && cmd_joblog_has_run(&run->ran, run->n_read));
+    run->has_next = r == 0;
+    return r;
 }
 
 static struct slice copy_slice(struct slice s)
@@ -148,16 +164,14 @@ static struct slice copy_slice(struct slice s)
     return copy;
 }
 
-struct cmd_task *cmd_task_new(struct cmd_run *run, struct wire_slices argv)
+struct cmd_task *cmd_task_new(struct cmd_run *run, uint32_t number, uint64_t sequence,
+                              struct slice command, struct slice tag)
 {
     struct cmd_task *task = mem_alloc_or_die(1, sizeof(*task));
-    struct buf line;
-    buf_init(&line, 8 * WIRE_ARGV_BYTES_MAX);
-    cmd_replace_line(run->submission->replace, argv, &line);
-    task->number = (uint32_t)(run->n_added + 1);
-    task->command = copy_slice(buf_slice(&line));
-    task->tag = copy_slice(buf_slice(&run->tag));
-    buf_done(&line);
+    task->number = number;
+    task->sequence = sequence;
+    task->command = copy_slice(command);
+    task->tag = copy_slice(tag);
     for (unsigned i = 0; i < 2; i++) {
         buf_init(&task->part[i], 1u << 20);
     }
@@ -177,6 +191,16 @@ void cmd_task_free(struct cmd_run *run, struct cmd_task *task)
     mem_free(task);
 }
 
+static void note_task(struct cmd_run *run)
+{
+    struct buf line;
+    buf_init(&line, 8 * WIRE_ARGV_BYTES_MAX);
+    cmd_replace_line(run->submission->replace, run->next_argv, &line);
+    cmd_task_new(run, (uint32_t)(run->n_added + 1), run->n_read, buf_slice(&line),
+                 buf_slice(&run->tag));
+    buf_done(&line);
+}
+
 static int add_next(struct cmd_run *run, struct errmsg *err)
 {
     struct wire_message add = {.type = WIRE_MESSAGE_ADD_TASK};
@@ -184,7 +208,13 @@ static int add_next(struct cmd_run *run, struct errmsg *err)
     add.add_task.task = (uint32_t)(run->n_added + 1);
     add.add_task.argv = run->next_argv;
     add.add_task.has_input = run->stdin_fd >= 0;
-    cmd_task_new(run, run->next_argv);
+    if (run->submission->options->is_detached) {
+        if (wire_values_bytes(&run->next_values) <= WIRE_VALUES_BYTES_MAX) {
+            add.add_task.values = run->next_values; /* so that it can be tagged later */
+        }
+    } else {
+        note_task(run);
+    }
     int fd = run->stdin_fd;
     run->stdin_fd = -1;
     run->has_next = false;
@@ -252,7 +282,7 @@ static void on_daemon_gone(struct cmd_run *run, const struct errmsg *err)
     run->stop_status = CMD_EXIT_MESH;
 }
 
-static void receive(struct cmd_run *run)
+void cmd_run_receive(struct cmd_run *run)
 {
     struct errmsg err;
     const struct wire_message *message;
@@ -285,8 +315,10 @@ static void check_stop(struct cmd_run *run)
     }
 }
 
-static void wait_for_something(struct cmd_run *run)
+void cmd_run_wait(struct cmd_run *run)
 {
+    struct cmd_progress progress = cmd_run_progress(run);
+    cmd_bar_update(&run->bar, &progress, false);
     struct pollfd fds[3] = {
         {.fd = mesh_client_fd(run->client), .events = mesh_client_poll_events(run->client)},
         {.fd = run->stop_status == 0 ? run->signal_fd : -1, .events = POLLIN},
@@ -307,13 +339,10 @@ static void loop(struct cmd_run *run)
     while (!run->is_finished) {
         check_stop(run);
         add_tasks(run);
-        receive(run);
-        if (run->is_finished) {
-            return;
+        cmd_run_receive(run);
+        if (!run->is_finished) {
+            cmd_run_wait(run);
         }
-        struct cmd_progress progress = cmd_run_progress(run);
-        cmd_bar_update(&run->bar, &progress, false);
-        wait_for_something(run);
     }
 }
 
@@ -444,7 +473,9 @@ static int send_submit(struct cmd_run *run, struct errmsg *err)
         .cores = o->cores,
         .mem_bytes = o->mem_bytes,
         .timeout_ms = o->timeout_ms,
-        .lease_ms = o->lease_ms,
+        .lease_ms = o->lease_ms > 0  ? o->lease_ms
+                    : o->is_detached ? CMD_LEASE_DETACHED_MS
+                                     : CMD_LEASE_MS,
         .output_bytes_max = o->output_bytes_max,
         .is_streamed = run->is_streamed,
         .nice = o->nice,
@@ -454,6 +485,11 @@ static int send_submit(struct cmd_run *run, struct errmsg *err)
     submit->jobs_max = o->jobs_max;
     submit->runs_max = o->runs_max;
     submit->is_once = o->is_once;
+    submit->is_detached = o->is_detached;
+    submit->after = (struct wire_job_refs){.items = o->after, .n = o->n_after};
+    submit->is_after_any = o->is_after_any;
+    submit->is_single = run->is_single;
+    submit->is_shell = program->form != CMD_FORM_ARGV;
     submit->may_speculate = !o->no_speculate && !o->is_once;
     submit->require_peers = o->require_peers;
     submit->on = (struct wire_slices){.items = o->on, .n = o->n_on};
@@ -490,6 +526,9 @@ static int exit_status(const struct cmd_run *run)
     if (run->stop_status != 0) {
         return run->stop_status;
     }
+    if (run->submission->options->is_detached) {
+        return run->is_kept ? CMD_EXIT_OK : CMD_EXIT_MESH;
+    }
     if (run->n_done < run->n_added) {
         return CMD_EXIT_MESH;
     }
@@ -499,11 +538,12 @@ static int exit_status(const struct cmd_run *run)
     return run->n_failed > CMD_EXIT_TASKS_MAX ? CMD_EXIT_TASKS_MORE : (int)run->n_failed;
 }
 
-static int finish(struct cmd_run *run)
+int cmd_run_finish(struct cmd_run *run)
 {
+    bool is_detached = run->submission->options->is_detached;
     struct cmd_progress progress = cmd_run_progress(run);
     cmd_bar_update(&run->bar, &progress, true);
-    if (run->stop_status == 0 && run->n_done < run->n_added) {
+    if (run->stop_status == 0 && run->n_done < run->n_added && !is_detached && !run->is_cut) {
         cmd_run_say(run, "the job ended and %" PRIu64 " of %" PRIu64 " tasks have no result",
                     run->n_added - run->n_done, run->n_added);
     }
@@ -516,8 +556,21 @@ static int finish(struct cmd_run *run)
 static int open_joblog(struct cmd_run *run)
 {
     struct errmsg err;
-    const char *path = run->submission->options->joblog;
-    if (path != NULL && cmd_joblog_open(path, &run->joblog, &err) < 0) {
+    const struct cmd_submit_options *o = run->submission->options;
+    bool is_append = o->is_resume || o->is_resume_failed;
+    if (o->joblog != NULL && cmd_joblog_open(o->joblog, is_append, &run->joblog, &err) < 0) {
+        cmd_complain("%s", err.text);
+        return CMD_EXIT_MESH;
+    }
+    return 0;
+}
+
+static int read_joblog(struct cmd_run *run)
+{
+    struct errmsg err;
+    const struct cmd_submit_options *o = run->submission->options;
+    if ((o->is_resume || o->is_resume_failed) &&
+        cmd_joblog_read(o->joblog, o->is_resume_failed, &run->ran, &err) < 0) {
         cmd_complain("%s", err.text);
         return CMD_EXIT_MESH;
     }
@@ -527,6 +580,10 @@ static int open_joblog(struct cmd_run *run)
 static int run_job(struct cmd_run *run)
 {
     struct errmsg err;
+    int status = read_joblog(run);
+    if (status != 0) {
+        return status;
+    }
     int r = prepare_first(run, &err);
     if (r == -EINTR) {
         return 128 + cmd_signals_caught();
@@ -535,7 +592,7 @@ static int run_job(struct cmd_run *run)
         cmd_complain("%s", err.text);
         return CMD_EXIT_MESH;
     }
-    int status = open_joblog(run);
+    status = open_joblog(run);
     if (status != 0 || r == -ENODATA) {
         return status; /* no input, no task, and no daemon needed */
     }
@@ -547,15 +604,16 @@ static int run_job(struct cmd_run *run)
         return status;
     }
     loop(run);
-    return finish(run);
+    return cmd_run_finish(run);
 }
 
-static void run_init(struct cmd_run *run, const struct cmd_submission *submission)
+void cmd_run_init(struct cmd_run *run, const struct cmd_submission *submission)
 {
     const struct cmd_submit_options *o = submission->options;
     *run = (struct cmd_run){.submission = submission, .stdin_fd = -1, .signal_fd = -1};
     run->is_single = submission->inputs == NULL;
-    run->is_streamed = run->is_single || o->is_ungrouped || o->is_line_buffered;
+    run->is_streamed =
+        (run->is_single || o->is_ungrouped || o->is_line_buffered) && !o->is_detached;
     cmd_bar_init(&run->bar, o->is_bar);
     struct cmd_output_options output_options = {.is_keep_order = o->is_keep_order,
                                                 .is_tagged = o->is_tag && !o->is_ungrouped,
@@ -565,8 +623,9 @@ static void run_init(struct cmd_run *run, const struct cmd_submission *submissio
     table_init(&run->tasks, sizeof(uint32_t), 1);
 }
 
-static void run_done(struct cmd_run *run)
+void cmd_run_done(struct cmd_run *run)
 {
+    cmd_joblog_ran_done(&run->ran);
     table_for_each (it, &run->tasks) {
         cmd_task_free(run, CONTAINER_OF(it, struct cmd_task, entry));
     }
@@ -588,7 +647,7 @@ static void run_done(struct cmd_run *run)
 int cmd_submit_run(const struct cmd_submission *submission)
 {
     struct cmd_run run;
-    run_init(&run, submission);
+    cmd_run_init(&run, submission);
     int status;
     run.signal_fd = cmd_signals_catch();
     if (run.signal_fd < 0) {
@@ -597,6 +656,6 @@ int cmd_submit_run(const struct cmd_submission *submission)
     } else {
         status = run_job(&run);
     }
-    run_done(&run);
+    cmd_run_done(&run);
     return status;
 }

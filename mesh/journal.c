@@ -275,7 +275,10 @@ static void put_tasks(struct meshd_journal *journal, const struct journal_item *
     }
     struct core_event event = {
         .type = CORE_EVENT_JOURNAL_TASKS,
-        .journal_tasks = {.job = item->job, .items = tasks, .n = error == 0 ? n : 0, .error = error},
+        .journal_tasks = {.job = item->job,
+                          .items = tasks,
+                          .n = error == 0 ? n : 0,
+                          .error = error},
     };
     meshd_sink_put(&journal->config.sink, &event);
     arena_done(&arena);
@@ -603,8 +606,8 @@ static int report_tasks(struct meshd_journal *journal, const struct journal_job 
         return 0;
     }
     struct journal_item *item = item_new(JOURNAL_READ, job->job);
-    int error = journal_db_tasks(journal->db, job->job, 1, n_left, CORE_JOB_BYTES_MAX,
-                                 &item->bytes, &item->n);
+    int error = journal_db_tasks(journal->db, job->job, 1, n_left, CORE_JOB_BYTES_MAX, &item->bytes,
+                                 &item->n);
     if (error == 0) {
         put_tasks(journal, item);
     }

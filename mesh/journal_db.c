@@ -149,8 +149,9 @@ static int check_whole(sqlite3 *sqlite)
 static int make_tables(sqlite3 *sqlite)
 {
     char end[128];
-    IGNORE(snprintf(end, sizeof(end), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-                    APPLICATION_ID, JOURNAL_DB_VERSION)); /* fits */
+    IGNORE(snprintf(end, sizeof(end),
+                    "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
+                    JOURNAL_DB_VERSION)); /* fits */
     int error = run_text(sqlite, "BEGIN IMMEDIATE");
     error = error == 0 ? run_text(sqlite, schema) : error;
     return error == 0 ? run_text(sqlite, end) : error;
@@ -180,7 +181,8 @@ static int set_up(sqlite3 *sqlite, struct errmsg *err)
         return -ENOTSUP;
     }
     error = error == 0 ? run_text(sqlite, settings) : error;
-    error = error == 0 ? ask_number(sqlite, "SELECT count(*) FROM sqlite_schema", &n_tables) : error;
+    error =
+        error == 0 ? ask_number(sqlite, "SELECT count(*) FROM sqlite_schema", &n_tables) : error;
     if (error == 0 && (n_tables == 0) != (version == 0)) {
         return -EBADMSG; /* somebody else's, or half of ours */
     }
@@ -239,8 +241,7 @@ static int open_sqlite(struct journal_db *db, struct errmsg *err)
         errmsg_set(err, "cannot open " JOURNAL_DB_NAME ": %s", strerror(-error));
         return error;
     }
-    int rc = sqlite3_open_v2(path, &db->sqlite,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     error = rc == SQLITE_OK ? 0 : errno_of(db->sqlite, rc);
     if (error == 0) {
         error = set_up(db->sqlite, err);
@@ -277,7 +278,7 @@ static int move_aside(const struct journal_db *db, struct errmsg *said, struct e
         return error;
     }
     char wal[80];
-    IGNORE(snprintf(wal, sizeof(wal), "%s-wal", to)); /* fits */
+    IGNORE(snprintf(wal, sizeof(wal), "%s-wal", to));                      /* fits */
     IGNORE(renameat(db->dir_fd, JOURNAL_DB_NAME "-wal", db->dir_fd, wal)); /* if there is one */
     IGNORE(unlinkat(db->dir_fd, JOURNAL_DB_NAME "-shm", 0));               /* made anew */
     IGNORE(fsync(db->dir_fd)); /* else it is found corrupt once more */
@@ -441,9 +442,9 @@ static int put_result(struct journal_db *db, const struct journal_put *put)
 static sqlite3_stmt *bound(struct journal_db *db, const struct journal_put *put)
 {
     static const enum journal_statement which[] = {
-        [CORE_RECORD_JOB] = STATEMENT_ADD_JOB,      [CORE_RECORD_TASK] = STATEMENT_ADD_TASK,
+        [CORE_RECORD_JOB] = STATEMENT_ADD_JOB,       [CORE_RECORD_TASK] = STATEMENT_ADD_TASK,
         [CORE_RECORD_COMPLETE] = STATEMENT_COMPLETE, [CORE_RECORD_RESULT] = STATEMENT_ADD_RESULT,
-        [CORE_RECORD_CANCEL] = STATEMENT_CANCEL,    [CORE_RECORD_OVER] = STATEMENT_OVER,
+        [CORE_RECORD_CANCEL] = STATEMENT_CANCEL,     [CORE_RECORD_OVER] = STATEMENT_OVER,
         [CORE_RECORD_FORGET] = STATEMENT_FORGET,
     };
     sqlite3_stmt *statement = db_statement(db, which[put->type]);

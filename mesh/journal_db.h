@@ -28,11 +28,11 @@ struct journal_db;
 struct journal_put {
     enum core_record_type type;
     uint64_t job;
-    uint32_t uid;               /* JOB */
-    uint32_t task;              /* TASK, RESULT */
-    bool is_success, is_lost;   /* RESULT */
-    uint64_t at_s;             /* the wall clock's; JOB, OVER */
-    struct slice bytes;         /* the message: submit, add_task, done, job_done; else empty */
+    uint32_t uid;                   /* JOB */
+    uint32_t task;                  /* TASK, RESULT */
+    bool is_success, is_lost;       /* RESULT */
+    uint64_t at_s;                  /* the wall clock's; JOB, OVER */
+    struct slice bytes;             /* the message: submit, add_task, done, job_done; else empty */
     const struct wire_hash *hashes; /* of blobs that it names: made durable before it is */
     uint32_t n_hashes;
     bool *are_new; /* one for each: set where the job did not name that blob before */

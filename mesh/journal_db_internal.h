@@ -16,9 +16,8 @@
     X(ADD_JOB, "INSERT INTO job(id, uid, made, submit) VALUES(?1, ?2, ?3, ?4)")                    \
     X(ADD_TASK, "INSERT INTO task(job, task, message) VALUES(?1, ?2, ?3)")                         \
     X(COMPLETE, "UPDATE job SET is_complete = 1 WHERE id = ?1")                                    \
-    X(ADD_RESULT,                                                                                  \
-      "INSERT OR IGNORE INTO result(job, seq, task, is_success, is_lost, message) "                \
-      "VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                                            \
+    X(ADD_RESULT, "INSERT OR IGNORE INTO result(job, seq, task, is_success, is_lost, message) "    \
+                  "VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                                \
     X(CANCEL, "UPDATE job SET is_cancelled = 1 WHERE id = ?1")                                     \
     X(OVER, "UPDATE job SET is_over = 1, ended = ?2, over = ?3 WHERE id = ?1")                     \
     X(FORGET, "UPDATE job SET is_forgotten = 1 WHERE id = ?1")                                     \
@@ -38,13 +37,11 @@
     X(COUNT_TASKS, "SELECT count(*) FROM task WHERE job = ?1")                                     \
     X(COUNT_RESULTS,                                                                               \
       "SELECT count(*), total(is_success), total(is_lost) FROM result WHERE job = ?1")             \
-    X(TASKS,                                                                                       \
-      "SELECT message FROM task WHERE job = ?1 AND task >= ?2 AND NOT EXISTS "                     \
-      "(SELECT 1 FROM result WHERE result.job = task.job AND result.task = task.task) "            \
-      "ORDER BY task")                                                                             \
-    X(RESULTS,                                                                                     \
-      "SELECT seq, result.message, task.message FROM result JOIN task USING(job, task) "           \
-      "WHERE result.job = ?1 AND seq > ?2 ORDER BY seq")                                           \
+    X(TASKS, "SELECT message FROM task WHERE job = ?1 AND task >= ?2 AND NOT EXISTS "              \
+             "(SELECT 1 FROM result WHERE result.job = task.job AND result.task = task.task) "     \
+             "ORDER BY task")                                                                      \
+    X(RESULTS, "SELECT seq, result.message, task.message FROM result JOIN task USING(job, task) "  \
+               "WHERE result.job = ?1 AND seq > ?2 ORDER BY seq")                                  \
     X(RESULT_OF,                                                                                   \
       "SELECT seq, result.message, task.message FROM result JOIN task USING(job, task) "           \
       "WHERE result.job = ?1 AND seq > ?2 AND result.task = ?3")                                   \

@@ -43,8 +43,8 @@ static int count(struct journal_db *db, struct journal_job *job)
     return error;
 }
 
-static int each_job(struct journal_db *db, sqlite3_stmt *jobs, bool is_counted,
-                    journal_job_cb each, void *user, unsigned *ret_n)
+static int each_job(struct journal_db *db, sqlite3_stmt *jobs, bool is_counted, journal_job_cb each,
+                    void *user, unsigned *ret_n)
 {
     unsigned n = 0;
     int error = 0;

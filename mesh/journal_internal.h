@@ -20,7 +20,7 @@ struct journal_item {
     enum journal_kind kind;
     uint64_t number; /* of the record, or of the request */
     uint64_t job;
-    int error; /* set by the thread */
+    int error;              /* set by the thread */
     struct journal_put put; /* PUT: its bytes are in `bytes` */
     uint32_t first, n;      /* READ, LOOK: as the effect says; n also for the answer */
     uint64_t after, bytes_max, last;
@@ -51,12 +51,12 @@ struct meshd_journal {
 
     uv_mutex_t lock; /* for what follows */
     uv_cond_t wake;
-    struct list queue;   /* to the thread */
-    struct list answers; /* from it */
-    struct buf freed;    /* hashes, of blobs that a job does not name any more */
+    struct list queue;       /* to the thread */
+    struct list answers;     /* from it */
+    struct buf freed;        /* hashes, of blobs that a job does not name any more */
     struct errmsg said_text; /* what the thread has to say in the log; "": nothing */
-    bool is_failed;      /* records are not written until the loop has heard of it */
-    bool is_lost;        /* an empty file took the place of what was there */
+    bool is_failed;          /* records are not written until the loop has heard of it */
+    bool is_lost;            /* an empty file took the place of what was there */
     bool is_closing, is_ended;
 };
 

@@ -69,9 +69,9 @@ static void look(struct journal_db *db, struct journal_item *item)
     item->last = item->after;
     item->error = journal_db_job(db, item->job, on_found, item);
     if (item->error == 0 && n_max > 0) {
-        item->error = journal_db_results(db, item->job, item->after, item->first, n_max,
-                                         item->bytes_max, item->has_tasks, &item->bytes, &item->n,
-                                         &item->last);
+        item->error =
+            journal_db_results(db, item->job, item->after, item->first, n_max, item->bytes_max,
+                               item->has_tasks, &item->bytes, &item->n, &item->last);
     }
 }
 

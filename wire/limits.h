@@ -49,7 +49,7 @@
 #define WIRE_ARGV_BYTES_MAX (1u << 20)
 #define WIRE_ARGS_MAX       (64u << 10)
 /* What a task's input sources gave, kept beside its arguments: so that both fit one frame. */
-#define WIRE_VALUES_BYTES_MAX (512u << 10)
+#define WIRE_VALUES_BYTES_MAX (256u << 10)
 #define WIRE_ENV_MAX        1024u
 #define WIRE_FILES_MAX      128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
 #define WIRE_FILTER_MAX     64u  /* --on and --except of a job */

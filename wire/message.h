@@ -308,9 +308,10 @@ struct wire_submit { /* a new job; one descriptor travels along for each of spec
     uint32_t require_peers;    /* refuse when fewer other peers are up */
     struct wire_slices on;     /* --on: only these (name, id or prefix of one) */
     struct wire_slices except; /* --except */
-    struct wire_job_refs after; /* --after: no task begins before these have ended, all with success,
-                                 * else it is cancelled; of a detached job, detached ones only */
-    bool is_after_any;          /* --after-any: whatever became of them */
+    struct wire_job_refs
+        after;         /* --after: no task begins before these have ended, all with success,
+                        * else it is cancelled; of a detached job, detached ones only */
+    bool is_after_any; /* --after-any: whatever became of them */
     /* For whoever attaches later: there was no input source, and the one task's exit status is the
      * job's; the tasks' command line is what sh -c is given. */
     bool is_single, is_shell;
@@ -328,9 +329,9 @@ struct wire_add_task { /* client: the next task of the job; one descriptor when 
     bool has_input;
     struct wire_hash input; /* filled in by the daemon */
     uint64_t input_bytes;
-    struct slice args;     /* as in wire_task */
-    struct wire_refs refs; /* each one that this connection put, or was given by a done */
-    bool keeps_result;     /* of a call: what it returns may stay where it was made */
+    struct slice args;         /* as in wire_task */
+    struct wire_refs refs;     /* each one that this connection put, or was given by a done */
+    bool keeps_result;         /* of a call: what it returns may stay where it was made */
     struct wire_slices values; /* of a detached job: what the input sources gave,
                                 * WIRE_VALUES_BYTES_MAX together; for whoever attaches later */
 };
@@ -384,7 +385,7 @@ struct wire_job_done { /* daemon: every task has its result; the job is forgotte
     uint32_t n_tasks;
     uint32_t n_succeeded;
     uint32_t n_failed;
-    uint32_t n_lost; /* of the failed: without a result of their own */
+    uint32_t n_lost;   /* of the failed: without a result of their own */
     struct slice text; /* why it was cancelled, or empty */
     bool is_cancelled;
     bool is_running; /* to whoever attached and does not wait: it goes on */
@@ -464,7 +465,7 @@ struct wire_job_row {
     uint32_t n_succeeded;
     uint32_t n_failed;
     uint64_t age_us;
-    uint32_t state; /* enum wire_job_state */
+    uint32_t state;    /* enum wire_job_state */
     struct slice text; /* why it was cancelled, or empty */
 };
 
@@ -540,9 +541,9 @@ struct wire_attach { /* client: the results of a detached job of its user. Answe
                       * to be, its kept_task if wanted and its done; then job_done. At most
                       * WIRE_ATTACH_AHEAD of them come before a done_ack */
     uint64_t job;
-    uint32_t task;     /* of this one only; 0: of all */
-    bool is_wait;      /* until the job has ended; else what is there now */
-    bool wants_tasks;  /* kept_task, too */
+    uint32_t task;    /* of this one only; 0: of all */
+    bool is_wait;     /* until the job has ended; else what is there now */
+    bool wants_tasks; /* kept_task, too */
 };
 
 struct wire_attached {
@@ -559,8 +560,8 @@ struct wire_kept_task { /* daemon: what was added; its done follows */
     struct wire_slices values;
 };
 
-struct wire_job_forget { /* client: a detached job that has ended, with its results. Answered by ok or
-                          * error */
+struct wire_job_forget { /* client: a detached job that has ended, with its results. Answered by ok
+                          * or error */
     uint64_t job;
 };
 

@@ -473,8 +473,11 @@ static const struct wire_field fields_wire_done_ack[] = {
 LAYOUT(wire_done_ack, "done_ack");
 
 static const struct wire_field fields_wire_job_done[] = {
-    U64(wire_job_done, job),      U32(wire_job_done, n_tasks), U32(wire_job_done, n_succeeded),
-    U32(wire_job_done, n_failed), U32(wire_job_done, n_lost),
+    U64(wire_job_done, job),
+    U32(wire_job_done, n_tasks),
+    U32(wire_job_done, n_succeeded),
+    U32(wire_job_done, n_failed),
+    U32(wire_job_done, n_lost),
     {LATER(wire_job_done, text, struct slice, TEXT), .max = WIRE_REASON_BYTES_MAX},
     {LATER(wire_job_done, is_cancelled, bool, BOOL), .max = 1},
     {LATER(wire_job_done, is_running, bool, BOOL), .max = 1},
@@ -536,11 +539,16 @@ LAYOUT(wire_stats_list, "stats_list");
 LAYOUT_EMPTY(wire_jobs_query, "jobs_query");
 
 static const struct wire_field fields_wire_job_row[] = {
-    U64(wire_job_row, job),          TEXT(wire_job_row, name, WIRE_NAME_BYTES_MAX),
-    U32(wire_job_row, uid),          BOOL(wire_job_row, is_detached),
-    BOOL(wire_job_row, is_complete), U32(wire_job_row, n_tasks),
-    U32(wire_job_row, n_waiting),    U32(wire_job_row, n_placed),
-    U32(wire_job_row, n_succeeded),  U32(wire_job_row, n_failed),
+    U64(wire_job_row, job),
+    TEXT(wire_job_row, name, WIRE_NAME_BYTES_MAX),
+    U32(wire_job_row, uid),
+    BOOL(wire_job_row, is_detached),
+    BOOL(wire_job_row, is_complete),
+    U32(wire_job_row, n_tasks),
+    U32(wire_job_row, n_waiting),
+    U32(wire_job_row, n_placed),
+    U32(wire_job_row, n_succeeded),
+    U32(wire_job_row, n_failed),
     U64(wire_job_row, age_us),
     {LATER(wire_job_row, state, uint32_t, ENUM), .max = (0 WIRE_JOB_STATES(LIST_ONE)) - 1,
      .text = wire_job_state_text},
@@ -666,10 +674,8 @@ static const struct wire_field fields_wire_attach[] = {
 LAYOUT(wire_attach, "attach");
 
 static const struct wire_field fields_wire_attached[] = {
-    U64(wire_attached, job),
-    TEXT(wire_attached, name, WIRE_NAME_BYTES_MAX),
-    U32(wire_attached, n_tasks),
-    BOOL(wire_attached, is_single),
+    U64(wire_attached, job),       TEXT(wire_attached, name, WIRE_NAME_BYTES_MAX),
+    U32(wire_attached, n_tasks),   BOOL(wire_attached, is_single),
     BOOL(wire_attached, is_shell),
 };
 LAYOUT(wire_attached, "attached");
@@ -680,7 +686,7 @@ static const struct wire_field fields_wire_kept_task[] = {
     WORDS(wire_kept_task, argv, 1, WIRE_ARGS_MAX),
     WORDS(wire_kept_task, values, 0, WIRE_ARGS_MAX),
 };
-LAYOUT(wire_kept_task, "kept_task");
+LAYOUT_RULED(wire_kept_task, "kept_task", wire_rule_kept_task);
 
 static const struct wire_field fields_wire_job_forget[] = {U64(wire_job_forget, job)};
 LAYOUT(wire_job_forget, "job_forget");

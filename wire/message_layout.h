@@ -65,6 +65,7 @@ const char *wire_rule_output(const void *object);
 const char *wire_rule_job_spec(const void *object);
 const char *wire_rule_task(const void *object);
 const char *wire_rule_add_task(const void *object);
+const char *wire_rule_kept_task(const void *object);
 const char *wire_rule_stream_data(const void *object);
 const char *wire_rule_client_stream(const void *object);
 const char *wire_rule_blob_data(const void *object);

@@ -107,13 +107,22 @@ size_t wire_values_bytes(const struct wire_slices *values)
     return n_bytes;
 }
 
+static const char *values_fault(const struct wire_slices *values)
+{
+    return wire_values_bytes(values) > WIRE_VALUES_BYTES_MAX ? "values: too long in all" : NULL;
+}
+
+const char *wire_rule_kept_task(const void *object)
+{
+    const struct wire_kept_task *task = object;
+    return fits_argv(&task->argv) ? values_fault(&task->values) : "argv: too long in all";
+}
+
 const char *wire_rule_add_task(const void *object)
 {
     const struct wire_add_task *task = object;
-    if (wire_values_bytes(&task->values) > WIRE_VALUES_BYTES_MAX) {
-        return "values: too long in all";
-    }
-    return task_fault(&task->argv, task->has_input, task->args);
+    const char *fault = values_fault(&task->values);
+    return fault != NULL ? fault : task_fault(&task->argv, task->has_input, task->args);
 }
 
 static const char *stream_fault(uint64_t offset, struct slice bytes)

@@ -102,9 +102,8 @@ static struct slice failure_text(struct core *core, uint64_t id, const struct wi
     if (done->is_cancelled) {
         return core_batch_printf(core, "job %s, which it was to come after, was cancelled", text);
     }
-    return core_batch_printf(core,
-                             "job %s, which it was to come after, failed (%u of %u tasks)", text,
-                             done->n_failed, done->n_tasks);
+    return core_batch_printf(core, "job %s, which it was to come after, failed (%u of %u tasks)",
+                             text, done->n_failed, done->n_tasks);
 }
 
 static void on_outcome(struct core *core, struct core_job *job, uint64_t id,
@@ -185,8 +184,8 @@ static struct slice refusal_of(struct core *core, const struct core_job *waiter,
         return core_batch_printf(core, "there is no job %s", text);
     }
     if (event->journal_looked.error < 0) {
-        return core_batch_printf(core, "job %s cannot be looked up: the disk fails (errno %d)", text,
-                                 -event->journal_looked.error);
+        return core_batch_printf(core, "job %s cannot be looked up: the disk fails (errno %d)",
+                                 text, -event->journal_looked.error);
     }
     if (waiter->uid != event->journal_looked.uid && waiter->uid != 0) {
         return core_batch_printf(core, "job %s is another user's", text);

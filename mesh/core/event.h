@@ -173,8 +173,8 @@ struct core_event {
             int error; /* 0, or negative errno: they could not be read; asked for again later */
         } journal_tasks;
         struct {
-            uint64_t look;                    /* of the effect */
-            int error;                        /* 0; -ENOENT: no such job; -errno. Then that is all */
+            uint64_t look; /* of the effect */
+            int error;     /* 0; -ENOENT: no such job; -errno. Then that is all */
             uint32_t uid;
             const struct wire_submit *submit; /* of its JOB record */
             bool is_complete, is_cancelled;   /* there is a COMPLETE, a CANCEL record */

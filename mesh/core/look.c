@@ -88,7 +88,8 @@ static bool may_look(struct core *core, const struct core_client *client, uint64
         return false;
     }
     if (core->n_looks >= CORE_LOOKS_MAX) {
-        core_client_error(core, client->id, WIRE_ERROR_LIMIT, "too many wait for jobs here already");
+        core_client_error(core, client->id, WIRE_ERROR_LIMIT,
+                          "too many wait for jobs here already");
         return false;
     }
     return true;
@@ -116,9 +117,9 @@ void core_look_on_attach(struct core *core, struct core_client *client,
     if (job != NULL && is_others(client, job->uid)) {
         say_others(core, client, attach->job);
     } else if (job != NULL && !job->is_detached) {
-        core_client_error(core, client->id, WIRE_ERROR_INVALID,
-                          "job %s was not detached: its results go to the command that submitted it",
-                          text);
+        core_client_error(
+            core, client->id, WIRE_ERROR_INVALID,
+            "job %s was not detached: its results go to the command that submitted it", text);
     } else if (job != NULL && !job->is_kept) {
         core_client_error(core, client->id, WIRE_ERROR_UNAVAILABLE,
                           "job %s is still being submitted", text);

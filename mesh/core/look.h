@@ -42,7 +42,8 @@ void core_after_begin(struct core *core, struct core_job *job, struct wire_job_r
 /* The answer: 0, and how that job stands; or -ENOENT. */
 void core_after_on_looked(struct core *core, struct core_job *waiter,
                           const struct core_event *event, uint64_t job);
-/* A job has ended, or is given up before it began: what follows for others does so later in the step.
+/* A job has ended, or is given up before it began: what follows for others does so later in the
+ * step.
  */
 void core_after_on_end(struct core *core, const struct core_job *job);
 /* That is now: core.ended is not empty. */

@@ -95,9 +95,8 @@ static void print_journal_event(const struct core_event *event, struct buf *to)
                    event->journal_job.is_complete ? " complete" : "",
                    event->journal_job.is_cancelled ? " cancelled" : "");
     } else if (event->type == CORE_EVENT_JOURNAL_LOOKED) {
-        buf_printf(to, " %llu error %d: %u results",
-                   (unsigned long long)event->journal_looked.look, event->journal_looked.error,
-                   event->journal_looked.n);
+        buf_printf(to, " %llu error %d: %u results", (unsigned long long)event->journal_looked.look,
+                   event->journal_looked.error, event->journal_looked.n);
     } else if (event->type == CORE_EVENT_JOURNAL_LISTED) {
         buf_printf(to, " %llu error %d: %u jobs", (unsigned long long)event->journal_listed.look,
                    event->journal_listed.error, event->journal_listed.n);

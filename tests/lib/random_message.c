@@ -227,6 +227,13 @@ static void fix_blob_data(struct maker *m, struct wire_blob_data *data)
     data->offset = make_number(m, 0, data->total - data->bytes.n);
 }
 
+static void fix_values(struct wire_slices *values)
+{
+    while (wire_values_bytes(values) > WIRE_VALUES_BYTES_MAX) {
+        values->n--;
+    }
+}
+
 static void fix_object(struct maker *m, const struct wire_layout *layout, void *object)
 {
     if (layout->rule == wire_rule_file) {
@@ -244,6 +251,9 @@ static void fix_object(struct maker *m, const struct wire_layout *layout, void *
     } else if (layout->rule == wire_rule_add_task) {
         struct wire_add_task *task = object;
         task->args = task->has_input ? (struct slice){0} : task->args;
+        fix_values(&task->values);
+    } else if (layout->rule == wire_rule_kept_task) {
+        fix_values(&((struct wire_kept_task *)object)->values);
     } else if (layout->rule == wire_rule_blob_data) {
         fix_blob_data(m, object);
     } else if (layout->rule == wire_rule_stream_data) {

@@ -94,6 +94,7 @@ START_TEST(every_member_of_every_message_is_in_its_table)
     CHECK_STRUCT(wire_peer_row, layout_in(WIRE_MESSAGE_PEERS_LIST, 0))
     CHECK_STRUCT(wire_stats_row, layout_in(WIRE_MESSAGE_STATS_LIST, 0))
     CHECK_STRUCT(wire_job_row, layout_in(WIRE_MESSAGE_JOBS_LIST, 0))
+    CHECK_STRUCT(wire_job_ref, layout_in(WIRE_MESSAGE_SUBMIT, 10))
     CHECK_STRUCT(wire_ban, layout_in(WIRE_MESSAGE_MEMBERSHIP, 2))
     CHECK_STRUCT(wire_member, layout_in(WIRE_MESSAGE_MEMBERSHIP, 3))
     CHECK_STRUCT(wire_older, layout_in(WIRE_MESSAGE_MEMBERSHIP, 4))
@@ -116,6 +117,7 @@ START_TEST(values_have_their_texts_and_unknown_ones_say_so)
     ck_assert_str_eq(wire_held_text(WIRE_HELD_ENDED), "ended");
     ck_assert_str_eq(wire_error_text(WIRE_ERROR_DENIED), "denied");
     ck_assert_str_eq(wire_error_text(UINT32_MAX), "unknown");
+    ck_assert_str_eq(wire_job_state_text(WIRE_JOB_CANCELLED), "cancelled");
     ck_assert_str_eq(wire_call_status_text(WIRE_CALL_OK), "ok");
     ck_assert_str_eq(wire_call_status_text(WIRE_CALL_NO_MEMORY), "out of memory");
     ck_assert_str_eq(wire_call_status_text(WIRE_CALL_EXITED), "unknown");
@@ -322,7 +324,7 @@ static const struct {
                  .is_detached = true,
                  .require_peers = 3,
                  .except = {one_address, 1}}},
-     "9b 42 " SPEC_HEX "a16e 01 02 c2 c3 c2 03 90 91 a75b3a3a315d3a39"},
+     "9f 42 " SPEC_HEX "a16e 01 02 c2 c3 c2 03 90 91 a75b3a3a315d3a39 90 c2 c2 c2"},
     {{.type = WIRE_MESSAGE_ERROR, .error = {2, {NULL, 0}}}, "93 56 02 a0"},
 };
 
