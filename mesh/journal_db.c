@@ -165,7 +165,7 @@ static const char settings[] =
     "PRAGMA synchronous = FULL;"
     "PRAGMA temp_store = MEMORY;"
     "PRAGMA cache_size = -8192;"
-    "PRAGMA wal_autocheckpoint = 2000;"
+    "PRAGMA wal_autocheckpoint = 8000;"
     "PRAGMA journal_size_limit = 67108864";
 
 static int set_up(sqlite3 *sqlite, struct errmsg *err)

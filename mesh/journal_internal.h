@@ -1,4 +1,5 @@
-/* Shared by journal.c (the loop's side) and journal_thread.c (the thread's), and by nobody else.
+/* Shared by journal.c and journal_answer.c (the loop's side) and journal_thread.c (the thread's),
+ * and by nobody else.
  *
  * An item goes from the loop to the thread and back. Each is owned by the list that it is in, or by
  * the thread while that is at it. */
@@ -59,6 +60,17 @@ struct meshd_journal {
     bool is_lost;            /* an empty file took the place of what was there */
     bool is_closing, is_ended;
 };
+
+/* journal_answer.c */
+
+/* The next of messages that stand one behind the other, which must be of this type. 0, or -EBADMSG:
+ * it is not what it was when it was written. */
+int journal_next_message(struct slice *from, struct arena *arena, enum wire_message_type type,
+                         struct wire_message *ret_message) MUST_CHECK;
+uint64_t journal_age_ns(const struct journal_job *job);
+/* The event of an item that was read; the first is of READ only. */
+void journal_put_tasks(struct meshd_journal *journal, const struct journal_item *item);
+void journal_put_read(struct meshd_journal *journal, const struct journal_item *item);
 
 /* The thread. arg is the journal. */
 void journal_thread(void *arg);

@@ -422,39 +422,6 @@ struct core_journal {
     struct core_timer retry_timer, hold_timer;
 };
 
-/* --- what the disk is asked (look.c, after.c) ---------------------------------------------------
- */
-
-enum core_look_for {
-    CORE_LOOK_ATTACH, /* a client wants results */
-    CORE_LOOK_FORGET, /* a client wants a job forgotten */
-    CORE_LOOK_CANCEL, /* a client wants a job cancelled that is not in memory */
-    CORE_LOOK_LIST,   /* a client wants to know what jobs there are */
-    CORE_LOOK_AFTER,  /* a job waits for another that is not in memory */
-};
-
-struct core_ended { /* a job, and what is to be told of it to those that come after it */
-    struct list node;
-    struct wire_job_done done; /* without text */
-};
-
-struct core_look {
-    struct list node; /* in core.looks */
-    enum core_look_for what;
-    uint64_t number; /* of the effect that is out */
-    bool is_out;
-    uint64_t client, job;
-    uint64_t waiter; /* AFTER */
-    struct core_timer timer;
-    /* ATTACH */
-    uint64_t after;           /* the last result that was told, in the order on disk */
-    uint64_t n_sent, n_acked; /* results */
-    uint32_t task;
-    bool is_wait, wants_tasks;
-    bool is_told; /* attached was sent */
-    bool is_news; /* something came to disk since it was asked */
-};
-
 /* --- executor (origin.c, exec.c, held.c, exec_recv.c, cell.c, credit.c) -------------------------
  */
 

@@ -1,12 +1,40 @@
 /* What the core has to ask its disk: of a job that it may have forgotten, as clients do who attach
- * to one or want it gone, and as jobs do that wait for others. The structure is core_look of
- * core_internal.h.
- *
+ * to one or want it gone, and as jobs do that wait for others.  *
  * look.c asks and answers clients; after.c is what becomes of jobs that wait for others. */
 #ifndef MESH_CORE_LOOK_H
 #define MESH_CORE_LOOK_H
 
 #include "mesh/core/core_internal.h"
+
+enum core_look_for {
+    CORE_LOOK_ATTACH, /* a client wants results */
+    CORE_LOOK_FORGET, /* a client wants a job forgotten */
+    CORE_LOOK_CANCEL, /* a client wants a job cancelled that is not in memory */
+    CORE_LOOK_LIST,   /* a client wants to know what jobs there are */
+    CORE_LOOK_AFTER,  /* a job waits for another that is not in memory */
+};
+
+struct core_ended { /* a job, and what is to be told of it to those that come after it */
+    struct list node;
+    struct wire_job_done done; /* without text */
+};
+
+struct core_look {
+    struct list node; /* in core.looks */
+    enum core_look_for what;
+    uint64_t number; /* of the effect that is out */
+    bool is_out;
+    uint64_t client, job;
+    uint64_t waiter; /* AFTER */
+    struct core_timer timer;
+    /* ATTACH */
+    uint64_t after;           /* the last result that was told, in the order on disk */
+    uint64_t n_sent, n_acked; /* results */
+    uint32_t task;
+    bool is_wait, wants_tasks;
+    bool is_told; /* attached was sent */
+    bool is_news; /* something came to disk since it was asked */
+};
 
 void core_look_init(struct core *core);
 void core_look_free_all(struct core *core);
