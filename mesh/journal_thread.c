@@ -137,10 +137,22 @@ static void start_over(struct meshd_journal *journal)
     uv_mutex_unlock(&journal->lock);
 }
 
+static void tell_doubled(struct meshd_journal *journal)
+{
+    uv_mutex_lock(&journal->lock);
+    errmsg_set(&journal->said_text,
+               "a second result came to the journal for a task that has one: the first stands");
+    uv_mutex_unlock(&journal->lock);
+}
+
 static void serve(struct meshd_journal *journal, struct list *items, bool is_refused)
 {
+    uint64_t n_doubled = journal_db_n_doubled(journal->db);
     if (has_puts(items)) {
         settle_puts(items, is_refused ? -ECANCELED : write_group(journal->db, items));
+    }
+    if (journal_db_n_doubled(journal->db) > n_doubled) {
+        tell_doubled(journal); /* the core promised that this cannot be */
     }
     list_for_each (it, items) {
         read_item(journal->db, LIST_ENTRY(it, struct journal_item, node));
