@@ -159,7 +159,6 @@ static int make_tables(sqlite3 *sqlite)
 
 /* What has to be said before the first write, and in this order. */
 static const char settings[] =
-    "PRAGMA locking_mode = EXCLUSIVE;" /* the state directory's lock says the same */
     "PRAGMA auto_vacuum = INCREMENTAL;"
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
@@ -172,7 +171,9 @@ static int set_up(sqlite3 *sqlite, struct errmsg *err)
 {
     int64_t version = 0;
     int64_t n_tables = 0;
-    int error = ask_number(sqlite, "PRAGMA user_version", &version);
+    /* As the state directory's lock says, too; and no shared memory is needed then. */
+    int error = run_text(sqlite, "PRAGMA locking_mode = EXCLUSIVE");
+    error = error == 0 ? ask_number(sqlite, "PRAGMA user_version", &version) : error;
     if (error == 0 && version > JOURNAL_DB_VERSION) {
         errmsg_set(err,
                    "the journal of detached jobs is of a newer mesh (version %lld, this one knows "
