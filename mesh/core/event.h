@@ -154,7 +154,8 @@ struct core_event {
         struct {
             uint64_t number; /* records up to this one are on disk, for good */
             /* 0, or negative errno: no later record that was said before this event is kept, nor
-             * will be; the core says again, under new numbers, what is still to be said. */
+             * will be; the core says again, under new numbers, what is still to be said.
+             * -EBADMSG: nothing is that was there before, either; the journal is empty now. */
             int error;
         } journaled;
         struct {

@@ -369,8 +369,9 @@ static void on_kept(struct core *core, const struct core_entry *entry)
 
 static struct slice fault_text(struct core *core, int error)
 {
-    return error == -ENOSPC ? slice_str("the disk is full")
-                            : core_batch_printf(core, "the disk fails (errno %d)", -error);
+    return error == -ENOSPC    ? slice_str("the disk is full")
+           : error == -EBADMSG ? slice_str("the journal was lost")
+                               : core_batch_printf(core, "the disk fails (errno %d)", -error);
 }
 
 static void refuse_job(struct core *core, struct core_job *job, int error)
@@ -512,6 +513,43 @@ static void fail(struct core *core, int error)
     update_jobs(core);
 }
 
+static void drop_failed(struct core_journal *journal)
+{
+    while (!list_is_empty(&journal->failed)) {
+        struct core_entry *entry = LIST_ENTRY(journal->failed.next, struct core_entry, node);
+        list_remove(&entry->node);
+        mem_free(entry);
+    }
+    journal->n_failed = 0;
+}
+
+/* What was on disk is not there any more: jobs that lived from it end, and nothing is to be said of
+ * them. */
+static void lose(struct core *core)
+{
+    struct core_journal *journal = &core->journal;
+    table_for_each (entry, &core->jobs) {
+        struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
+        if (job->is_detached) {
+            job->is_unsaid = job->is_forgotten = true;
+            job->is_kept = job->is_restored = false;
+        }
+    }
+    fail(core, -EBADMSG);
+    drop_failed(journal);
+    journal->is_failing = false;
+    core_timer_stop(core, &journal->retry_timer);
+    table_for_each (entry, &core->jobs) {
+        struct core_job *job = LIST_ENTRY(entry, struct core_job, by_id);
+        if (job->is_detached && !job->is_over && !job->is_cancelled) {
+            core_job_set_reason(job, slice_str("the journal that held it was lost"));
+            core_job_cancel(core, job);
+        } else if (job->is_detached) {
+            core_job_update(core, job);
+        }
+    }
+}
+
 void core_journal_on_journaled(struct core *core, uint64_t number, int error)
 {
     struct core_journal *journal = &core->journal;
@@ -528,7 +566,9 @@ void core_journal_on_journaled(struct core *core, uint64_t number, int error)
         on_kept(core, entry);
         mem_free(entry);
     }
-    if (error < 0) {
+    if (error == -EBADMSG) {
+        lose(core);
+    } else if (error < 0) {
         journal->retry_ns = is_any ? 0 : journal->retry_ns;
         fail(core, error);
     } else if (journal->is_failing && is_any) {

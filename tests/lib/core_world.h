@@ -153,6 +153,8 @@ void world_disk_set_latency(struct world *world, unsigned i, uint64_t latency_ns
 void world_disk_set_full(struct world *world, unsigned i, bool is_full);
 void world_disk_set_unreadable(struct world *world, unsigned i, bool is_unreadable);
 void world_disk_tear(struct world *world, unsigned i); /* the next write ends half-way */
+/* What is on it is gone, and the node is told. */
+void world_disk_lose(struct world *world, unsigned i);
 void world_disk_wipe(struct world *world, unsigned i); /* of a killed node: its state is gone */
 /* From now on: no result is acknowledged to its executor before it is on disk. Only where all tasks
  * succeed and nothing is cancelled. */

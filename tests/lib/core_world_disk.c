@@ -435,6 +435,13 @@ void world_disk_wipe(struct world *world, unsigned i)
     }
 }
 
+void world_disk_lose(struct world *world, unsigned i)
+{
+    struct core_event event = {.type = CORE_EVENT_JOURNALED, .journaled = {.error = -EBADMSG}};
+    world_disk_wipe(world, i);
+    world_step(world, i, &event);
+}
+
 void world_disk_set_full(struct world *world, unsigned i, bool is_full)
 {
     world->nodes[i].disk.is_full = is_full;
