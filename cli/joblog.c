@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/result.h"
 #include "mesh/client/clock.h"
+#include "wire/base/buf.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
 #include "wire/limits.h"
+
+#define JOBLOG_FIELDS 8u /* up to Signal; the command is behind them */
+#define READ_BYTES    (1u << 20)
 
 int cmd_joblog_open(const char *path, bool is_append, FILE **ret_log, struct errmsg *err)
 {
@@ -33,19 +36,42 @@ int cmd_joblog_open(const char *path, bool is_append, FILE **ret_log, struct err
 /* --- what ran before ---------------------------------------------------------------------------
  */
 
-/* A line of the log: its number, and whether it says exit status 0 and no signal. 0 or -EINVAL. */
-static int parse_line(const char *line, uint32_t *ret_sequence, bool *ret_is_success)
+/* The next of a line's fields, which tabs part; `rest` moves behind it. */
+static struct slice take_field(struct slice *rest)
 {
-    unsigned sequence;
-    int exit_value;
-    int signal;
-    int n = 0;
-    if (sscanf(line, "%u\t%*[^\t]\t%*[^\t]\t%*[^\t]\t%*[^\t]\t%*[^\t]\t%d\t%d\t%n", &sequence,
-               &exit_value, &signal, &n) < 3 ||
-        n == 0 || sequence == 0) {
+    const uint8_t *tab = memchr(rest->p, '\t', rest->n);
+    struct slice field = slice_of(rest->p, tab != NULL ? (size_t)(tab - rest->p) : rest->n);
+    *rest = slice_from(*rest, tab != NULL ? field.n + 1 : field.n);
+    return field;
+}
+
+static bool is_number(struct slice field, uint64_t max, uint64_t *ret_number)
+{
+    char text[24];
+    size_t n_sign = field.n > 0 && field.p[0] == '-' ? 1 : 0;
+    if (field.n - n_sign >= sizeof(text)) {
+        return false;
+    }
+    snprintf(text, sizeof(text), "%.*s", SLICE_FMT(slice_from(field, n_sign)));
+    return text_parse_u64(text, max, ret_number) == 0;
+}
+
+/* A line of the log: its number, and whether it says exit status 0 and no signal. 0 or -EINVAL. */
+static int parse_line(struct slice line, uint32_t *ret_sequence, bool *ret_is_success)
+{
+    uint64_t sequence = 0;
+    uint64_t exit_value = 0;
+    uint64_t signal = 0;
+    struct slice fields[JOBLOG_FIELDS];
+    for (unsigned i = 0; i < JOBLOG_FIELDS; i++) {
+        fields[i] = take_field(&line);
+    }
+    if (!is_number(fields[0], UINT32_MAX, &sequence) || sequence == 0 ||
+        !is_number(fields[6], UINT32_MAX, &exit_value) ||
+        !is_number(fields[7], UINT32_MAX, &signal)) {
         return -EINVAL;
     }
-    *ret_sequence = sequence;
+    *ret_sequence = (uint32_t)sequence;
     *ret_is_success = exit_value == 0 && signal == 0;
     return 0;
 }
@@ -78,19 +104,35 @@ void cmd_joblog_ran_done(struct cmd_joblog_ran *ran)
     ran->n_bytes = 0;
 }
 
-static int read_lines(FILE *log, bool is_failed_again, struct cmd_joblog_ran *ran, off_t *ret_whole,
-                      unsigned *ret_line)
+static int read_all(FILE *log, struct buf *to)
 {
-    char *line = NULL;
-    size_t n_room = 0;
+    size_t n;
+    do {
+        uint8_t *room = buf_reserve(to, READ_BYTES);
+        if (room == NULL) {
+            return -ENOMEM;
+        }
+        n = fread(room, 1, READ_BYTES, log);
+        buf_extend(to, n);
+    } while (n > 0);
+    return ferror(log) ? -EIO : 0;
+}
+
+/* *ret_whole is where the last whole line ends. */
+static int read_lines(struct slice text, bool is_failed_again, struct cmd_joblog_ran *ran,
+                      size_t *ret_whole, unsigned *ret_line)
+{
+    const uint8_t *end;
     int r = 0;
-    off_t whole = 0;
-    unsigned i_line = 0;
-    for (ssize_t n; r == 0 && (n = getline(&line, &n_room, log)) > 0 && line[n - 1] == '\n';) {
+    *ret_whole = 0;
+    *ret_line = 0;
+    while (r == 0 && text.n > 0 && (end = memchr(text.p, '\n', text.n)) != NULL) {
+        struct slice line = slice_of(text.p, (size_t)(end - text.p));
         uint32_t sequence;
         bool is_success;
-        whole += n;
-        if (i_line++ == 0 && strncmp(line, "Seq\t", 4) == 0) {
+        text = slice_from(text, line.n + 1);
+        *ret_whole += line.n + 1;
+        if (++*ret_line == 1 && line.n >= 4 && memcmp(line.p, "Seq\t", 4) == 0) {
             continue;
         }
         r = parse_line(line, &sequence, &is_success);
@@ -98,10 +140,6 @@ static int read_lines(FILE *log, bool is_failed_again, struct cmd_joblog_ran *ra
             r = note_ran(ran, sequence);
         }
     }
-    r = r == 0 && ferror(log) ? -EIO : r;
-    free(line); /* getline()'s */
-    *ret_whole = whole;
-    *ret_line = i_line;
     return r;
 }
 
@@ -109,18 +147,24 @@ int cmd_joblog_read(const char *path, bool is_failed_again, struct cmd_joblog_ra
                     struct errmsg *err)
 {
     char shown[256];
-    off_t whole = 0;
+    size_t whole = 0;
     unsigned i_line = 0;
+    struct buf text;
+    buf_init(&text, SIZE_MAX);
     text_printable(slice_str(path), shown, sizeof(shown));
     *ret_ran = (struct cmd_joblog_ran){0};
     FILE *log = fopen(path, "r+e");
     if (log == NULL && errno == ENOENT) {
         return 0;
     }
-    int r = log == NULL ? -errno : read_lines(log, is_failed_again, ret_ran, &whole, &i_line);
-    if (r == 0 && ftruncate(fileno(log), whole) < 0) {
+    int r = log == NULL ? -errno : read_all(log, &text);
+    if (r == 0) {
+        r = read_lines(buf_slice(&text), is_failed_again, ret_ran, &whole, &i_line);
+    }
+    if (r == 0 && ftruncate(fileno(log), (off_t)whole) < 0) {
         r = -errno;
     }
+    buf_done(&text);
     if (log != NULL) {
         fclose(log); /* was only read, and cut */
     }

@@ -56,7 +56,8 @@ int meshd_blobs_verify(struct meshd_blobs *blobs, const struct wire_hash *hash,
 
 /* Whether it is there. */
 bool meshd_blobs_has(const struct meshd_blobs *blobs, const struct wire_hash *hash);
-/* The directory with the files, each named by its hash (wire_hash_text); lives as long as the store.
+/* The directory with the files, each named by its hash (wire_hash_text); lives as long as the
+ * store.
  */
 int meshd_blobs_dir_fd(const struct meshd_blobs *blobs);
 /* Opens it for reading. 0; -ENOENT; -errno. */

@@ -403,10 +403,8 @@ static const struct wire_field fields_wire_submit[] = {
 };
 LAYOUT(wire_submit, "submit");
 
-static const struct wire_field fields_wire_accepted[] = {
-    U64(wire_accepted, job),
-    U64(wire_accepted, tasks_max),
-};
+static const struct wire_field fields_wire_accepted[] = {U64(wire_accepted, job),
+                                                         U64(wire_accepted, tasks_max)};
 LAYOUT(wire_accepted, "accepted");
 
 static const struct wire_field fields_wire_add_task[] = {
@@ -424,16 +422,12 @@ static const struct wire_field fields_wire_add_task[] = {
 };
 LAYOUT_RULED(wire_add_task, "add_task", wire_rule_add_task);
 
-static const struct wire_field fields_wire_submit_end[] = {
-    U64(wire_submit_end, job),
-    U32(wire_submit_end, n_tasks),
-};
+static const struct wire_field fields_wire_submit_end[] = {U64(wire_submit_end, job),
+                                                           U32(wire_submit_end, n_tasks)};
 LAYOUT(wire_submit_end, "submit_end");
 
-static const struct wire_field fields_wire_task_credit[] = {
-    U64(wire_task_credit, job),
-    U64(wire_task_credit, tasks_max),
-};
+static const struct wire_field fields_wire_task_credit[] = {U64(wire_task_credit, job),
+                                                            U64(wire_task_credit, tasks_max)};
 LAYOUT(wire_task_credit, "task_credit");
 
 static const struct wire_field fields_wire_client_stream[] = {
@@ -530,10 +524,7 @@ LAYOUT(wire_stats_row, "stats_row");
 
 static const struct wire_field fields_wire_stats_list[] = {
     ITEMS(wire_stats_list, "rows", , wire_stats_row, WIRE_LIST_MAX),
-    U64(wire_stats_list, uptime_us),
-    U32(wire_stats_list, n_running),
-    U32(wire_stats_list, cores),
-};
+    U64(wire_stats_list, uptime_us), U32(wire_stats_list, n_running), U32(wire_stats_list, cores)};
 LAYOUT(wire_stats_list, "stats_list");
 
 LAYOUT_EMPTY(wire_jobs_query, "jobs_query");
@@ -574,10 +565,8 @@ static const struct wire_field fields_wire_error_reply[] = {
 };
 LAYOUT(wire_error_reply, "error");
 
-static const struct wire_field fields_wire_job_kept[] = {
-    U64(wire_job_kept, job),
-    U32(wire_job_kept, n_tasks),
-};
+static const struct wire_field fields_wire_job_kept[] = {U64(wire_job_kept, job),
+                                                         U32(wire_job_kept, n_tasks)};
 LAYOUT(wire_job_kept, "job_kept");
 
 static const struct wire_field fields_wire_put[] = {
@@ -596,10 +585,8 @@ static const struct wire_field fields_wire_put_done[] = {
 };
 LAYOUT(wire_put_done, "put_done");
 
-static const struct wire_field fields_wire_task_cancel[] = {
-    U64(wire_task_cancel, job),
-    U32(wire_task_cancel, task),
-};
+static const struct wire_field fields_wire_task_cancel[] = {U64(wire_task_cancel, job),
+                                                            U32(wire_task_cancel, task)};
 LAYOUT(wire_task_cancel, "task_cancel");
 
 static const struct wire_field fields_wire_release[] = {HASH(wire_release, hash)};

@@ -299,14 +299,11 @@ struct core_job {
     uint64_t keeping_bytes; /* their inlined output */
     uint64_t record_bytes;  /* arguments on the way to disk */
     struct core_timer read_timer;
-
-    /* coming after others */
     struct wire_job_refs after; /* in arena */
     bool is_after_any, is_single, is_shell;
-    bool *are_ended;       /* each of those, once it counted; in arena */
-    uint32_t n_awaited;    /* of those: not ended, or not known to have */
-    uint32_t n_looked_for; /* of those: the disk is asked */
-    struct slice reason;   /* why it was cancelled; in arena */
+    bool *are_ended;                  /* each of those, once it counted; in arena */
+    uint32_t n_awaited, n_looked_for; /* of those: not ended; the disk is asked */
+    struct slice reason;              /* why it was cancelled; in arena */
 };
 
 struct core_site { /* a job at a peer */
@@ -635,10 +632,8 @@ struct core {
     bool is_tail_due;
 
     struct core_journal journal;
-    struct list looks; /* of core_look.node */
-    struct list ended; /* of core_ended.node: jobs that others may wait for */
-    uint32_t n_looks;
-    uint64_t last_look;
+    struct list looks, ended; /* of core_look.node; of core_ended.node: others may wait for them */
+    uint64_t n_looks, last_look;
 
     uint64_t others_bytes; /* of memory, of what others sent */
     struct table xjobs, held, blobs, origins;

@@ -236,9 +236,25 @@ static void print_trust(const struct core_effect *effect, struct buf *to)
                effect->trust.must_keep ? ", keep" : "");
 }
 
-void core_effect_print(const struct core_effect *effect, struct buf *to)
+static void print_journal_effect(const struct core_effect *effect, struct buf *to)
 {
     char job[WIRE_JOB_TEXT_BYTES];
+    if (effect->type == CORE_EFFECT_JOURNAL) {
+        print_record(&effect->journal, to);
+    } else if (effect->type == CORE_EFFECT_JOURNAL_READ) {
+        buf_printf(to, " %s %u from %u", wire_job_text(effect->journal_read.job, job),
+                   effect->journal_read.n, effect->journal_read.first);
+    } else if (effect->type == CORE_EFFECT_JOURNAL_LOOK) {
+        buf_printf(to, " %llu %s %u behind %llu", (unsigned long long)effect->journal_look.look,
+                   wire_job_text(effect->journal_look.job, job), effect->journal_look.n,
+                   (unsigned long long)effect->journal_look.after);
+    } else {
+        buf_printf(to, " %llu", (unsigned long long)effect->journal_list.look);
+    }
+}
+
+void core_effect_print(const struct core_effect *effect, struct buf *to)
+{
     buf_append_str(to, effect_names[effect->type]);
     switch (effect->type) {
     case CORE_EFFECT_SEND:
@@ -287,19 +303,10 @@ void core_effect_print(const struct core_effect *effect, struct buf *to)
         buf_printf(to, " %u cores", effect->advertise.cores);
         return;
     case CORE_EFFECT_JOURNAL:
-        print_record(&effect->journal, to);
-        return;
     case CORE_EFFECT_JOURNAL_READ:
-        buf_printf(to, " %s %u from %u", wire_job_text(effect->journal_read.job, job),
-                   effect->journal_read.n, effect->journal_read.first);
-        return;
     case CORE_EFFECT_JOURNAL_LOOK:
-        buf_printf(to, " %llu %s %u behind %llu", (unsigned long long)effect->journal_look.look,
-                   wire_job_text(effect->journal_look.job, job), effect->journal_look.n,
-                   (unsigned long long)effect->journal_look.after);
-        return;
     case CORE_EFFECT_JOURNAL_LIST:
-        buf_printf(to, " %llu", (unsigned long long)effect->journal_list.look);
+        print_journal_effect(effect, to);
         return;
     case CORE_EFFECT_TRUST:
         print_trust(effect, to);

@@ -229,7 +229,8 @@ static int torn_characteristics(sqlite3_file *file)
     return 0; /* promises nothing */
 }
 
-/* Version 1: without shared memory, which a journal that is locked for one process needs none of. */
+/* Version 1: without shared memory, which a journal that is locked for one process needs none of.
+ */
 static const sqlite3_io_methods methods = {
     .iVersion = 1,
     .xClose = torn_close,

@@ -93,7 +93,18 @@ static const struct {
     {{"--socket", "/nonexistent/s", "submit", "true"}, 125, "no meshd at /nonexistent/s"},
     {{"--socket", "/etc/passwd", "peers"}, 1, "no socket of a meshd"},
     {{"submit", "--detachh", "true"}, 125, "unknown option --detachh"},
-    {{"submit", "--detach", "true"}, 125, "unknown option --detach"},
+    {{"submit", "--detach", "-k", "true"}, 125, "give -k to `mesh wait`"},
+    {{"submit", "--detach", "-u", "true"}, 125, "nothing is printed here"},
+    {{"submit", "--detach", "--once", "true"}, 125, "cannot promise --once"},
+    {{"submit", "--after", "7", "true"}, 125, "'7' is no job"},
+    {{"submit", "--after", "7.1,", "true"}, 125, "is not a list"},
+    {{"submit", "--after", "7.1", "--after-any", "7.2", "true"}, 125, "choose one"},
+    {{"submit", "--resume", "true"}, 125, "go on from a --joblog"},
+    {{"wait"}, 125, "give one job"},
+    {{"wait", "x"}, 125, "'x' is no job"},
+    {{"results", "--task", "0", "1.1"}, 2, "from 1 on"},
+    {{"results", "1.1", "1.2"}, 2, "give one job"},
+    {{"forget", "--all"}, 2, "unknown option --all"},
     {{"submit", "--transferfile", "x", "true"}, 125, "unknown option --transferfile"},
     {{"submit", "-Z", "true"}, 125, "unknown option -Z"},
     {{"submit", "-j"}, 125, "-j needs a value"},
@@ -356,11 +367,12 @@ static const struct {
     const char *words[3];
     unsigned n;
 } helps[] = {
-    {{"--help"}, 3},        {{"help", "peers"}, 2},  {{"help", "submit"}, 27},
-    {{"help", "jobs"}, 1},  {{"help", "stats"}, 1},  {{"help", "cancel"}, 0},
-    {{"help", "cores"}, 0}, {{"help", "lock"}, 0},   {{"help", "invite"}, 1},
-    {{"help", "join"}, 0},  {{"help", "unlock"}, 0}, {{"help", "trust"}, 6},
-    {{"help", "ban"}, 4},
+    {{"--help"}, 3},         {{"help", "peers"}, 2},  {{"help", "submit"}, 34},
+    {{"help", "jobs"}, 1},   {{"help", "stats"}, 1},  {{"help", "cancel"}, 0},
+    {{"help", "cores"}, 0},  {{"help", "lock"}, 0},   {{"help", "invite"}, 1},
+    {{"help", "join"}, 0},   {{"help", "unlock"}, 0}, {{"help", "trust"}, 6},
+    {{"help", "ban"}, 4},    {{"help", "wait"}, 5},   {{"help", "results"}, 4},
+    {{"help", "forget"}, 1},
 };
 
 START_TEST(every_option_of_the_help_is_in_the_man_page)
