@@ -212,7 +212,12 @@ void core_after_on_looked(struct core *core, struct core_job *waiter,
     }
     struct slice refusal = refusal_of(core, waiter, event, id);
     if (refusal.n > 0) {
-        core_job_refuse(core, waiter, WIRE_ERROR_INVALID, refusal);
+        int error = event->journal_looked.error;
+        core_job_refuse(core, waiter,
+                        error == 0         ? WIRE_ERROR_INVALID
+                        : error == -ENOENT ? WIRE_ERROR_UNKNOWN
+                                           : WIRE_ERROR_UNAVAILABLE,
+                        refusal);
         return;
     }
     waiter->n_awaited--;

@@ -372,8 +372,28 @@ void client_free(struct sim_job *job)
     mem_free(job);
 }
 
+/* Some detached jobs come after the last one that their owner has. */
+static void draw_after(struct sim *sim, struct sim_job *job)
+{
+    if (!job->is_detached || !dice_chance(&sim->dice, 25)) {
+        return;
+    }
+    list_for_each (at, &sim->jobs) {
+        const struct sim_job *other = LIST_ENTRY(at, struct sim_job, node);
+        bool is_its = other->owner == job->owner && other != job && other->is_detached &&
+                      wire_key_eq(&other->owner_key, &job->owner->key);
+        if (is_its && other->is_kept && !other->is_cancelled && !other->is_dead) {
+            job->after.job = other->id;
+        }
+    }
+    job->submit.submit.after =
+        (struct wire_job_refs){.items = &job->after, .n = job->after.job != 0};
+    job->submit.submit.is_after_any = true; /* so that it is to end well, whatever became of that */
+}
+
 void client_connect(struct sim *sim, struct sim_job *job)
 {
+    draw_after(sim, job);
     struct core_event up = {.type = CORE_EVENT_CLIENT_UP};
     up.client_up.client = job->client;
     up.client_up.is_privileged = true;

@@ -244,6 +244,15 @@ void oracle_release(struct sim *sim, const struct sim_node *node, const struct w
     }
 }
 
+/* The job that this one comes after has not ended, as far as its disk knows. */
+static bool is_early(const struct sim *sim, const struct sim_job *job)
+{
+    const struct sim_job *before =
+        job->after.job != 0 ? client_job(sim, &job->owner_key, job->after.job) : NULL;
+    return before != NULL && before->n_done < before->n_added && !before->is_cancelled &&
+           !before->is_dead;
+}
+
 void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effect *effect,
                   struct sim_task **ret_task)
 {
@@ -264,6 +273,9 @@ void oracle_start(struct sim *sim, struct sim_node *node, const struct core_effe
     struct sim_task *task = &job->tasks[id->task];
     if (job->submit.submit.is_once && task->n_begun > 0) {
         sim_broken(sim, "%s starts task %u again, which may run once only", node->name, id->task);
+    }
+    if (is_early(sim, job)) {
+        sim_broken(sim, "%s starts a task of a job that is to wait for another", node->name);
     }
     bool is_stranger = !wire_key_eq(&effect->start.owner, &node->key);
     if (is_stranger && !node->config.has_sandbox) {
@@ -528,8 +540,8 @@ static void watch_hunger(struct sim *sim, struct sim_job *job, bool is_any_wide,
 {
     bool is_waiting = job->n_added > job->n_done + job->n_running;
     bool is_held = job->submit.submit.jobs_max > 0 || job->n_done - job->n_acked > 500 ||
-                   job->has_failures || job->has_deaths || job->owner->was_cloned ||
-                   may_wait_for_disk(sim, job);
+                   is_early(sim, job) || job->has_failures || job->has_deaths ||
+                   job->owner->was_cloned || may_wait_for_disk(sim, job);
     const struct sim_node *idle = idle_one(sim, job);
     bool is_reserved = is_any_wide || do_others_need;
     if (!is_waiting || is_held || is_reserved || job->is_cancelled || idle == NULL) {
