@@ -180,8 +180,13 @@ static void check_job(const struct core_job *job)
     ensure(job->n_unloaded == 0 || job->is_detached);          /* 16 */
     ensure(!job->is_kept || job->n_journaled == job->n_added); /* 17 */
     ensure(!job->is_kept || job->client == NULL);              /* 17 */
-    ensure(!job->is_restored || job->is_kept);                 /* 17 */
-    ensure(n_done == job->n_done);                             /* 8: each task is done once */
+    uint32_t n_awaited = 0;
+    for (uint32_t i = 0; i < job->after.n; i++) {
+        n_awaited += !job->are_ended[i];
+    }
+    ensure(n_awaited == job->n_awaited || job->is_over || job->is_cancelled); /* 31 */
+    ensure(!job->is_restored || job->is_kept);                                /* 17 */
+    ensure(n_done == job->n_done); /* 8: each task is done once */
     ensure(job->n_succeeded + job->n_failed == job->n_done);
     ensure(job->n_acked <= job->n_done);
     ensure(job->n_added <= job->tasks_max);
