@@ -89,7 +89,7 @@ static void print_result(struct cmd_run *run, const struct wire_done *done, stru
         unsigned i_fd = 0;
         struct cmd_piece out = take_piece(run, &done->result.out, &i_fd);
         struct cmd_piece err_piece = take_piece(run, &done->result.err, &i_fd);
-        r = cmd_output_piece(run->output, task->sequence, task->tag, out, err_piece, &err);
+        r = cmd_output_piece(run->output, done->task, task->tag, out, err_piece, &err);
     }
     if (r == 0 && run->joblog != NULL) {
         r = cmd_joblog_write(run->joblog, task->sequence, done, task->command, &err);
