@@ -158,14 +158,13 @@ static int make_tables(sqlite3 *sqlite)
 }
 
 /* What has to be said before the first write, and in this order. */
-static const char settings[] =
-    "PRAGMA auto_vacuum = INCREMENTAL;"
-    "PRAGMA journal_mode = WAL;"
-    "PRAGMA synchronous = FULL;"
-    "PRAGMA temp_store = MEMORY;"
-    "PRAGMA cache_size = -8192;"
-    "PRAGMA wal_autocheckpoint = 8000;"
-    "PRAGMA journal_size_limit = 67108864";
+static const char settings[] = "PRAGMA auto_vacuum = INCREMENTAL;"
+                               "PRAGMA journal_mode = WAL;"
+                               "PRAGMA synchronous = FULL;"
+                               "PRAGMA temp_store = MEMORY;"
+                               "PRAGMA cache_size = -8192;"
+                               "PRAGMA wal_autocheckpoint = 8000;"
+                               "PRAGMA journal_size_limit = 67108864";
 
 static int set_up(sqlite3 *sqlite, struct errmsg *err)
 {

@@ -50,10 +50,11 @@
 #define WIRE_ARGS_MAX       (64u << 10)
 /* What a task's input sources gave, kept beside its arguments: so that both fit one frame. */
 #define WIRE_VALUES_BYTES_MAX (256u << 10)
-#define WIRE_ENV_MAX        1024u
-#define WIRE_FILES_MAX      128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
-#define WIRE_FILTER_MAX     64u  /* --on and --except of a job */
-#define WIRE_REFS_MAX       64u  /* blobs that a task reads, beside its input */
+#define WIRE_ENV_MAX          1024u
+/* files that travel with a job; SCM_RIGHTS carries 253 at once */
+#define WIRE_FILES_MAX  128u
+#define WIRE_FILTER_MAX 64u /* --on and --except of a job */
+#define WIRE_REFS_MAX   64u /* blobs that a task reads, beside its input */
 /* Output that travels inside a result, per stream, and arguments of a call inside its task; more
  * goes as a blob. */
 #define WIRE_INLINE_BYTES_MAX (64u << 10)
@@ -76,7 +77,7 @@
 #define WIRE_AFTER_MAX  256u /* jobs that one waits for */
 /* Results that an attached client is sent before it deals with them: each may bring descriptors. */
 #define WIRE_ATTACH_AHEAD 128u
-#define WIRE_LIST_MAX   65536u /* rows of a table sent to a client */
+#define WIRE_LIST_MAX     65536u /* rows of a table sent to a client */
 
 /* --- trust -------------------------------------------------------------------------------------
  */

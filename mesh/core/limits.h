@@ -111,10 +111,10 @@
 /* A disk that failed is tried again after so long, twice as long each time. */
 #define CORE_JOURNAL_RETRY_NS     (1 * CORE_S)
 #define CORE_JOURNAL_RETRY_MAX_NS (30 * CORE_S)
-#define CORE_LOOKS_MAX      1024u       /* clients and jobs that wait for the disk */
-#define CORE_LOOK_BYTES     (4u << 20)  /* of results read back in one piece */
-#define CORE_LIST_OVER_MAX  4096u       /* jobs that ended, in a list */
-#define CORE_READ_TASKS_MAX       1024u /* of a long job, in one piece */
+#define CORE_LOOKS_MAX            1024u      /* clients and jobs that wait for the disk */
+#define CORE_LOOK_BYTES           (4u << 20) /* of results read back in one piece */
+#define CORE_LIST_OVER_MAX        4096u      /* jobs that ended, in a list */
+#define CORE_READ_TASKS_MAX       1024u      /* of a long job, in one piece */
 
 /* --- executor ----------------------------------------------------------------------------------
  */

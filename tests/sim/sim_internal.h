@@ -280,7 +280,7 @@ struct sim_job {
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
     bool is_feed_due, is_ack_due, is_stalled, has_failures, has_deaths, may_hang;
     bool is_detached, is_kept;
-    struct wire_job_ref after; /* a job that it comes after; 0: none */
+    struct wire_job_ref after;        /* a job that it comes after; 0: none */
     bool is_fickle;                   /* its client cancels tasks */
     uint64_t at_ns, done_ns, work_ns; /* core time of all its tasks at normal speed */
     uint64_t longest_ns;

@@ -504,6 +504,47 @@ START_TEST(the_joblog_has_parallels_columns)
 }
 END_TEST
 
+static void write_log(const char *path, const char *mode, const char *text)
+{
+    FILE *log = fopen(path, mode);
+    ck_assert_ptr_nonnull(log);
+    fputs(text, log);
+    fclose(log);
+}
+
+static void expect_run(const char *const *words, int status, const char *out)
+{
+    struct command command;
+    run(&command, words, -1);
+    ck_assert_msg(command.status == status, "%s", command.err);
+    ck_assert_str_eq(command.out, out);
+    command_done(&command);
+}
+
+/* As parallel does it; but a last line that is not whole it takes for one that is. */
+START_TEST(a_joblog_is_gone_on_with)
+{
+    daemon_with(&(struct fake_daemon_options){0});
+    char path[128];
+    snprintf(path, sizeof(path), "%s/log", the_daemon.dir);
+    const char *const resume[] = {
+        "-k", "--joblog", path, "--resume", ":::", "echo a", "exit 4", "echo c", NULL};
+    const char *const again[] = {"-k",     "--joblog", path,     "--resume-failed", ":::",
+                                 "echo a", "exit 4",   "echo c", "echo d",          NULL};
+    expect_run(WORDS("--joblog", path, ":::", "echo a", "exit 4"), 1, "a\n");
+    write_log(path, "a", "3\tlily\t0.0");
+    expect_run(resume, 0, "c\n");
+    expect_run(resume, 0, "");
+    expect_run(again, 1, "d\n");
+    write_log(path, "w", "3\n");
+    expect_run(resume, 125, "");
+    write_log(path, "w", "");
+    expect_run(resume, 1, "a\nc\n");
+    unlink(path);
+    fake_daemon_stop(&the_daemon);
+}
+END_TEST
+
 START_TEST(a_bar_off_the_terminal_is_a_line_for_each_tenth)
 {
     struct command command;
@@ -540,6 +581,7 @@ int main(void)
     tcase_add_test(tc, a_full_disk_under_standard_output_is_told);
     tcase_add_test(tc, closed_and_full_descriptors_are_no_success);
     tcase_add_test(tc, the_joblog_has_parallels_columns);
+    tcase_add_test(tc, a_joblog_is_gone_on_with);
     tcase_add_test(tc, a_bar_off_the_terminal_is_a_line_for_each_tenth);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
