@@ -109,7 +109,7 @@ struct cell_call { /* everything is borrowed for the call */
     struct slice args;               /* at most WIRE_INLINE_BYTES_MAX */
     const struct cell_ref *big_args; /* or instead, the arguments in a file; NULL */
     const struct cell_ref *refs;
-    uint32_t n_refs; /* at most WIRE_REFS_MAX */
+    uint32_t n_refs; /* at most WIRE_CALL_REFS_MAX */
     uint64_t lease_ms;
 };
 

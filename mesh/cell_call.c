@@ -73,7 +73,7 @@ static int encode(struct cell *cell, const struct cell_call *call)
     if (call->big_args != NULL) {
         message.args = (struct wire_worker_body){.is_fd = true, .bytes = call->big_args->bytes};
     }
-    ensure(call->n_refs <= WIRE_REFS_MAX);
+    ensure(call->n_refs <= WIRE_CALL_REFS_MAX);
     for (uint32_t i = 0; i < call->n_refs; i++) {
         message.ref_bytes[i] = call->refs[i].bytes;
     }

@@ -56,7 +56,7 @@ static int start(struct exec_attempt *attempt, struct slice function, struct sli
                  struct errmsg *err)
 {
     const struct exec_call *with = attempt->call;
-    struct cell_ref refs[1 + WIRE_REFS_MAX];
+    struct cell_ref refs[1 + WIRE_CALL_REFS_MAX];
     uint32_t n_uses = with != NULL ? with->n_uses : 0;
     uint32_t n_args = with != NULL && with->has_args;
     for (uint32_t i = 0; i < n_uses; i++) {
@@ -162,7 +162,7 @@ int executor_call_start(struct exec_attempt *attempt, const struct core_effect *
 {
     struct slice function = effect->start.argv.items[0];
     int rc = 0;
-    ensure(effect->start.refs.n <= WIRE_REFS_MAX); /* the codec saw to it */
+    ensure(effect->start.refs.n <= WIRE_CALL_REFS_MAX); /* the codec saw to it */
     if (effect->start.has_input || effect->start.refs.n > 0) {
         rc = prepare(attempt, effect, function);
     }

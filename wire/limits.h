@@ -6,8 +6,8 @@
 /* The protocol versions this build speaks. */
 #define WIRE_VERSION_MIN 1u
 #define WIRE_VERSION_MAX 2u
-/* The first that knows calls of functions, blobs that tasks read, and files for one architecture.
- */
+/* The first that knows calls of functions, blobs that tasks read, files for one architecture, and
+ * files of tasks. */
 #define WIRE_VERSION_CALLS 2u
 
 /* --- frames ------------------------------------------------------------------------------------
@@ -48,15 +48,21 @@
 /* All arguments of a task, or the whole environment of a job, with a NUL for each. */
 #define WIRE_ARGV_BYTES_MAX (1u << 20)
 #define WIRE_ARGS_MAX       (64u << 10)
-/* What a task's input sources gave, kept beside its arguments: so that both fit one frame. */
-#define WIRE_VALUES_BYTES_MAX (256u << 10)
+/* What a task's input sources gave, kept beside the rest of it: so that both fit one frame. */
+#define WIRE_VALUES_BYTES_MAX (192u << 10)
 #define WIRE_ENV_MAX          1024u
-/* files that travel with a job; SCM_RIGHTS carries 253 at once */
-#define WIRE_FILES_MAX  128u
-#define WIRE_FILTER_MAX 64u /* --on and --except of a job */
-#define WIRE_REFS_MAX   64u /* blobs that a task reads, beside its input */
-/* Output that travels inside a result, per stream, and arguments of a call inside its task; more
- * goes as a blob. */
+#define WIRE_FILES_MAX        128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
+#define WIRE_FILTER_MAX       64u  /* --on and --except of a job */
+/* Blobs that a task reads, beside its input; its files among them, each named once. */
+#define WIRE_REFS_MAX       16384u
+#define WIRE_TASK_FILES_MAX 16384u /* that a task is given, or brings back; folders among them */
+#define WIRE_RETURNS_MAX    1024u  /* files and folders named to be brought back */
+/* A task beside its args: as counted by wire_rule_task(), so that it fits a body. */
+#define WIRE_TASK_BYTES_MAX (1792u << 10)
+/* Paths and inlined contents of the files of a result, with 64 bytes for each. */
+#define WIRE_RESULT_FILES_BYTES_MAX (1536u << 10)
+/* Output that travels inside a result, per stream, the contents of all its files, and arguments of
+ * a call inside its task; more goes as a blob. */
 #define WIRE_INLINE_BYTES_MAX (64u << 10)
 #define WIRE_CHUNK_BYTES_MAX  (64u << 10) /* of a blob or of streamed output in one message */
 /* Streamed output that may be unacknowledged, per stream. */
@@ -92,7 +98,7 @@
 
 #define WIRE_FUNCTION_BYTES_MAX 120u /* a name of a function */
 #define WIRE_FUNCTIONS_MAX      512u /* of one program; all their names fit a packet */
-#define WIRE_REFS_MAX           64u  /* blobs a task may refer to */
+#define WIRE_CALL_REFS_MAX      64u  /* blobs a call may refer to */
 /* A packet between a daemon and a worker: a body that is inlined, and room for the rest. */
 #define WIRE_WORKER_BYTES_MAX (WIRE_INLINE_BYTES_MAX + 4096u)
 #define WIRE_WORKER_FDS_MAX   66u  /* descriptors with one packet */

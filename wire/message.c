@@ -29,6 +29,8 @@ static const char *const job_state_texts[] = {WIRE_JOB_STATES(TEXT)};
 static_assert(ARRAY_LEN(job_state_texts) == 0 WIRE_JOB_STATES(ONE), "job states have no gap");
 static const char *const call_texts[] = {WIRE_CALL_STATUSES(TEXT)};
 static_assert(ARRAY_LEN(call_texts) == 0 WIRE_CALL_STATUSES(ONE), "call statuses have no gap");
+static const char *const fault_texts[] = {WIRE_FILE_FAULTS(TEXT)};
+static_assert(ARRAY_LEN(fault_texts) == 0 WIRE_FILE_FAULTS(ONE), "files' faults have no gap");
 
 static char *put_decimal(char *to, uint32_t value)
 {
@@ -109,6 +111,11 @@ const char *wire_job_state_text(uint32_t state)
 const char *wire_call_status_text(uint32_t status)
 {
     return TEXT_OF(call_texts, status);
+}
+
+const char *wire_file_fault_text(uint32_t fault)
+{
+    return TEXT_OF(fault_texts, fault);
 }
 
 const char *wire_message_name(uint32_t type)

@@ -16,6 +16,7 @@
 #include "wire/base/slice.h"
 #include "wire/limits.h"
 #include "wire/message_enums.h"
+#include "wire/message_files.h"
 #include "wire/message_parts.h"
 #include "wire/message_trust.h"
 
@@ -45,6 +46,7 @@ struct wire_file {
     uint64_t bytes;
     struct slice arch; /* of the executors it is for; empty: for all. Only they fetch it, and find
                         * it at its path, which another architecture's file may share */
+    struct wire_key holder; /* in a job: as of a ref */
 };
 
 struct wire_files {
@@ -56,8 +58,8 @@ struct wire_files {
 struct wire_ref {
     struct wire_hash hash; /* not zero */
     uint64_t bytes;
-    struct wire_key holder; /* in a task: who has it, where that is not the owner, and may give it
-                             * to the executor; else zero */
+    struct wire_key holder; /* in a task: who has it, where that is not the owner or it is nearer
+                             * than that, and may give it to the executor; else zero */
 };
 
 struct wire_refs {
@@ -97,7 +99,10 @@ struct wire_result {
     uint64_t peak_kib; /* largest resident set */
     struct wire_output out;
     struct wire_output err;
-    struct slice detail; /* one line for people, or empty; WIRE_REASON_BYTES_MAX */
+    struct slice detail;            /* one line for people, or empty; WIRE_REASON_BYTES_MAX */
+    struct wire_result_files files; /* that were brought back; what is missing of the task's returns
+                                     * has a fault, and where nothing else was wrong, `end` says so
+                                     */
 };
 
 /* What the executors of a job must know of it; sent to each once, before its first task. */
@@ -189,6 +194,10 @@ struct wire_task { /* places an attempt */
     uint64_t input_bytes;
     struct slice args; /* of a call: its arguments, WIRE_INLINE_BYTES_MAX; empty: none, or input */
     struct wire_refs refs;
+    struct wire_task_files files; /* beside the job's, whose places they may not take */
+    struct wire_slices returns;   /* files and directories to be brought back, in the task's */
+    struct slice workdir; /* the task's directory, below its scratch; empty: the scratch. All its
+                           * paths, and those of the job's files, are relative to it */
 };
 
 struct wire_cancel { /* kill it, or forget it if it has not begun; its result follows */
@@ -274,10 +283,12 @@ struct wire_blob_refuse { /* it is not there, or not for you */
     struct wire_hash hash;
 };
 
-struct wire_grant { /* owner to executor: this peer may fetch the output of a result that it keeps
-                     */
+struct wire_grant { /* owner to executor: this peer may fetch the output of a result that it keeps,
+                     * or what it was sent for that attempt */
     struct wire_attempt_id id;
     struct wire_key peer;
+    struct wire_hash hash; /* zero: the output; else that blob, a ref of the attempt or a file of
+                            * its job */
 };
 
 /* --- client and daemon -------------------------------------------------------------------------
@@ -329,9 +340,12 @@ struct wire_add_task { /* client: the next task of the job; one descriptor when 
     bool has_input;
     struct wire_hash input; /* filled in by the daemon */
     uint64_t input_bytes;
-    struct slice args;         /* as in wire_task */
-    struct wire_refs refs;     /* each one that this connection put, or was given by a done */
-    bool keeps_result;         /* of a call: what it returns may stay where it was made */
+    struct slice args;            /* as in wire_task */
+    struct wire_refs refs;        /* each one that this connection put, or was given by a done */
+    bool keeps_result;            /* of a call: what it returns may stay where it was made */
+    struct wire_task_files files; /* these and what follows as in wire_task */
+    struct wire_slices returns;
+    struct slice workdir;
     struct wire_slices values; /* of a detached job: what the input sources gave,
                                 * WIRE_VALUES_BYTES_MAX together; for whoever attaches later */
 };
@@ -363,7 +377,9 @@ struct wire_client_stream_ack { /* client: written out up to here */
 
 struct wire_done { /* daemon: a task's one result. A descriptor travels along for each stream whose
                     * output is not inlined: out's first. Of a call, such a blob counts as put by
-                    * this connection: other tasks may read it, and it takes a release */
+                    * this connection: other tasks may read it, and it takes a release. So
+                    * does, of any task, each blob of result.files; no descriptors come
+                    * for those, see get */
     uint64_t job;
     uint32_t task;
     uint32_t attempt;     /* the one that counted; 0 when none ran */
@@ -520,7 +536,7 @@ struct wire_release { /* client: one put less of these bytes. Not answered */
     struct wire_hash hash;
 };
 
-struct wire_get { /* client: bytes that a done left elsewhere. Answered by got */
+struct wire_get { /* client: a blob that a done named, or this client put. Answered by got */
     struct wire_hash hash;
 };
 

@@ -42,7 +42,8 @@
     X(NO_DISK, 8, "disk full")               /* the executor could not keep its output */          \
     X(LOST, 9, "lost")                       /* its peer was lost; only ever in a `done` */        \
     X(NOT_STARTED, 10, "not started")        /* no peer could start it; only ever in a `done` */   \
-    X(NO_DATA, 11, "what it reads was lost") /* with the peers that had it; only in a `done` */
+    X(NO_DATA, 11, "what it reads was lost") /* with the peers that had it; only in a `done` */    \
+    X(NO_RETURN, 12, "a file was not returned") /* the program exited with 0; see result.files */
 
 /* Why an executor gives an attempt back without having run it to an end. */
 #define WIRE_REFUSALS(X)                                                                           \

@@ -1,106 +1,7 @@
 /* One table per structure of message.h, in the header's order; the order and the kinds are the
  * wire's and never change. A field that a later version adds goes to the end of its structure, with
- * that version as its `since`.
- *
- * The macros hold each member's type against its kind while compiling; a test holds that no member
- * was forgotten. */
-#include "wire/message_layout.h"
-
-#include <assert.h>
-
-/* 0, or no compilation when the member is of another type. */
-#define TYPED(s, m, type)                                                                          \
-    (0 * sizeof(struct {                                                                           \
-         static_assert(__builtin_types_compatible_p(__typeof__(((struct s *)0)->m), type),         \
-                       "the member's type is not its field's kind");                               \
-         char unused;                                                                              \
-     }))
-
-#define FIELD_SINCE(s, m, type, k, n)                                                              \
-    .name = #m, .kind = WIRE_KIND_##k, .since = (n),                                               \
-    .offset = offsetof(struct s, m) + TYPED(s, m, type)
-#define FIELD(s, m, type, k) FIELD_SINCE(s, m, type, k, 1)
-#define LATER(s, m, type, k) FIELD_SINCE(s, m, type, k, 2) /* may be missing */
-
-#define RANGE(s, m, least, most)                                                                   \
-    {                                                                                              \
-        FIELD(s, m, uint32_t, U32), .min = (least), .max = (most)                                  \
-    }
-#define RANGE64(s, m, least, most)                                                                 \
-    {                                                                                              \
-        FIELD(s, m, uint64_t, U64), .min = (least), .max = (most)                                  \
-    }
-#define U32(s, m) RANGE(s, m, 0, UINT32_MAX)
-#define U64(s, m) RANGE64(s, m, 0, UINT64_MAX)
-#define BOOL(s, m)                                                                                 \
-    {                                                                                              \
-        FIELD(s, m, bool, BOOL), .max = 1                                                          \
-    }
-/* The last value is the list's length less one; message.c holds that no list has a gap. */
-#define LIST_ONE(name, value, text) +1
-#define ENUM(s, m, list, text_of)                                                                  \
-    {                                                                                              \
-        FIELD(s, m, uint32_t, ENUM), .max = (0 list(LIST_ONE)) - 1, .text = (text_of)              \
-    }
-#define STREAM(s, m)                                                                               \
-    {                                                                                              \
-        FIELD(s, m, uint32_t, ENUM), .max = WIRE_STREAM_ERR                                        \
-    }
-#define KEY(s, m)                                                                                  \
-    {                                                                                              \
-        FIELD(s, m, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES                               \
-    }
-#define HASH(s, m)                                                                                 \
-    {                                                                                              \
-        FIELD(s, m, struct wire_hash, FIXED), .max = WIRE_FIXED_BYTES                              \
-    }
-#define SECRET(s, m)                                                                               \
-    {                                                                                              \
-        FIELD(s, m, struct wire_secret, SECRET), .max = WIRE_SECRET_BYTES                          \
-    }
-#define TOKEN(s, m)                                                                                \
-    {                                                                                              \
-        FIELD(s, m, struct wire_token, SECRET), .max = WIRE_TOKEN_BYTES                            \
-    }
-#define SLICE(s, m, k, most)                                                                       \
-    {                                                                                              \
-        FIELD(s, m, struct slice, k), .max = (most)                                                \
-    }
-#define TEXT(s, m, most)  SLICE(s, m, TEXT, most)
-#define WORD(s, m, most)  SLICE(s, m, WORD, most)
-#define BYTES(s, m, most) SLICE(s, m, BYTES, most)
-#define SLICES(s, m, k, least, most, bytes_most)                                                   \
-    {                                                                                              \
-        FIELD(s, m, struct wire_slices, k), .min = (least), .max = (most),                         \
-                                            .item_bytes_max = (bytes_most)                         \
-    }
-#define TEXTS(s, m, most, bytes_most) SLICES(s, m, TEXTS, 0, most, bytes_most)
-/* A word's limit counts the NUL that the kernel wants behind it. */
-#define WORDS(s, m, least, most) SLICES(s, m, WORDS, least, most, WIRE_ARG_BYTES_MAX - 1)
-#define STRUCT(s, m, inner)                                                                        \
-    {                                                                                              \
-        FIELD(s, m, struct inner, STRUCT), .layout = &layout_##inner                               \
-    }
-/* `prefix` is empty or the member that holds items and n, with its dot. */
-#define ITEMS_SINCE(s, label, prefix, inner, most, version)                                        \
-    {                                                                                              \
-        .name = (label), .kind = WIRE_KIND_ITEMS, .since = (version),                              \
-        .offset = offsetof(struct s, prefix items) + TYPED(s, prefix items, const struct inner *), \
-        .offset_n = offsetof(struct s, prefix n) + TYPED(s, prefix n, uint32_t), .max = (most),    \
-        .layout = &layout_##inner                                                                  \
-    }
-#define ITEMS(s, label, prefix, inner, most) ITEMS_SINCE(s, label, prefix, inner, most, 1)
-
-#define LAYOUT_RULED(s, label, rule_of)                                                            \
-    static const struct wire_layout layout_##s = {.name = (label),                                 \
-                                                  .fields = fields_##s,                            \
-                                                  .n_fields = ARRAY_LEN(fields_##s),               \
-                                                  .bytes = sizeof(struct s),                       \
-                                                  .rule = (rule_of)}
-#define LAYOUT(s, label) LAYOUT_RULED(s, label, NULL)
-/* A message that says all by its type. */
-#define LAYOUT_EMPTY(s, label)                                                                     \
-    static const struct wire_layout layout_##s = {.name = (label), .bytes = sizeof(struct s)}
+ * that version as its `since`. A test holds that no member was forgotten. */
+#include "wire/message_fields.h"
 
 /* --- parts -------------------------------------------------------------------------------------
  */
@@ -119,6 +20,7 @@ static const struct wire_field fields_wire_file[] = {
     HASH(wire_file, hash),
     U64(wire_file, bytes),
     {LATER(wire_file, arch, struct slice, TEXT), .max = WIRE_ARCH_BYTES_MAX},
+    {LATER(wire_file, holder, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES},
 };
 LAYOUT_RULED(wire_file, "file", wire_rule_file);
 
@@ -128,6 +30,24 @@ static const struct wire_field fields_wire_ref[] = {
     {LATER(wire_ref, holder, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES},
 };
 LAYOUT_RULED(wire_ref, "ref", wire_rule_ref);
+
+static const struct wire_field fields_wire_task_file[] = {
+    WORD(wire_task_file, path, WIRE_PATH_BYTES_MAX),
+    RANGE(wire_task_file, mode, 0, 0777),
+    RANGE(wire_task_file, ref, 0, WIRE_REFS_MAX),
+};
+LAYOUT_RULED(wire_task_file, "task_file", wire_rule_task_file);
+
+static const struct wire_field fields_wire_result_file[] = {
+    WORD(wire_result_file, path, WIRE_PATH_BYTES_MAX),
+    RANGE(wire_result_file, mode, 0, 0777),
+    U64(wire_result_file, bytes),
+    BYTES(wire_result_file, inlined, WIRE_INLINE_BYTES_MAX),
+    HASH(wire_result_file, hash),
+    BOOL(wire_result_file, is_dir),
+    ENUM(wire_result_file, fault, WIRE_FILE_FAULTS, wire_file_fault_text),
+};
+LAYOUT_RULED(wire_result_file, "result_file", wire_rule_result_file);
 
 static const struct wire_field fields_wire_output[] = {
     U64(wire_output, bytes),
@@ -146,8 +66,18 @@ static const struct wire_field fields_wire_result[] = {
     STRUCT(wire_result, out, wire_output),
     STRUCT(wire_result, err, wire_output),
     TEXT(wire_result, detail, WIRE_REASON_BYTES_MAX),
+    ITEMS_SINCE(wire_result, "files", files., wire_result_file, WIRE_TASK_FILES_MAX, 2),
 };
-LAYOUT(wire_result, "task_result");
+LAYOUT_RULED(wire_result, "task_result", wire_rule_result);
+
+/* What a task and its announcement by a client end with. */
+#define TASK_FILES(s)                                                                              \
+    ITEMS_SINCE(s, "files", files., wire_task_file, WIRE_TASK_FILES_MAX, 2),                       \
+        {LATER(s, returns, struct wire_slices, WORDS), .max = WIRE_RETURNS_MAX,                    \
+         .item_bytes_max = WIRE_PATH_BYTES_MAX},                                                   \
+    {                                                                                              \
+        LATER(s, workdir, struct slice, WORD), .max = WIRE_PATH_BYTES_MAX                          \
+    }
 
 static const struct wire_field fields_wire_job_spec[] = {
     WORD(wire_job_spec, exec, WIRE_PATH_BYTES_MAX),
@@ -262,6 +192,7 @@ static const struct wire_field fields_wire_task[] = {
     U64(wire_task, input_bytes),
     {LATER(wire_task, args, struct slice, BYTES), .max = WIRE_INLINE_BYTES_MAX},
     ITEMS_SINCE(wire_task, "refs", refs., wire_ref, WIRE_REFS_MAX, 2),
+    TASK_FILES(wire_task),
 };
 LAYOUT_RULED(wire_task, "task", wire_rule_task);
 
@@ -352,6 +283,7 @@ LAYOUT(wire_blob_refuse, "blob_refuse");
 static const struct wire_field fields_wire_grant[] = {
     STRUCT(wire_grant, id, wire_attempt_id),
     KEY(wire_grant, peer),
+    {LATER(wire_grant, hash, struct wire_hash, FIXED), .max = WIRE_FIXED_BYTES},
 };
 LAYOUT(wire_grant, "grant");
 
@@ -417,6 +349,7 @@ static const struct wire_field fields_wire_add_task[] = {
     {LATER(wire_add_task, args, struct slice, BYTES), .max = WIRE_INLINE_BYTES_MAX},
     ITEMS_SINCE(wire_add_task, "refs", refs., wire_ref, WIRE_REFS_MAX, 2),
     {LATER(wire_add_task, keeps_result, bool, BOOL), .max = 1},
+    TASK_FILES(wire_add_task),
     {LATER(wire_add_task, values, struct wire_slices, WORDS), .max = WIRE_ARGS_MAX,
      .item_bytes_max = WIRE_ARG_BYTES_MAX - 1},
 };

@@ -61,7 +61,10 @@ uint32_t wire_layout_n_mandatory(const struct wire_layout *layout);
 /* The rules, in message_rules.c. */
 const char *wire_rule_file(const void *object);
 const char *wire_rule_ref(const void *object);
+const char *wire_rule_task_file(const void *object);
+const char *wire_rule_result_file(const void *object);
 const char *wire_rule_output(const void *object);
+const char *wire_rule_result(const void *object);
 const char *wire_rule_job_spec(const void *object);
 const char *wire_rule_task(const void *object);
 const char *wire_rule_add_task(const void *object);

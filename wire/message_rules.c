@@ -33,6 +33,61 @@ const char *wire_rule_file(const void *object)
     return has_parent(file->path) ? "path: leads out through \"..\"" : NULL;
 }
 
+/* What is wrong with a path that is to be created below a directory; NULL: nothing. */
+static const char *inside_fault(struct slice path)
+{
+    if (path.n == 0) {
+        return "path: empty";
+    }
+    for (size_t i = 0; i <= path.n;) {
+        const uint8_t *slash = i < path.n ? memchr(path.p + i, '/', path.n - i) : NULL;
+        size_t n = slash != NULL ? (size_t)(slash - path.p) - i : path.n - i;
+        bool is_dots = n > 0 && n <= 2 && path.p[i] == '.' && path.p[i + n - 1] == '.';
+        if (n == 0 || is_dots) {
+            return "path: absolute, or with an empty part, \".\" or \"..\"";
+        }
+        i += n + 1;
+    }
+    return NULL;
+}
+
+const char *wire_rule_task_file(const void *object)
+{
+    const struct wire_task_file *file = object;
+    return inside_fault(file->path);
+}
+
+const char *wire_rule_result_file(const void *object)
+{
+    const struct wire_result_file *file = object;
+    const char *fault = inside_fault(file->path);
+    if (fault != NULL) {
+        return fault;
+    }
+    if (file->inlined.n > 0 && file->inlined.n != file->bytes) {
+        return "inlined: not all of it";
+    }
+    bool has_blob = !is_zero(&file->hash);
+    if (has_blob && file->inlined.n > 0) {
+        return "hash: of a file that is inlined";
+    }
+    bool is_empty = !has_blob && file->bytes == 0; /* whose content is inlined: nothing */
+    if ((file->is_dir || file->fault != WIRE_FILE_FAULT_NONE) && !is_empty) {
+        return "bytes: of what is no file";
+    }
+    return is_empty || has_blob || file->inlined.n > 0 ? NULL : "hash: of no blob";
+}
+
+const char *wire_rule_result(const void *object)
+{
+    const struct wire_result *result = object;
+    size_t n_bytes = 0;
+    for (uint32_t i = 0; i < result->files.n && n_bytes <= WIRE_RESULT_FILES_BYTES_MAX; i++) {
+        n_bytes += result->files.items[i].path.n + result->files.items[i].inlined.n + 64;
+    }
+    return n_bytes <= WIRE_RESULT_FILES_BYTES_MAX ? NULL : "files: too long in all";
+}
+
 const char *wire_rule_ref(const void *object)
 {
     const struct wire_ref *ref = object;
@@ -52,14 +107,19 @@ const char *wire_rule_output(const void *object)
     return NULL;
 }
 
-/* Counting a NUL for each, as the kernel does. */
-static bool fits_argv(const struct wire_slices *words)
+/* Counting more for each: a NUL, as the kernel does, or what msgpack writes before it. */
+static size_t bytes_of(const struct wire_slices *words, size_t n_each)
 {
     size_t n_bytes = 0;
     for (uint32_t i = 0; i < words->n && n_bytes <= WIRE_ARGV_BYTES_MAX; i++) {
-        n_bytes += words->items[i].n + 1;
+        n_bytes += words->items[i].n + n_each;
     }
-    return n_bytes <= WIRE_ARGV_BYTES_MAX;
+    return n_bytes;
+}
+
+static bool fits_argv(const struct wire_slices *words)
+{
+    return bytes_of(words, 1) <= WIRE_ARGV_BYTES_MAX;
 }
 
 const char *wire_rule_job_spec(const void *object)
@@ -83,19 +143,43 @@ const char *wire_rule_job_spec(const void *object)
     return NULL;
 }
 
-/* Arguments of a call are in one place. */
-static const char *task_fault(const struct wire_slices *argv, bool has_input, struct slice args)
+static const char *files_fault(const struct wire_task *task)
 {
-    if (!fits_argv(argv)) {
+    size_t n_bytes = bytes_of(&task->argv, 1) + task->refs.n * (size_t)80;
+    for (uint32_t i = 0; i < task->files.n; i++) {
+        const struct wire_task_file *file = &task->files.items[i];
+        n_bytes += file->path.n + 16;
+        if (file->ref > task->refs.n) {
+            return "files: of no ref";
+        }
+    }
+    for (uint32_t i = 0; i < task->returns.n; i++) {
+        const char *fault = inside_fault(task->returns.items[i]);
+        if (fault != NULL) {
+            return fault;
+        }
+    }
+    n_bytes += bytes_of(&task->returns, 4);
+    if (n_bytes > WIRE_TASK_BYTES_MAX) {
+        return "files: too long in all";
+    }
+    return task->workdir.n > 0 ? inside_fault(task->workdir) : NULL;
+}
+
+static const char *task_fault(const struct wire_task *task)
+{
+    if (!fits_argv(&task->argv)) {
         return "argv: too long in all";
     }
-    return has_input && args.n > 0 ? "args: beside an input" : NULL;
+    if (task->has_input && task->args.n > 0) { /* those of a call are in one place */
+        return "args: beside an input";
+    }
+    return files_fault(task);
 }
 
 const char *wire_rule_task(const void *object)
 {
-    const struct wire_task *task = object;
-    return task_fault(&task->argv, task->has_input, task->args);
+    return task_fault(object);
 }
 
 size_t wire_values_bytes(const struct wire_slices *values)
@@ -120,9 +204,16 @@ const char *wire_rule_kept_task(const void *object)
 
 const char *wire_rule_add_task(const void *object)
 {
-    const struct wire_add_task *task = object;
-    const char *fault = values_fault(&task->values);
-    return fault != NULL ? fault : task_fault(&task->argv, task->has_input, task->args);
+    const struct wire_add_task *add = object;
+    const struct wire_task task = {.argv = add->argv,
+                                   .has_input = add->has_input,
+                                   .args = add->args,
+                                   .refs = add->refs,
+                                   .files = add->files,
+                                   .returns = add->returns,
+                                   .workdir = add->workdir};
+    const char *fault = values_fault(&add->values);
+    return fault != NULL ? fault : task_fault(&task);
 }
 
 static const char *stream_fault(uint64_t offset, struct slice bytes)

@@ -13,12 +13,12 @@ static_assert(WIRE_FUNCTIONS_MAX * (WIRE_FUNCTION_BYTES_MAX + 5u) + WIRE_VERSION
                   WIRE_WORKER_BYTES_MAX,
               "a hello fits a packet");
 static_assert(WIRE_INLINE_BYTES_MAX + WIRE_FUNCTION_BYTES_MAX + WIRE_NAME_BYTES_MAX +
-                      WIRE_REFS_MAX * 9u + 64u <=
+                      WIRE_CALL_REFS_MAX * 9u + 64u <=
                   WIRE_WORKER_BYTES_MAX,
               "a call fits a packet");
 static_assert(WIRE_INLINE_BYTES_MAX + WIRE_REASON_BYTES_MAX + 128u <= WIRE_WORKER_BYTES_MAX,
               "a return fits a packet");
-static_assert(1u + WIRE_REFS_MAX <= WIRE_WORKER_FDS_MAX, "as many descriptors travel as may");
+static_assert(1u + WIRE_CALL_REFS_MAX <= WIRE_WORKER_FDS_MAX, "as many descriptors travel as may");
 
 /* Fields of this version; a newer one may have more. */
 #define HELLO_FIELDS  4u
@@ -105,7 +105,7 @@ int wire_worker_hello_encode(const struct wire_worker_hello *hello, struct buf *
 int wire_worker_call_encode(const struct wire_worker_call *call, struct buf *to)
 {
     if (!is_function_name(call->function) || call->peer.n > WIRE_NAME_BYTES_MAX ||
-        !is_body_sound(&call->args) || call->n_refs > WIRE_REFS_MAX) {
+        !is_body_sound(&call->args) || call->n_refs > WIRE_CALL_REFS_MAX) {
         return -EINVAL;
     }
     wire_pack_array(to, CALL_FIELDS);
@@ -223,7 +223,7 @@ int wire_worker_call_decode(struct slice packet, struct wire_worker_call *ret,
     ret->attempt = (uint32_t)wire_unpack_uint(&from, UINT32_MAX);
     ret->peer = wire_unpack_str(&from, WIRE_NAME_BYTES_MAX);
     unpack_body(&from, &ret->args);
-    ret->n_refs = wire_unpack_array_begin(&from, WIRE_REFS_MAX, 1);
+    ret->n_refs = wire_unpack_array_begin(&from, WIRE_CALL_REFS_MAX, 1);
     for (uint32_t i = 0; i < ret->n_refs; i++) {
         ret->ref_bytes[i] = wire_unpack_uint(&from, INT64_MAX);
     }

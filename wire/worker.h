@@ -67,7 +67,7 @@ struct wire_worker_call {
     struct slice peer; /* the name of the one it runs on */
     struct wire_worker_body args;
     uint32_t n_refs;
-    uint64_t ref_bytes[WIRE_REFS_MAX]; /* the size of each; its bytes are in a descriptor */
+    uint64_t ref_bytes[WIRE_CALL_REFS_MAX]; /* the size of each; its bytes are in a descriptor */
 };
 
 struct wire_worker_return {

@@ -319,7 +319,7 @@ static int send_task(struct mesh_job *job, mesh_future *future, struct errmsg *e
     mesh *m = future->m;
     struct wire_message message = {.type = WIRE_MESSAGE_ADD_TASK};
     struct wire_add_task *add = &message.add_task;
-    struct wire_ref refs[WIRE_REFS_MAX];
+    struct wire_ref refs[WIRE_CALL_REFS_MAX];
     struct slice argv = slice_of(future->function->text, future->function->n);
     int fd = -1;
     add->job = job->id;

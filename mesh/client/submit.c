@@ -574,7 +574,7 @@ void mesh_resolve(mesh_future *future)
     } else {
         r = mesh_writer_finish(&writer, WIRE_INLINE_BYTES_MAX, &args);
     }
-    if (r == 0 && future->extra->n_refs > WIRE_REFS_MAX) {
+    if (r == 0 && future->extra->n_refs > WIRE_CALL_REFS_MAX) {
         mesh_body_done(&args);
         r = -E2BIG;
     }

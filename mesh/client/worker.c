@@ -34,7 +34,7 @@ struct worker {
     struct rusage usage; /* when the call before had run */
     struct mesh_task task;
     struct file args;
-    struct file refs[WIRE_REFS_MAX]; /* of this call, and mapped on for the next one */
+    struct file refs[WIRE_CALL_REFS_MAX]; /* of this call, and mapped on for the next one */
     size_t n_refs;
     int fds[WIRE_WORKER_FDS_MAX];
     size_t n_fds;
@@ -273,7 +273,7 @@ static int run_chunk(mesh_task *task, mesh_function *function, const struct mesh
 /* Maps what came with the call. 0 or -errno. */
 static int map_files(struct worker *worker, const struct wire_worker_call *call)
 {
-    struct file old[WIRE_REFS_MAX];
+    struct file old[WIRE_CALL_REFS_MAX];
     size_t n_old = worker->n_refs;
     size_t i_fd = 0;
     int r = 0;
@@ -297,7 +297,7 @@ static int run_call(struct worker *worker, const struct wire_worker_call *call,
                     struct mesh_writer *writer)
 {
     mesh_task *task = &worker->task;
-    struct slice refs[WIRE_REFS_MAX];
+    struct slice refs[WIRE_CALL_REFS_MAX];
     struct mesh_chunk chunk;
     struct slice body = call->args.inlined;
     int r = map_files(worker, call);

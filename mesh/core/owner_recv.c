@@ -163,7 +163,8 @@ static void on_result(struct core *core, struct core_peer *peer,
         } /* else it was sent again. Answered when a result is on disk, either way */
         return;
     }
-    bool is_by_itself = result->end == WIRE_END_EXITED || result->end == WIRE_END_SIGNALED;
+    bool is_by_itself = result->end == WIRE_END_EXITED || result->end == WIRE_END_SIGNALED ||
+                        result->end == WIRE_END_NO_RETURN;
     if (attempt->is_lost && !is_by_itself) {
         settle(core, attempt, true);
         return;
@@ -177,6 +178,7 @@ static void on_result(struct core *core, struct core_peer *peer,
     case WIRE_END_SIGNALED:
     case WIRE_END_TIMEOUT:
     case WIRE_END_OUTPUT_LIMIT:
+    case WIRE_END_NO_RETURN:
         on_own_end(core, attempt, result);
         return;
     case WIRE_END_CELL_DIED:

@@ -4,7 +4,9 @@
 #include "wire/message_codec.h"
 #include "wire/message_layout.h"
 
-#define ROWS_MAX 512u
+/* Of lists that may be so long that the largest items would not fit. */
+#define ROWS_MAX    512u
+#define INLINED_MAX 16u
 
 struct maker {
     uint64_t *seed;
@@ -107,7 +109,7 @@ static void make_slices(struct maker *m, const struct wire_field *field, struct 
 {
     uint64_t n = field->min + make_length(m, field->max - field->min, 5);
     uint64_t bytes_max = field->item_bytes_max;
-    if (field->kind == WIRE_KIND_WORDS && m->size == RANDOM_LARGEST) {
+    if (bytes_max == WIRE_ARG_BYTES_MAX - 1 && m->size == RANDOM_LARGEST) {
         uint64_t n_long = WIRE_ARGV_BYTES_MAX / WIRE_ARG_BYTES_MAX;
         n = random_below(m->seed, 2) == 0 ? n_long : n;
         bytes_max = WIRE_ARGV_BYTES_MAX / n - 1;
@@ -123,7 +125,9 @@ static void make_object(struct maker *m, const struct wire_layout *layout, void 
 
 static void make_items(struct maker *m, const struct wire_field *field, void *object)
 {
-    uint64_t n = make_length(m, field->max == WIRE_LIST_MAX ? ROWS_MAX : field->max, 4);
+    bool are_inlined = field->layout->rule == wire_rule_result_file;
+    uint64_t n_most = are_inlined ? INLINED_MAX : ROWS_MAX;
+    uint64_t n = make_length(m, field->max >= WIRE_TASK_FILES_MAX ? n_most : field->max, 4);
     void *items = make_room(m, n, field->layout->bytes);
     for (uint64_t i = 0; i < n; i++) {
         make_object(m, field->layout, wire_member_of(items, i * field->layout->bytes));
@@ -234,6 +238,57 @@ static void fix_values(struct wire_slices *values)
     }
 }
 
+/* As fix_path(), and no part is empty. */
+static void fix_words(struct maker *m, struct wire_slices *words)
+{
+    struct slice *items = make_room(m, words->n, sizeof(*items));
+    for (uint32_t i = 0; i < words->n; i++) {
+        items[i] = words->items[i];
+        fix_path(m, &items[i], 1);
+    }
+    words->items = items;
+}
+
+/* The smallest tasks fit, and each half of one that does not is smaller. */
+static void fix_task(struct maker *m, const struct wire_layout *layout, void *object,
+                     struct wire_refs *refs, struct wire_task_files *files,
+                     struct wire_slices *returns)
+{
+    fix_words(m, returns);
+    struct wire_task_file *items = make_room(m, files->n, sizeof(*items));
+    for (uint32_t i = 0; i < files->n; i++) {
+        items[i] = files->items[i];
+    }
+    do {
+        for (uint32_t i = 0; i < files->n; i++) {
+            items[i].ref = (uint32_t)make_number(m, 0, refs->n);
+        }
+        files->items = items;
+        if (layout->rule(object) == NULL) {
+            return;
+        }
+        files->n /= 2;
+        refs->n /= 2;
+        returns->n /= 2;
+    } while (refs->n + files->n + returns->n > 0);
+}
+
+static void fix_result_file(struct maker *m, struct wire_result_file *file)
+{
+    fix_path(m, &file->path, 1);
+    file->is_dir = file->is_dir && file->fault == WIRE_FILE_FAULT_NONE;
+    if (file->is_dir || file->fault != WIRE_FILE_FAULT_NONE) {
+        file->bytes = 0;
+        file->inlined = (struct slice){0};
+        file->hash = (struct wire_hash){0};
+    } else if (m->size == RANDOM_EMPTY || random_below(m->seed, 2) == 0) {
+        file->bytes = file->inlined.n;
+        file->hash = (struct wire_hash){0};
+    } else {
+        file->inlined = (struct slice){0};
+    }
+}
+
 static void fix_object(struct maker *m, const struct wire_layout *layout, void *object)
 {
     if (layout->rule == wire_rule_file) {
@@ -248,10 +303,23 @@ static void fix_object(struct maker *m, const struct wire_layout *layout, void *
     } else if (layout->rule == wire_rule_task) {
         struct wire_task *task = object;
         task->args = task->has_input ? (struct slice){0} : task->args;
+        fix_path(m, &task->workdir, 0);
+        fix_task(m, layout, task, &task->refs, &task->files, &task->returns);
     } else if (layout->rule == wire_rule_add_task) {
         struct wire_add_task *task = object;
         task->args = task->has_input ? (struct slice){0} : task->args;
         fix_values(&task->values);
+        fix_path(m, &task->workdir, 0);
+        fix_task(m, layout, task, &task->refs, &task->files, &task->returns);
+    } else if (layout->rule == wire_rule_task_file) {
+        fix_path(m, &((struct wire_task_file *)object)->path, 1);
+    } else if (layout->rule == wire_rule_result_file) {
+        fix_result_file(m, object);
+    } else if (layout->rule == wire_rule_result) {
+        struct wire_result *result = object;
+        while (layout->rule(object) != NULL) {
+            result->files.n /= 2;
+        }
     } else if (layout->rule == wire_rule_kept_task) {
         fix_values(&((struct wire_kept_task *)object)->values);
     } else if (layout->rule == wire_rule_blob_data) {

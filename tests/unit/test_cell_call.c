@@ -400,13 +400,13 @@ static struct cell_ref make_ref(size_t n_bytes, uint8_t value)
 START_TEST(large_arguments_and_refs_arrive_whole_and_cannot_be_changed)
 {
     struct cell_fixture fx;
-    struct cell_ref refs[WIRE_REFS_MAX];
+    struct cell_ref refs[WIRE_CALL_REFS_MAX];
     unsigned long long sum = 0;
     char text[64];
     if (cell_skips(_i)) {
         return;
     }
-    for (unsigned i = 0; i < WIRE_REFS_MAX; i++) {
+    for (unsigned i = 0; i < WIRE_CALL_REFS_MAX; i++) {
         refs[i] = make_ref(i * 1000, (uint8_t)i);
         sum += (unsigned long long)i * i * 1000;
     }
@@ -414,7 +414,7 @@ START_TEST(large_arguments_and_refs_arrive_whole_and_cannot_be_changed)
     for (int n = 0; n < 2; n++) { /* before its worker stands, and after */
         struct cell_call call = cell_call_of("sum-refs", "");
         call.refs = refs;
-        call.n_refs = WIRE_REFS_MAX;
+        call.n_refs = WIRE_CALL_REFS_MAX;
         snprintf(text, sizeof text, "%llu", sum);
         cell_run_call(&fx, &call);
         cell_assert_end(&fx, WIRE_END_EXITED, 0);
@@ -433,7 +433,7 @@ START_TEST(large_arguments_and_refs_arrive_whole_and_cannot_be_changed)
     cell_assert_end(&fx, WIRE_END_EXITED, 0);
     assert_value(&fx, "");
     cell_fixture_done(&fx);
-    for (unsigned i = 0; i < WIRE_REFS_MAX; i++) {
+    for (unsigned i = 0; i < WIRE_CALL_REFS_MAX; i++) {
         close(refs[i].fd);
     }
 }

@@ -88,6 +88,8 @@ START_TEST(every_member_of_every_message_is_in_its_table)
     }
     WIRE_MESSAGES(CHECK_MESSAGE)
     CHECK_STRUCT(wire_file, wire_layout_of(WIRE_MESSAGE_JOB)->fields[1].layout->fields[1].layout)
+    CHECK_STRUCT(wire_task_file, layout_in(WIRE_MESSAGE_TASK, 7))
+    CHECK_STRUCT(wire_result_file, layout_in(WIRE_MESSAGE_RESULT, 1)->fields[9].layout)
     CHECK_STRUCT(wire_peer_entry, layout_in(WIRE_MESSAGE_PEERS, 0))
     CHECK_STRUCT(wire_held_attempt, layout_in(WIRE_MESSAGE_INVENTORY, 0))
     CHECK_STRUCT(wire_attempt_id, layout_in(WIRE_MESSAGE_RECALL, 0))
@@ -246,6 +248,16 @@ static const struct wire_file one_file[] = {{.path = {(const uint8_t *)"bin/p", 
                                              .mode = 0755,
                                              .bytes = 1ull << 32,
                                              .arch = {(const uint8_t *)"x32", 3}}};
+static const struct wire_task_file two_files[] = {
+    {.path = {(const uint8_t *)"d", 1}, .mode = 0755},
+    {.path = {(const uint8_t *)"d/f", 3}, .mode = 0644, .ref = 1}};
+static const struct wire_result_file three_files[] = {
+    {.path = {(const uint8_t *)"f", 1},
+     .mode = 0600,
+     .bytes = 2,
+     .inlined = {(const uint8_t *)"\0\n", 2}},
+    {.path = {(const uint8_t *)"d", 1}, .mode = 0755, .is_dir = true},
+    {.path = {(const uint8_t *)"g", 1}, .fault = WIRE_FILE_FAULT_LINK}};
 static struct wire_ref one_ref[] = {{.bytes = 1ull << 30}};
 static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa9", 3},
                                              .addresses = {one_address, 1},
@@ -262,7 +274,8 @@ static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa
         .is_durable = true                                                                         \
     }
 #define SPEC_HEX                                                                                   \
-    "9e c4032e2f70 91 95 c405 62696e2f70 cd01ed " NO_KEY_HEX "cf0000000100000000 a3783332 "        \
+    "9e c4032e2f70 91 96 c405 62696e2f70 cd01ed " NO_KEY_HEX                                       \
+    "cf0000000100000000 a3783332 " NO_KEY_HEX                                                      \
     "91 c403413d62 a6 7838365f3634 01 ce00010000 00 cd2710 ce40000000 c3 13 ccc8 c3 c2 "
 
 static const struct {
@@ -279,14 +292,18 @@ static const struct {
     {{.type = WIRE_MESSAGE_JOB, .job = {255, SPEC}}, "93 07 ccff " SPEC_HEX},
     {{.type = WIRE_MESSAGE_TASK,
       .task = {.id = ID, .argv = {two_words, 2}, .has_input = true, .input_bytes = 128}},
-     "98 09 " ID_HEX "92 c4026c73 c4022d6c c3 " NO_KEY_HEX "cc80 c400 90"},
+     "9b 09 " ID_HEX "92 c4026c73 c4022d6c c3 " NO_KEY_HEX "cc80 c400 90 90 90 c400"},
     {{.type = WIRE_MESSAGE_TASK,
       .task = {.id = ID,
                .argv = {two_words, 1},
                .args = {(const uint8_t *)"\0\xff", 2},
-               .refs = {one_ref, 1}}},
-     "98 09 " ID_HEX "91 c4026c73 c2 " NO_KEY_HEX "00 c40200ff 91 93 " KEY_HEX
-     "ce40000000 " NO_KEY_HEX},
+               .refs = {one_ref, 1},
+               .files = {two_files, 2},
+               .returns = {two_words, 1},
+               .workdir = {(const uint8_t *)"w", 1}}},
+     "9b 09 " ID_HEX "91 c4026c73 c2 " NO_KEY_HEX "00 c40200ff 91 93 " KEY_HEX
+     "ce40000000 " NO_KEY_HEX "92 93 c40164 cd01ed 00 93 c403642f66 cd01a4 01 "
+     "91 c4026c73 c40177"},
     {{.type = WIRE_MESSAGE_PUT, .put = {.id = 3}}, "94 58 03 " NO_KEY_HEX "00"},
     {{.type = WIRE_MESSAGE_PUT_DONE, .put_done = {.id = 3, .bytes = 9, .error = 5}},
      "96 59 03 " NO_KEY_HEX "09 05 a0"},
@@ -296,7 +313,7 @@ static const struct {
     {{.type = WIRE_MESSAGE_GOT, .got = {.bytes = 9, .error = 4, .text = {(const uint8_t *)"d", 1}}},
      "95 5d " NO_KEY_HEX "09 04 a164"},
     {{.type = WIRE_MESSAGE_GONE}, "92 5e " NO_KEY_HEX},
-    {{.type = WIRE_MESSAGE_GRANT, .grant = {.id = ID}}, "93 19 " ID_HEX NO_KEY_HEX},
+    {{.type = WIRE_MESSAGE_GRANT, .grant = {.id = ID}}, "94 19 " ID_HEX NO_KEY_HEX NO_KEY_HEX},
     {{.type = WIRE_MESSAGE_BLOB_WANT, .blob_want = {.offset = 65535}},
      "94 15 " NO_KEY_HEX "cdffff " NO_KEY_HEX},
     {{.type = WIRE_MESSAGE_STREAM,
@@ -311,9 +328,11 @@ static const struct {
                             .sys_us = 2,
                             .peak_kib = 3,
                             .out = {.bytes = 2, .inlined = {(const uint8_t *)"ok", 2}},
-                            .detail = {(const uint8_t *)"d", 1}}}},
-     "93 0e " ID_HEX "99 01 07 ce000f4240 01 02 03 93 02 c4026f6b " NO_KEY_HEX
-     "93 00 c400 " NO_KEY_HEX "a164"},
+                            .detail = {(const uint8_t *)"d", 1},
+                            .files = {three_files, 3}}}},
+     "93 0e " ID_HEX "9a 01 07 ce000f4240 01 02 03 93 02 c4026f6b " NO_KEY_HEX
+     "93 00 c400 " NO_KEY_HEX "a164 93 97 c40166 cd0180 02 c402000a " NO_KEY_HEX
+     "c2 00 97 c40164 cd01ed 00 c400 " NO_KEY_HEX "c3 00 97 c40167 00 00 c400 " NO_KEY_HEX "c2 02"},
     {{.type = WIRE_MESSAGE_RECALL, .recall = {{two_ids, 2}}}, "92 11 92 " ID_HEX "94 01 02 00 04"},
     {{.type = WIRE_MESSAGE_INVENTORY, .inventory = {NULL, 0, true}}, "93 12 90 c3"},
     {{.type = WIRE_MESSAGE_SUBMIT,
@@ -505,7 +524,8 @@ START_TEST(a_printed_message_is_one_printable_line)
     wire_message_print(&message, &fixture.bytes);
     ck_assert_str_eq(buf_cstr(&fixture.bytes),
                      "task{id={job=258 task=3 incarnation=70000 number=1} argv=[\"\\x1b[2J\\x0a\"] "
-                     "has_input=true input=abababababababab input_bytes=0 args=(0 bytes) refs=[]}");
+                     "has_input=true input=abababababababab input_bytes=0 args=(0 bytes) refs=[] "
+                     "files=[] returns=[] workdir=\"\"}");
     buf_clear(&fixture.bytes);
     message =
         (struct wire_message){.type = WIRE_MESSAGE_GOODBYE,

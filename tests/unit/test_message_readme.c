@@ -175,7 +175,8 @@ static void check_values(const char *row, const char *(*text)(uint32_t), uint32_
 
 START_TEST(every_value_is_in_the_specification)
 {
-    check_values("\n| ends |", wire_end_text, WIRE_END_NO_DATA);
+    check_values("\n| ends |", wire_end_text, WIRE_END_NO_RETURN);
+    check_values("\n| file faults |", wire_file_fault_text, WIRE_FILE_FAULT_LIMIT);
     check_values("\n| refusals |", wire_refusal_text, WIRE_REFUSAL_BUSY);
     check_values("\n| peer states |", wire_peer_state_text, WIRE_PEER_CONFLICT);
     check_values("\n| held |", wire_held_text, WIRE_HELD_ENDED);

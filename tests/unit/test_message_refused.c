@@ -132,6 +132,10 @@ TEST_OF_EACH_TYPE(a_claimed_count_allocates_nothing_that_was_not_sent)
     }
 }
 
+/* A result, but for its files. */
+#define RESULT_HEX                                                                                 \
+    "93 0e " ID_HEX "9a 01 00 00 00 00 00 93 00 c400 " NO_KEY_HEX "93 00 c400 " NO_KEY_HEX "a0 "
+
 static const struct {
     const char *hex;
     const char *text;
@@ -195,7 +199,37 @@ static const struct {
     {"98 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c600010001", "task: args: too long"},
     {"98 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 91 92 " NO_KEY_HEX "07",
      "task: refs[0]: hash: of no blob"},
-    {"98 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 dc0041", "task: refs: too many elements"},
+    {"98 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 dc4001", "task: refs: too many elements"},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 91 93 c400 00 00 90 c400",
+     "task: files[0]: path: empty"},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 91 93 c4022f66 00 00 90 c400",
+     "task: files[0]: path: absolute, or with an empty part, \".\" or \"..\""},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 91 93 c402662f 00 00 90 c400",
+     "task: files[0]: path: absolute, or with an empty part, \".\" or \"..\""},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 91 93 c404612f2e2e 00 00 90 c400",
+     "task: files[0]: path: absolute, or with an empty part, \".\" or \"..\""},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 91 93 c4012e 00 00 90 c400",
+     "task: files[0]: path: absolute, or with an empty part, \".\" or \"..\""},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 91 93 c40166 00 01 90 c400",
+     "task: files: of no ref"},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 91 93 c40166 cd0200 00 90 c400",
+     "task: files[0]: mode: too large"},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 90 91 c403612f2f c400",
+     "task: path: absolute, or with an empty part, \".\" or \"..\""},
+    {"9b 09 " ID_HEX "91 c40166 c2 " NO_KEY_HEX "00 c400 90 90 90 c4022e2e",
+     "task: path: absolute, or with an empty part, \".\" or \"..\""},
+    {RESULT_HEX "91 97 c4022e2e 00 00 c400 " NO_KEY_HEX "c2 00",
+     "result: result: files[0]: path: absolute, or with an empty part, \".\" or \"..\""},
+    {RESULT_HEX "91 97 c40166 00 02 c40100 " NO_KEY_HEX "c2 00",
+     "result: result: files[0]: inlined: not all of it"},
+    {RESULT_HEX "91 97 c40166 00 01 c40100 " KEY_HEX "c2 00",
+     "result: result: files[0]: hash: of a file that is inlined"},
+    {RESULT_HEX "91 97 c40166 00 01 c400 " NO_KEY_HEX "c2 00",
+     "result: result: files[0]: hash: of no blob"},
+    {RESULT_HEX "91 97 c40166 00 01 c40100 " NO_KEY_HEX "c3 00",
+     "result: result: files[0]: bytes: of what is no file"},
+    {RESULT_HEX "91 97 c40166 00 01 c400 " KEY_HEX "c2 01",
+     "result: result: files[0]: bytes: of what is no file"},
     {"93 07 01 9e c400 90 90 a0 01 00 00 cd2710 00 c2 00 00 c2 c3",
      "job: spec: exec: empty, and the job's tasks are calls"},
 };

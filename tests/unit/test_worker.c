@@ -61,9 +61,9 @@ static struct wire_worker_call full_call(void)
         .attempt = UINT32_MAX,
         .peer = slice_str("olive"),
         .args = inlined(WIRE_INLINE_BYTES_MAX),
-        .n_refs = WIRE_REFS_MAX,
+        .n_refs = WIRE_CALL_REFS_MAX,
     };
-    for (uint32_t i = 0; i < WIRE_REFS_MAX; i++) {
+    for (uint32_t i = 0; i < WIRE_CALL_REFS_MAX; i++) {
         call.ref_bytes[i] = (uint64_t)INT64_MAX - i;
     }
     return call;
@@ -76,7 +76,7 @@ START_TEST(a_call_comes_back_as_it_was)
     const char *fault = NULL;
     struct buf buf;
     call.args = _i == 0 ? call.args : _i == 1 ? inlined(0) : in_fd(UINT64_C(1) << 40);
-    call.n_refs = _i == 1 ? 0 : WIRE_REFS_MAX;
+    call.n_refs = _i == 1 ? 0 : WIRE_CALL_REFS_MAX;
     buf_init(&buf, WIRE_WORKER_BYTES_MAX);
     ck_assert_int_eq(wire_worker_call_encode(&call, &buf), 0);
     ck_assert_int_eq(wire_worker_call_decode(buf_slice(&buf), &back, &fault), 0);
@@ -148,7 +148,7 @@ START_TEST(what_the_other_end_would_refuse_is_not_sent)
     hello = (struct wire_worker_hello){.n_functions = WIRE_FUNCTIONS_MAX + 1};
     ck_assert_int_eq(wire_worker_hello_encode(&hello, &buf), -EINVAL);
     struct wire_worker_call call = full_call();
-    call.n_refs = WIRE_REFS_MAX + 1;
+    call.n_refs = WIRE_CALL_REFS_MAX + 1;
     ck_assert_int_eq(wire_worker_call_encode(&call, &buf), -EINVAL);
     call = full_call();
     call.args = inlined(WIRE_INLINE_BYTES_MAX + 1);
