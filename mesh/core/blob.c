@@ -70,6 +70,22 @@ void core_blob_unref(struct core *core, const struct wire_hash *hash)
     }
 }
 
+void core_blob_ref_result(struct core *core, const struct wire_result *result)
+{
+    uint64_t n_bytes;
+    for (uint32_t i = 0; i < core_result_n_blobs(result); i++) {
+        core_blob_ref(core, core_result_blob(result, i, &n_bytes));
+    }
+}
+
+void core_blob_unref_result(struct core *core, const struct wire_result *result)
+{
+    uint64_t n_bytes;
+    for (uint32_t i = 0; i < core_result_n_blobs(result); i++) {
+        core_blob_unref(core, core_result_blob(result, i, &n_bytes));
+    }
+}
+
 void core_blob_let_go(struct core *core, const struct wire_hash *hash)
 {
     core_blob_ref(core, hash);

@@ -12,6 +12,9 @@
  * goes a BLOB_RELEASE. The zero hash is nothing. */
 void core_blob_ref(struct core *core, const struct wire_hash *hash);
 void core_blob_unref(struct core *core, const struct wire_hash *hash);
+/* The same for each blob of a result. */
+void core_blob_ref_result(struct core *core, const struct wire_result *result);
+void core_blob_unref_result(struct core *core, const struct wire_result *result);
 /* It was stored for something that came to nothing: released, unless something else uses it. */
 void core_blob_let_go(struct core *core, const struct wire_hash *hash);
 

@@ -10,6 +10,7 @@
 
 #include "mesh/core/core.h"
 #include "mesh/core/limits.h"
+#include "mesh/core/load.h"
 #include "mesh/core/states.h"
 #include "mesh/core/trust_book.h"
 #include "wire/base/heap.h"
@@ -72,12 +73,6 @@ struct core_need { /* one reason to have it */
     /* error 0: met. -ENOENT: the peer has it not; -ENOSPC: no room here. The need is then dropped
      * already. */
     void (*on_done)(struct core *core, struct core_need *need, int error);
-};
-
-/* What a task has beyond words: the arguments of a call, and blobs it reads. */
-struct core_cargo {
-    struct slice args;
-    struct wire_refs refs;
 };
 
 /* --- peers (card.c, peer.c, dial.c, link.c, beat.c, gossip.c, sparse.c) ----------------------
@@ -383,7 +378,8 @@ struct core_returned { /* a result whose output is on the way */
     struct core_attempt *attempt;
     struct wire_result result; /* owned copy */
     struct arena arena;
-    struct core_need needs[2];
+    struct core_need *needs; /* in the arena: for out, err, and each of the files */
+    uint32_t n_needs, n_pending;
 };
 
 /* --- journal (journal.c, restore.c) ------------------------------------------------------------
@@ -491,6 +487,7 @@ struct core_held { /* an attempt here */
     struct core_cell *cell;
     const struct core_cargo *cargo; /* in the block of argv; NULL: none */
     struct core_need *ref_needs;    /* one for each of the cargo's refs; NULL: there are none */
+    uint32_t n_refs_met;            /* of these, all before this one are here */
     struct wire_key *grants;        /* owned: who may fetch the result, beside the owner */
     uint32_t n_grants;
     struct list of_xjob, in_queue;
@@ -686,20 +683,6 @@ void core_send_lazily(struct core *core, struct core_peer *peer,
                       const struct wire_message *message);
 void core_client_send(struct core *core, uint64_t client, const struct wire_message *message);
 
-/* What a deep copy of a task's words takes, and of its cargo, if it has any. */
-size_t core_load_bytes(struct wire_slices argv, struct core_cargo cargo);
-/* Makes it at `to`, which is aligned for a pointer and has room for it. */
-struct wire_slices core_load_put(void *to, struct wire_slices argv, struct core_cargo cargo,
-                                 const struct core_cargo **ret_cargo);
-/* Nothing for NULL. */
-struct slice core_cargo_args(const struct core_cargo *cargo);
-struct wire_refs core_cargo_refs(const struct core_cargo *cargo);
-int core_spec_copy(struct arena *arena, const struct wire_job_spec *from,
-                   struct wire_job_spec *to) MUST_CHECK;
-int core_result_copy(struct arena *arena, const struct wire_result *from,
-                     struct wire_result *to) MUST_CHECK;
-/* The same in one block, which the caller frees. */
-void *core_result_dup(const struct wire_result *from, struct wire_result *to) MUST_CHECK;
 /* NUL-terminated, cut to fit, made printable. */
 void core_text_set(char *to, size_t n_to, struct slice from);
 bool core_hash_is_zero(const struct wire_hash *hash);

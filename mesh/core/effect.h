@@ -50,8 +50,8 @@ enum core_effect_type { CORE_EFFECTS(CORE_ENUM_EFFECT) };
 enum core_log_level { CORE_LOG_ERROR, CORE_LOG_WARN, CORE_LOG_INFO, CORE_LOG_DEBUG };
 
 /* What is kept of a detached job, each on its own. A record names blobs (the files of JOB, the
- * input and the refs of TASK, the output of RESULT); the shell keeps these until the job's FORGET,
- * whatever BLOB_RELEASE says. */
+ * input and the refs of TASK, the output and the files of RESULT); the shell keeps these until the
+ * job's FORGET, whatever BLOB_RELEASE says. */
 #define CORE_RECORDS(X)                                                                            \
     X(JOB, "job")                                                                                  \
     X(TASK, "task")                                                                                \
@@ -140,6 +140,9 @@ struct core_effect {
             struct wire_hash input;
             struct slice args;     /* of a call, when spec->is_call and there is no input */
             struct wire_refs refs; /* stored, each of them */
+            struct wire_task_files files;
+            struct wire_slices returns;
+            struct slice workdir;
         } start;
         struct {
             struct wire_key owner;

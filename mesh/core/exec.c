@@ -156,10 +156,8 @@ static void measure(struct core *core, struct core_held *held)
 
 static void release_result_blobs(struct core *core, const struct wire_result *result)
 {
-    core_blob_ref(core, &result->out.hash);
-    core_blob_ref(core, &result->err.hash);
-    core_blob_unref(core, &result->out.hash);
-    core_blob_unref(core, &result->err.hash);
+    core_blob_ref_result(core, result);
+    core_blob_unref_result(core, result);
 }
 
 static void on_ended(struct core *core, const struct core_event *event)
@@ -356,14 +354,23 @@ void core_exec_on_late(struct core *core, uint64_t late_ns)
 /* --- the rest ----------------------------------------------------------------------------------
  */
 
+static bool is_blob_of(const struct wire_result *result, const struct wire_hash *hash)
+{
+    uint64_t n_bytes;
+    for (uint32_t i = 0; i < core_result_n_blobs(result); i++) {
+        if (memcmp(core_result_blob(result, i, &n_bytes), hash, sizeof(*hash)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool core_exec_may_serve(const struct core *core, const struct core_peer *peer,
                          const struct wire_hash *hash)
 {
     list_for_each (node, &peer->held) {
         const struct core_held *held = LIST_ENTRY(node, struct core_held, of_owner);
-        if (held->state == CORE_HELD_ENDED &&
-            (memcmp(&held->result.out.hash, hash, sizeof(*hash)) == 0 ||
-             memcmp(&held->result.err.hash, hash, sizeof(*hash)) == 0)) {
+        if (held->state == CORE_HELD_ENDED && is_blob_of(&held->result, hash)) {
             return !core_hash_is_zero(hash);
         }
     }

@@ -48,6 +48,9 @@ static enum wire_refusal refusal_of(struct core *core, const struct core_peer *o
         return WIRE_REFUSAL_UNKNOWN_JOB;
     }
     const struct wire_job_spec *spec = &xjob->spec;
+    if (spec->is_call && task->refs.n > WIRE_CALL_REFS_MAX) {
+        return WIRE_REFUSAL_TOO_LARGE;
+    }
     if (spec->arch.n > 0 && !slice_eq_str(spec->arch, config->arch)) {
         return WIRE_REFUSAL_WRONG_ARCH;
     }

@@ -138,18 +138,21 @@ static void drop_needs(struct core *core, struct core_held *held)
     }
 }
 
-static bool has_all(const struct core_held *held)
+/* Thousands of refs may come one by one: those that were seen to be here are not looked at again,
+ * for they stay. */
+static bool has_all(struct core_held *held)
 {
-    bool has_all = !held->has_input || held->input_need.state == CORE_NEED_MET;
-    for (uint32_t i = 0; i < core_cargo_refs(held->cargo).n && has_all; i++) {
-        has_all = held->ref_needs[i].state == CORE_NEED_MET;
+    uint32_t n = core_cargo_refs(held->cargo).n;
+    while (held->n_refs_met < n && held->ref_needs[held->n_refs_met].state == CORE_NEED_MET) {
+        held->n_refs_met++;
     }
-    return has_all;
+    bool has_input = !held->has_input || held->input_need.state == CORE_NEED_MET;
+    return has_input && held->n_refs_met == n;
 }
 
 static struct core_held *held_alloc(const struct core_xjob *xjob, const struct wire_task *task)
 {
-    struct core_cargo cargo = {.args = task->args, .refs = task->refs};
+    struct core_cargo cargo = core_cargo_of_task(task);
     struct core_held *held = mem_alloc(1, sizeof(*held) + core_load_bytes(task->argv, cargo));
     struct buf *streams =
         held != NULL && xjob->spec.is_streamed ? mem_alloc(2, sizeof(*streams)) : NULL;
@@ -171,13 +174,20 @@ static struct core_held *held_alloc(const struct core_xjob *xjob, const struct w
     return held;
 }
 
-/* With all the output that it may leave here. */
+/* Memory for what it may leave in its result: of files as much as of a stream, and what is said of
+ * them is weighed when it is known. */
+static uint64_t output_room(const struct core_cargo *cargo)
+{
+    return (cargo != NULL && cargo->returns.n > 0 ? UINT64_C(3) : UINT64_C(2)) *
+           WIRE_INLINE_BYTES_MAX;
+}
+
 static uint64_t weight_of(const struct core_xjob *xjob, const struct wire_task *task)
 {
-    struct core_cargo cargo = {.args = task->args, .refs = task->refs};
-    uint64_t output = xjob->spec.is_streamed ? STREAM_HELD_MAX : WIRE_INLINE_BYTES_MAX;
+    struct core_cargo cargo = core_cargo_of_task(task);
+    uint64_t output = xjob->spec.is_streamed ? UINT64_C(2) * STREAM_HELD_MAX : output_room(&cargo);
     return sizeof(struct core_held) + core_load_bytes(task->argv, cargo) +
-           task->refs.n * (uint64_t)sizeof(struct core_need) + 2 * output;
+           task->refs.n * (uint64_t)sizeof(struct core_need) + output;
 }
 
 bool core_held_has_room(const struct core *core, const struct core_xjob *xjob,
@@ -192,8 +202,8 @@ static void weigh_result(struct core *core, struct core_held *held)
     if (held->xjob->spec.is_streamed) {
         return; /* its output may still be here */
     }
-    uint64_t output = held->result.out.inlined.n + held->result.err.inlined.n;
-    uint64_t bytes = held->bytes - UINT64_C(2) * WIRE_INLINE_BYTES_MAX + output;
+    uint64_t output = core_result_inlined_bytes(&held->result);
+    uint64_t bytes = held->bytes - output_room(held->cargo) + output;
     core_origin_weigh(core, held->owner, held->bytes, bytes);
     held->bytes = bytes;
 }
@@ -256,8 +266,7 @@ void core_held_discard(struct core *core, struct core_held *held)
     }
     core_timer_stop(core, &held->timeout_timer);
     drop_needs(core, held);
-    core_blob_unref(core, &held->result.out.hash);
-    core_blob_unref(core, &held->result.err.hash);
+    core_blob_unref_result(core, &held->result);
     table_remove(&core->held, &held->by_key);
     core_origin_weigh(core, held->owner, held->bytes, 0);
     core_bury(core, &held->grave, held_free);
@@ -307,8 +316,7 @@ static void act_on_gone(struct core *core, struct core_held *held)
     struct core_xjob *xjob = held->xjob;
     core_timer_stop(core, &held->timeout_timer);
     drop_needs(core, held);
-    core_blob_unref(core, &held->result.out.hash);
-    core_blob_unref(core, &held->result.err.hash);
+    core_blob_unref_result(core, &held->result);
     table_remove(&core->held, &held->by_key);
     list_remove(&held->of_owner);
     list_remove(&held->of_xjob);
@@ -412,8 +420,13 @@ void core_held_start(struct core *core, struct core_held *held, struct core_cell
     effect->start.argv = held->argv;
     effect->start.has_input = held->has_input;
     effect->start.input = held->input;
-    effect->start.args = core_cargo_args(held->cargo);
-    effect->start.refs = core_cargo_refs(held->cargo);
+    if (held->cargo != NULL) {
+        effect->start.args = held->cargo->args;
+        effect->start.refs = held->cargo->refs;
+        effect->start.files = held->cargo->files;
+        effect->start.returns = held->cargo->returns;
+        effect->start.workdir = held->cargo->workdir;
+    }
     if (held->owner->is_self && !heap_has(&core->renew_timer.entry)) {
         core_timer_set(core, &core->renew_timer, core->now_ns);
     }
@@ -470,8 +483,7 @@ void core_held_end(struct core *core, struct core_held *held, const struct wire_
     }
     held->texts = core_result_dup(result, &held->result);
     weigh_result(core, held);
-    core_blob_ref(core, &held->result.out.hash);
-    core_blob_ref(core, &held->result.err.hash);
+    core_blob_ref_result(core, &held->result);
     if (core_held_move(core, held, CORE_HELD_ON_END)) {
         send_result(core, held);
     }

@@ -385,6 +385,10 @@ static struct slice task_fault(struct core *core, const struct core_job *job,
     if (!job->spec.is_call && add->args.n > 0) {
         return slice_str("has arguments of a call and is none");
     }
+    if (job->spec.is_call && (add->refs.n > WIRE_CALL_REFS_MAX || add->files.n > 0 ||
+                              add->returns.n > 0 || add->workdir.n > 0)) {
+        return slice_str("is a call, and has files, or too many refs");
+    }
     if (!core_put_has_all(job->client, add->refs, job->is_detached)) {
         return slice_str("reads a blob that this connection did not put");
     }

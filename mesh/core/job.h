@@ -89,6 +89,11 @@ void core_task_kept(struct core *core, struct core_task *task);
 void core_task_drop_returned(struct core *core, struct core_task *task);
 /* An end that the program came to by itself, or that its job asked for. */
 bool core_task_is_own_end(uint32_t end);
+/* The blobs of a result's files, which the client was told of: as if it had put each. They are
+ * here.
+ */
+void core_task_put_files(struct core *core, struct core_client *client,
+                         const struct wire_result *result);
 /* Gone for good: no longer counted, freed. */
 void core_attempt_free(struct core *core, struct core_attempt *attempt);
 /* No longer counted, but known: it is lost, or has answered for good. */

@@ -139,17 +139,28 @@ static struct wire_slices copy_words(struct core *core, struct wire_slices from)
     return (struct wire_slices){.items = words, .n = from.n};
 }
 
-static struct wire_add_task copy_task(struct core *core, const struct wire_add_task *add)
+static struct wire_add_task with_load(const struct wire_add_task *add, struct wire_slices argv,
+                                      const struct core_cargo *cargo)
 {
     struct wire_add_task task = *add;
-    struct wire_ref *refs = core_batch_alloc(core, add->refs.n, sizeof(*refs));
-    for (uint32_t i = 0; i < add->refs.n; i++) {
-        refs[i] = add->refs.items[i];
+    task.argv = argv;
+    if (cargo != NULL) {
+        task.args = cargo->args;
+        task.refs = cargo->refs;
+        task.files = cargo->files;
+        task.returns = cargo->returns;
+        task.workdir = cargo->workdir;
     }
-    task.argv = copy_words(core, add->argv);
-    task.args = core_batch_copy(core, add->args);
-    task.refs.items = refs;
     return task;
+}
+
+static struct wire_add_task copy_task(struct core *core, const struct wire_add_task *add)
+{
+    const struct core_cargo *cargo;
+    size_t n_bytes = core_load_bytes(add->argv, core_cargo_of_add(add));
+    void *block = core_batch_alloc(core, 1, n_bytes);
+    struct wire_slices argv = core_load_put(block, add->argv, core_cargo_of_add(add), &cargo);
+    return with_load(add, argv, cargo);
 }
 
 void core_journal_task(struct core *core, struct core_job *job, const struct wire_add_task *add)
@@ -161,19 +172,14 @@ void core_journal_task(struct core *core, struct core_job *job, const struct wir
     bool is_loaded = job->n_unloaded == 0 && is_room;
     if (is_loaded) {
         const struct core_task *loaded = core_job_load_task(core, job, add);
-        task.argv = loaded->argv;
-        task.args = core_cargo_args(loaded->cargo);
-        task.refs = core_cargo_refs(loaded->cargo);
+        task = with_load(add, loaded->argv, loaded->cargo);
     } else {
         task = copy_task(core, add);
         job->n_unloaded++;
     }
-    for (uint32_t i = 0; i < add->argv.n; i++) {
-        entry->bytes += add->argv.items[i].n;
-    }
-    entry->bytes += add->args.n + add->refs.n * sizeof(struct wire_ref);
-    job->record_bytes += entry->bytes;
+    entry->bytes += core_load_bytes(add->argv, core_cargo_of_add(add));
     entry->bytes += wire_values_bytes(&add->values);
+    job->record_bytes += entry->bytes;
     task.values = copy_words(core, add->values);
     emit(core, entry)->task = task;
     if (!is_loaded && add->has_input) { /* the journal holds it: nothing here does */
@@ -247,11 +253,10 @@ void core_journal_result(struct core *core, struct core_task *task, struct core_
     struct core_keeping *keeping = keeping_new(task, attempt, refusal, result);
     task->keeping = keeping;
     const struct wire_result *kept = &keeping->done.result;
-    core_blob_ref(core, &kept->out.hash);
-    core_blob_ref(core, &kept->err.hash);
+    core_blob_ref_result(core, kept);
     core_task_drop_returned(core, task);
     job->n_keeping++;
-    job->keeping_bytes += kept->out.inlined.n + kept->err.inlined.n;
+    job->keeping_bytes += core_result_inlined_bytes(kept);
     core->journal.n_keeping++;
     if (attempt != NULL) { /* the disk takes its time; the executor's core need not wait for it */
         core_attempt_put_aside(core, attempt);
@@ -278,7 +283,7 @@ void core_journal_drop_keeping(struct core *core, struct core_task *task)
     }
     const struct wire_done *done = &keeping->done;
     task->job->n_keeping--;
-    task->job->keeping_bytes -= done->result.out.inlined.n + done->result.err.inlined.n;
+    task->job->keeping_bytes -= core_result_inlined_bytes(&done->result);
     core->journal.n_keeping--;
     struct core_peer *peer = done->attempt > 0 ? core_peer_find(core, &done->peer) : NULL;
     if (peer != NULL && core->effects != NULL) {
@@ -292,8 +297,7 @@ void core_journal_drop_keeping(struct core *core, struct core_task *task)
             core_attempt_free(core, attempt);
         }
     }
-    core_blob_unref(core, &done->result.out.hash);
-    core_blob_unref(core, &done->result.err.hash);
+    core_blob_unref_result(core, &done->result);
     core_bury(core, &keeping->grave, keeping_free);
 }
 

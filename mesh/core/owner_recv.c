@@ -140,11 +140,25 @@ static void on_mesh_end(struct core *core, struct core_attempt *attempt,
     settle(core, attempt, true);
 }
 
+/* Files of a task that is to return none are not fetched. */
+static const struct wire_result *asked_for(struct core *core, const struct core_task *task,
+                                           const struct wire_result *result)
+{
+    bool returns = task != NULL && task->cargo != NULL && task->cargo->returns.n > 0;
+    if (result->files.n == 0 || returns) {
+        return result;
+    }
+    struct wire_result *bare = core_batch_alloc(core, 1, sizeof(*bare));
+    *bare = *result;
+    bare->files = (struct wire_result_files){0};
+    return bare;
+}
+
 static void on_result(struct core *core, struct core_peer *peer,
                       const struct wire_attempt_result *message)
 {
     struct found found = find(core, peer, &message->id);
-    const struct wire_result *result = &message->result;
+    const struct wire_result *result = asked_for(core, found.task, &message->result);
     if (found.attempt == NULL) {
         if (core_left_find(peer, &message->id) == NULL) { /* else it stays there */
             core_result_ack(core, peer, &message->id);

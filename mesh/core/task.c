@@ -202,8 +202,9 @@ void core_task_drop_returned(struct core *core, struct core_task *task)
 {
     struct core_returned *returned = STEAL(task->returned);
     if (returned != NULL) {
-        core_need_drop(core, &returned->needs[0]);
-        core_need_drop(core, &returned->needs[1]);
+        for (uint32_t i = 0; i < returned->n_needs; i++) {
+            core_need_drop(core, &returned->needs[i]);
+        }
         core_bury(core, &returned->grave, returned_free);
     }
 }
@@ -225,10 +226,28 @@ static void returned_done(struct core *core, struct core_need *need, int error)
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &result);
         return;
     }
-    if (returned->needs[0].state != CORE_NEED_PENDING &&
-        returned->needs[1].state != CORE_NEED_PENDING) {
+    if (--returned->n_pending == 0) {
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
     }
+}
+
+static struct core_returned *returned_new(struct core_attempt *attempt,
+                                          const struct wire_result *result)
+{
+    struct core_returned *returned = mem_alloc_or_die(1, sizeof(*returned));
+    uint32_t n = core_result_n_blobs(result);
+    arena_init(&returned->arena, WIRE_ARENA_BYTES_MAX);
+    int r = core_result_copy(&returned->arena, result, &returned->result);
+    returned->needs = arena_alloc(&returned->arena, n, sizeof(*returned->needs));
+    ensure(r == 0 && returned->needs != NULL); /* within the limits of one message */
+    returned->n_needs = n;
+    returned->task = attempt->task;
+    returned->attempt = attempt;
+    for (uint32_t i = 0; i < n; i++) {
+        returned->needs[i].of = returned;
+        returned->needs[i].on_done = returned_done;
+    }
+    return returned;
 }
 
 void core_task_result(struct core *core, struct core_attempt *attempt,
@@ -236,9 +255,7 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
 {
     struct core_task *task = attempt->task;
     struct core_peer *peer = attempt->site->peer;
-    bool is_elsewhere =
-        !core_hash_is_zero(&result->out.hash) || !core_hash_is_zero(&result->err.hash);
-    if (peer->is_self || !is_elsewhere || core_left_may(attempt, result)) {
+    if (peer->is_self || !core_result_has_blobs(result) || core_left_may(attempt, result)) {
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, result);
         return;
     }
@@ -252,22 +269,15 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
         return; /* sent twice */
     }
     core_job_update(core, task->job); /* of a lost attempt: one more is active */
-    struct core_returned *returned = mem_alloc_or_die(1, sizeof(*returned));
-    arena_init(&returned->arena, WIRE_ARENA_BYTES_MAX);
-    int r = core_result_copy(&returned->arena, result, &returned->result);
-    ensure(r == 0); /* within the limits of one message */
-    returned->task = task;
-    returned->attempt = attempt;
+    struct core_returned *returned = returned_new(attempt, result);
     task->returned = returned;
-    const struct wire_output *outputs[2] = {&returned->result.out, &returned->result.err};
-    for (unsigned i = 0; i < 2; i++) {
-        returned->needs[i].of = returned;
-        returned->needs[i].on_done = returned_done;
+    for (uint32_t i = 0; i < returned->n_needs; i++) {
+        uint64_t n_bytes;
+        const struct wire_hash *hash = core_result_blob(&returned->result, i, &n_bytes);
+        core_need_want(core, &returned->needs[i], peer, hash, n_bytes);
+        returned->n_pending += returned->needs[i].state == CORE_NEED_PENDING;
     }
-    for (unsigned i = 0; i < 2; i++) {
-        core_need_want(core, &returned->needs[i], peer, &outputs[i]->hash, outputs[i]->bytes);
-    }
-    if (returned->needs[0].state == CORE_NEED_MET && returned->needs[1].state == CORE_NEED_MET) {
+    if (returned->n_pending == 0) {
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
     }
 }
@@ -287,7 +297,7 @@ static void task_free(struct core_grave *grave)
 struct core_task *core_task_new(struct core *core, struct core_job *job,
                                 const struct wire_add_task *add)
 {
-    struct core_cargo cargo = {.args = add->args, .refs = add->refs};
+    struct core_cargo cargo = core_cargo_of_add(add);
     size_t n_bytes = core_load_bytes(add->argv, cargo);
     struct core_task *task = mem_alloc_or_die(1, sizeof(*task) + n_bytes);
     task->job = job;
@@ -388,10 +398,9 @@ static void place_at(struct core *core, struct core_task *task, struct core_site
         core_send(core, peer, &message);
     }
     message = (struct wire_message){.type = WIRE_MESSAGE_TASK};
-    message.task = (struct wire_task){.id = core_attempt_id(attempt),
-                                      .argv = task->argv,
-                                      .args = core_cargo_args(task->cargo),
-                                      .refs = core_left_refs_for(core, task, peer)};
+    message.task = (struct wire_task){.id = core_attempt_id(attempt), .argv = task->argv};
+    core_cargo_put(task->cargo, &message.task);
+    message.task.refs = core_left_refs_for(core, task, peer);
     if (task->input != NULL) {
         message.task.has_input = true;
         message.task.input = task->input->hash;
@@ -426,7 +435,7 @@ void core_task_second(struct core *core, struct core_task *task, struct core_sit
 bool core_task_is_own_end(uint32_t end)
 {
     return end == WIRE_END_EXITED || end == WIRE_END_SIGNALED || end == WIRE_END_TIMEOUT ||
-           end == WIRE_END_OUTPUT_LIMIT;
+           end == WIRE_END_OUTPUT_LIMIT || end == WIRE_END_NO_RETURN;
 }
 
 static void count_result(struct core_task *task, struct core_peer *peer,
@@ -439,7 +448,7 @@ static void count_result(struct core_task *task, struct core_peer *peer,
     job->n_failed += !is_success;
     job->n_lost += !core_task_is_own_end(result->end);
     job->argv_bytes -= task->argv_bytes;
-    job->unacked_bytes += result->out.inlined.n + result->err.inlined.n;
+    job->unacked_bytes += core_result_inlined_bytes(result);
     if (peer != NULL) {
         struct core_stats *stats = &peer->stats;
         stats->n_tasks++;
@@ -463,6 +472,15 @@ static void put_output(struct core *core, const struct core_attempt *attempt,
     }
 }
 
+void core_task_put_files(struct core *core, struct core_client *client,
+                         const struct wire_result *result)
+{
+    for (uint32_t i = 0; i < result->files.n; i++) {
+        const struct wire_result_file *file = &result->files.items[i];
+        core_put_add(core, client, &file->hash, file->bytes, true);
+    }
+}
+
 static void send_done(struct core *core, const struct core_task *task,
                       const struct core_attempt *attempt, enum wire_refusal refusal,
                       const struct wire_result *result, bool is_left)
@@ -474,10 +492,8 @@ static void send_done(struct core *core, const struct core_task *task,
     done->n_runs = task->n_runs + task->n_lost_runs;
     done->refusal = refusal;
     done->is_away = is_left;
-    done->result = *result;
-    done->result.out.inlined = core_batch_copy(core, result->out.inlined);
-    done->result.err.inlined = core_batch_copy(core, result->err.inlined);
-    done->result.detail = core_batch_copy(core, result->detail);
+    int r = core_result_copy(&core->effects->arena, result, &done->result);
+    ensure(r == 0); /* the batch's arena has no limit */
     if (attempt != NULL) {
         done->attempt = attempt->number;
         done->peer = attempt->site->peer->key;
@@ -488,6 +504,7 @@ static void send_done(struct core *core, const struct core_task *task,
         put_output(core, attempt, &result->out, is_left);
         put_output(core, attempt, &result->err, false);
     }
+    core_task_put_files(core, task->job->client, result);
 }
 
 /* The one way into DONE: what there is to be told or acknowledged was, or is by the caller. */
