@@ -92,19 +92,19 @@ void cell_die(struct cell *cell, const char *what)
 static bool take_message(struct cell *cell)
 {
     struct cell_message message;
-    int fds[CELL_FDS_MAX];
+    int fds[CELL_GIVE_MAX];
     size_t n_fds = 0;
     int r = cell_message_receive(cell->socket_fd, &message, fds, &n_fds);
     if (r == -EAGAIN) {
         return false;
     }
-    while (r == 0 && n_fds > 0) {
-        close(fds[--n_fds]); /* an init sends none */
+    while (r == 0 && n_fds > (message.type == CELL_FILE)) {
+        close(fds[--n_fds]); /* an init sends no others */
     }
     if (r < 0) {
         cell_die(cell, r == -EPIPE ? "its init ended" : strerror(-r));
     } else if (message.type != CELL_READY) {
-        cell_attempt_on_message(cell, &message);
+        cell_attempt_on_message(cell, &message, n_fds > 0 ? fds[0] : -1);
     } else if (message.ready.version != CELL_PROTO_VERSION) {
         cell_die(cell, "mesh-cell is of another version");
     } else {

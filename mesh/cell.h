@@ -48,6 +48,16 @@ struct cell_result {
     bool is_cell_usable;
 };
 
+struct cell_returned { /* of a task that has ended: a file, a directory, or what did not come */
+    const char *path;  /* in the task's directory; borrowed */
+    uint32_t mode;     /* permission bits */
+    bool is_dir;
+    bool is_named; /* it is one of the returns, not below one */
+    enum wire_file_fault fault;
+    int fd; /* of a file, open for reading: the receiver's to close. Nothing changes it any more,
+             * but it is the receiver's to see that it is a regular file. Else -1 */
+};
+
 struct cell_events {
     /* The program runs. Of a call: it runs still, a moment after it was sent. */
     void (*on_started)(void *user, struct cell *cell);
@@ -55,6 +65,13 @@ struct cell_events {
     void (*on_output)(void *user, struct cell *cell, enum wire_stream stream, uint64_t offset,
                       struct slice bytes);
     void (*on_ended)(void *user, struct cell *cell, const struct cell_result *result);
+    /* The content of the i-th of those files of the attempt that are no directories, counted from
+     * 0, each once and in order; the descriptor becomes the cell's. 0 or -errno: the attempt is
+     * refused with "file not received". */
+    int (*open_content)(void *user, struct cell *cell, uint32_t i, int *ret_fd);
+    /* Before on_ended, one at a time: the next comes when cell_take_next() was called, which may be
+     * from within. */
+    void (*on_returned)(void *user, struct cell *cell, const struct cell_returned *file);
     /* The program never ran. */
     void (*on_refused)(void *user, struct cell *cell, enum wire_refusal why,
                        const struct errmsg *err, bool is_cell_usable);
@@ -96,6 +113,9 @@ struct cell_start {          /* everything is borrowed for the call, but input_f
     uint32_t nice;
     uint64_t output_bytes_max; /* per stream */
     bool is_streamed;
+    struct wire_task_files files; /* contents are asked for later, see open_content */
+    struct wire_slices returns;
+    struct slice workdir;
 };
 
 struct cell_ref {
@@ -146,6 +166,10 @@ void cell_renew(struct cell *cell, uint64_t lease_ms);
 
 /* Streamed: the receiver has consumed the stream up to offset. */
 void cell_ack(struct cell *cell, enum wire_stream stream, uint64_t offset);
+
+/* What on_returned brought is dealt with. `is_enough`: no more of it, please. Nothing happens when
+ * none was brought. */
+void cell_take_next(struct cell *cell, bool is_enough);
 
 bool cell_is_busy(const struct cell *cell);
 

@@ -19,7 +19,7 @@
 
 /* Arguments and environment each have their own limit; a program's name and our own few variables
  * come on top. */
-#define BODY_BYTES_MAX (2 * WIRE_ARGV_BYTES_MAX + (16u << 10))
+#define BODY_BYTES_MAX (WIRE_TASK_BYTES_MAX + WIRE_ARGV_BYTES_MAX + (16u << 10))
 
 static void report(struct cell *cell);
 
@@ -47,16 +47,6 @@ void cell_attempt_abandon(struct cell *cell)
 
 /* --- the words --- */
 
-static int append_word(struct buf *body, struct slice word)
-{
-    if (word.n > 0 && memchr(word.p, '\0', word.n) != NULL) {
-        return -EINVAL;
-    }
-    buf_append_slice(body, word);
-    buf_append_u8(body, '\0');
-    return 0;
-}
-
 static bool env_names(const struct wire_slices *env, const char *assignment)
 {
     size_t n_name = strcspn(assignment, "=") + 1;
@@ -82,19 +72,19 @@ static int append_env(const struct cell *cell, struct buf *body, const struct wi
     if (is_worker) {
         char word[64];
         snprintf(word, sizeof word, "%s=%d", WIRE_WORKER_ENV, WIRE_WORKER_FD);
-        int r = append_word(body, slice_str(word));
+        int r = cell_append_word(body, slice_str(word));
         ensure(r == 0);
         n++;
     }
     for (size_t i = 0; i < ARRAY_LEN(own); i++) {
         if (!env_names(env, own[i])) {
-            int r = append_word(body, slice_str(own[i]));
+            int r = cell_append_word(body, slice_str(own[i]));
             ensure(r == 0);
             n++;
         }
     }
     for (uint32_t i = 0; i < env->n; i++) {
-        int r = append_word(body, env->items[i]);
+        int r = cell_append_word(body, env->items[i]);
         if (r < 0) {
             return r;
         }
@@ -104,19 +94,22 @@ static int append_env(const struct cell *cell, struct buf *body, const struct wi
 }
 
 /* Writes the body of message, a START, into a memory file. */
-static int make_body(const struct cell *cell, struct slice exec, const struct wire_slices *argv,
-                     const struct wire_slices *env, struct cell_message *message, int *ret_fd)
+static int make_body(struct cell *cell, const struct cell_start *start,
+                     struct cell_message *message, int *ret_fd)
 {
+    const struct wire_slices *argv = &start->argv;
+    struct slice exec = start->exec.n > 0 ? start->exec : argv->items[0];
     struct buf body;
     buf_init(&body, BODY_BYTES_MAX);
-    int r = append_word(&body, exec);
+    int r = cell_append_word(&body, exec);
     for (uint32_t i = 0; r == 0 && i < argv->n; i++) {
-        r = append_word(&body, argv->items[i]);
+        r = cell_append_word(&body, argv->items[i]);
     }
     if (r == 0) {
         bool is_worker = message->start.is_worker == 1;
-        r = append_env(cell, &body, env, is_worker, &message->start.n_env);
+        r = append_env(cell, &body, &start->env, is_worker, &message->start.n_env);
     }
+    r = r == 0 ? cell_files_append(cell, start, &body, message) : r;
     if (r == 0 && buf_error(&body) != 0) {
         r = buf_error(&body) == -ENOBUFS ? -E2BIG : buf_error(&body);
     }
@@ -144,15 +137,14 @@ static int make_body(const struct cell *cell, struct slice exec, const struct wi
 int cell_program_keep(struct cell *cell, const struct cell_program *program)
 {
     struct cell_program_state *state = &cell->program;
-    const struct wire_slices argv = {.items = &program->exec, .n = 1};
+    const struct cell_start start = {.argv = {.items = &program->exec, .n = 1},
+                                     .env = program->env};
     state->start =
         (struct cell_message){.type = CELL_START, .start = {.nice = program->nice, .is_worker = 1}};
     state->output_bytes_max = program->output_bytes_max;
     buf_append_slice(&state->peer, program->peer);
     int r = buf_error(&state->peer);
-    return r < 0 ? r
-                 : make_body(cell, program->exec, &argv, &program->env, &state->start,
-                             &state->body_fd);
+    return r < 0 ? r : make_body(cell, &start, &state->start, &state->body_fd);
 }
 
 /* --- output and input --- */
@@ -177,7 +169,7 @@ static void send_kill(struct cell *cell)
     }
 }
 
-static void stop_with(struct cell *cell, enum wire_end end, const struct errmsg *err)
+void cell_attempt_stop(struct cell *cell, enum wire_end end, const struct errmsg *err)
 {
     if (cell->attempt.stop_end == WIRE_END_NONE) {
         cell->attempt.stop_end = end;
@@ -196,12 +188,13 @@ static void on_data(void *user, struct output *output, uint64_t offset, struct s
 static void on_stop(void *user, struct output *output, enum output_stop why,
                     const struct errmsg *err)
 {
-    stop_with(user, why == OUTPUT_STOP_LIMIT ? WIRE_END_OUTPUT_LIMIT : WIRE_END_NO_DISK, err);
+    cell_attempt_stop(user, why == OUTPUT_STOP_LIMIT ? WIRE_END_OUTPUT_LIMIT : WIRE_END_NO_DISK,
+                      err);
 }
 
 static void on_input_failed(void *user, const struct errmsg *err)
 {
-    stop_with(user, WIRE_END_NO_DISK, err);
+    cell_attempt_stop(user, WIRE_END_NO_DISK, err);
 }
 
 static void on_drained(void *user, struct output *output)
@@ -268,8 +261,7 @@ int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg 
     ensure(start->argv.n > 0);
     ensure(cell->program.body_fd < 0);
     struct errmsg detail = {""};
-    struct slice exec = start->exec.n > 0 ? start->exec : start->argv.items[0];
-    int r = make_body(cell, exec, &start->argv, &start->env, &message, &fds[CELL_FD_BODY]);
+    int r = make_body(cell, start, &message, &fds[CELL_FD_BODY]);
     if (r == 0) {
         r = open_pipes(cell, start, fds, &detail);
     }
@@ -293,7 +285,7 @@ int cell_start(struct cell *cell, const struct cell_start *start, struct errmsg 
     cell->is_paused = false;
     cell->attempt.is_under_way = true;
     cell->attempt.serial = ++cell->serials;
-    if (cell->is_dead) {
+    if (cell->is_dead || cell->attempt.n_contents > 0) {
         cell_run_later(cell, 0);
     }
     return 0;
@@ -415,6 +407,11 @@ static void on_ended(struct cell *cell, struct cell_message *message)
 {
     struct cell_attempt *attempt = &cell->attempt;
     struct cell_result *result = &attempt->result;
+    if (attempt->is_content_missing && attempt->kill_end == WIRE_END_NONE) {
+        struct errmsg err = result->detail;
+        cell_attempt_refuse(cell, WIRE_REFUSAL_NO_BLOB, &err, message->ended.is_clean == 1);
+        return;
+    }
     attempt->has_ended = true;
     struct errmsg memory;
     if (cell_memory_end(cell, message, &memory) && result->detail.text[0] == '\0') {
@@ -515,9 +512,18 @@ void cell_attempt_start_failed(struct cell *cell, const struct cell_message *mes
     cell_attempt_refuse(cell, whys[why].refusal, &err, message->start_failed.is_clean == 1);
 }
 
-void cell_attempt_on_message(struct cell *cell, struct cell_message *message)
+void cell_attempt_on_message(struct cell *cell, struct cell_message *message, int fd)
 {
     struct cell_attempt *attempt = &cell->attempt;
+    bool is_due = attempt->is_under_way && !attempt->has_ended && !attempt->is_call &&
+                  message->serial == attempt->serial;
+    if (message->type == CELL_FILE && is_due) {
+        cell_files_on_file(cell, message, fd);
+        return;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
     if (cell->program.body_fd >= 0) {
         cell_call_on_message(cell, message);
         return;
@@ -530,6 +536,8 @@ void cell_attempt_on_message(struct cell *cell, struct cell_message *message)
         cell->config.events->on_started(cell->config.user, cell);
     } else if (message->type == CELL_START_FAILED && !attempt->is_started) {
         cell_attempt_start_failed(cell, message);
+    } else if (message->type == CELL_GIVEN) {
+        cell_files_give(cell);
     } else if (message->type == CELL_ENDED) {
         on_ended(cell, message);
     }
@@ -569,6 +577,9 @@ void cell_attempt_on_later(struct cell *cell)
     if (cell->is_dead && !attempt->has_ended) {
         cell_attempt_on_death(cell);
         return;
+    }
+    if (attempt->n_given == 0 && attempt->n_contents > 0) {
+        cell_files_give(cell);
     }
     if (attempt->has_ended && attempt->kill_end != WIRE_END_NONE) {
         /* What is still in the pipes will not be asked for: the end is no longer the program's. */

@@ -49,7 +49,7 @@ static void reply(struct init *init, const struct cell_message *message)
     }
 }
 
-static void set_lease(struct init *init, uint64_t lease_ms)
+void init_set_lease(struct init *init, uint64_t lease_ms)
 {
     struct itimerspec at = {.it_value = {.tv_sec = (time_t)(lease_ms / 1000),
                                          .tv_nsec = (long)(lease_ms % 1000) * 1000000}};
@@ -61,6 +61,10 @@ static void set_lease(struct init *init, uint64_t lease_ms)
 /* Once nothing runs any more: makes the cell as new. 0 or -errno of the first thing that failed. */
 static int make_as_new(struct init *init, int killed)
 {
+    if (init->task_fd >= 0) {
+        close(init->task_fd);
+        init->task_fd = -1;
+    }
     int cleared = init_clear(init);
     int limits = init_limits_check(&init->limits);
     return killed < 0 ? killed : cleared < 0 ? cleared : limits;
@@ -71,8 +75,10 @@ static void forget_attempt(struct init *init)
     if (init->attempt.exec_pipe >= 0) {
         close(init->attempt.exec_pipe);
     }
+    init_feed_done(&init->attempt.feed);
+    init_command_done(&init->attempt.command);
     init->attempt = (struct init_attempt){.exec_pipe = -1};
-    set_lease(init, 0);
+    init_set_lease(init, 0);
 }
 
 static void report_failure(struct init *init, uint64_t serial,
@@ -88,6 +94,22 @@ static void report_failure(struct init *init, uint64_t serial,
     reply(init, &message);
 }
 
+/* How the attempt ends by that: EXITED where all is well. */
+static enum cell_how return_files(struct init *init)
+{
+    int r = init_return_files(init);
+    if (r == -ECANCELED) {
+        return CELL_HOW_KILLED;
+    }
+    if (r == -ETIME) {
+        return CELL_HOW_LEASE;
+    }
+    if (r < 0) {
+        leave(init); /* nobody listens any more */
+    }
+    return CELL_HOW_EXITED;
+}
+
 /* Ends the attempt: `how` is what to say unless its own process had ended by itself. */
 static void finish(struct init *init, enum cell_how how, uint64_t memory_bytes)
 {
@@ -95,6 +117,10 @@ static void finish(struct init *init, enum cell_how how, uint64_t memory_bytes)
     bool by_itself = attempt->has_ended;
     int killed = init_kill_all(init);
     uint64_t ended_ns = by_itself ? attempt->ended_ns : meshd_clock_ns();
+    if (by_itself && killed == 0 && how == CELL_HOW_EXITED) {
+        how = return_files(init);
+        by_itself = how == CELL_HOW_EXITED;
+    }
     int clean = make_as_new(init, killed);
     struct cell_message message = {
         .type = CELL_ENDED,
@@ -103,7 +129,7 @@ static void finish(struct init *init, enum cell_how how, uint64_t memory_bytes)
                   .status = SIGKILL,
                   .is_clean = clean == 0,
                   .error = (uint32_t)-clean,
-                  .wall_us = (ended_ns - attempt->started_ns) / 1000,
+                  .wall_us = attempt->started_ns > 0 ? (ended_ns - attempt->started_ns) / 1000 : 0,
                   .user_us = attempt->usage.user_us,
                   .sys_us = attempt->usage.sys_us,
                   .peak_kib = attempt->usage.peak_kib,
@@ -139,45 +165,105 @@ static void on_exec_pipe(struct init *init)
     reply(init, &message);
 }
 
+/* Where all files are there (feed 0), starts the program; not while some are still to come (1). */
+static void go_on(struct init *init, int feed_result)
+{
+    struct init_attempt *attempt = &init->attempt;
+    struct init_feed *feed = &attempt->feed;
+    if (feed_result == 1) {
+        return;
+    }
+    int r = feed_result;
+    attempt->started_ns = meshd_clock_ns();
+    if (r == 0) {
+        r = init_spawn(init, &feed->command, &feed->start, feed->fds);
+    }
+    if (r < 0) {
+        struct init_exec_failure failure = init_failure_of(r);
+        report_failure(init, attempt->serial, &failure);
+        return;
+    }
+    attempt->n_returns = feed->start.start.n_returns;
+    attempt->command = feed->command;
+    feed->command = (struct init_command){0};
+    init_feed_done(feed); /* else the outputs would never end */
+}
+
+/* Takes the descriptors. */
 static void on_start(struct init *init, const struct cell_message *message, const int *fds,
                      size_t n_fds)
 {
-    struct init_exec_failure failure;
-    if (init->attempt.pid != 0 ||
+    if (init->attempt.is_active ||
         n_fds != (message->start.is_worker == 1 ? CELL_FDS_MAX : CELL_FD_WORKER)) {
         die("unexpected start", EPROTO);
     }
-    init->attempt = (struct init_attempt){
-        .serial = message->serial, .exec_pipe = -1, .started_ns = meshd_clock_ns()};
-    if (init_spawn(init, message, fds, &failure) < 0) {
-        report_failure(init, message->serial, &failure);
-        return;
+    init->attempt =
+        (struct init_attempt){.is_active = true, .serial = message->serial, .exec_pipe = -1};
+    struct init_feed *feed = &init->attempt.feed;
+    feed->start = *message;
+    feed->is_open = true;
+    for (size_t i = 0; i < CELL_FDS_MAX; i++) {
+        feed->fds[i] = i < n_fds ? fds[i] : -1; /* ours now */
     }
-    set_lease(init, message->start.lease_ms);
+    init_set_lease(init, message->start.lease_ms);
     init_memory_begin(init);
+    int r = init_command_read(&feed->command, message, fds[CELL_FD_BODY]);
+    r = r == 0 ? init_task_dir(init, feed->command.body.workdir) : r;
+    r = r == 0 ? init_link_files(init) : r;
+    go_on(init, r < 0 ? r : init_feed_next(init));
 }
 
+/* The contents of the next files. */
+static void on_give(struct init *init, const int *fds, size_t n_fds)
+{
+    int r = 1;
+    for (size_t i = 0; i < n_fds; i++) {
+        r = r == 1 ? init_feed_take(init, fds[i]) : r;
+        r = r == 0 ? init_feed_next(init) : r;
+        close(fds[i]);
+        if (r == 0 && i + 1 < n_fds) {
+            die("a file too many", EPROTO);
+        }
+    }
+    if (r == 1) {
+        struct cell_message message = {.type = CELL_GIVEN, .serial = init->attempt.serial};
+        reply(init, &message);
+        return;
+    }
+    go_on(init, r);
+}
+
+/* Takes the descriptors. */
 static void on_message(struct init *init, const struct cell_message *message, const int *fds,
                        size_t n_fds)
 {
-    bool is_running = init->attempt.pid != 0;
+    bool is_ours = init->attempt.is_active && message->serial == init->attempt.serial;
     if (message->type == CELL_START) {
         on_start(init, message, fds, n_fds);
-    } else if (message->type == CELL_KILL) {
-        if (is_running && message->serial == init->attempt.serial) {
+        return;
+    }
+    if (message->type == CELL_GIVE && is_ours && init->attempt.feed.is_open) {
+        on_give(init, fds, n_fds);
+        return;
+    }
+    for (size_t i = 0; i < n_fds; i++) {
+        close(fds[i]);
+    }
+    if (message->type == CELL_KILL) {
+        if (is_ours) {
             finish(init, CELL_HOW_KILLED, 0);
         }
     } else if (message->type == CELL_RENEW) {
-        if (is_running) {
-            set_lease(init, message->renew.lease_ms);
+        if (init->attempt.is_active) {
+            init_set_lease(init, message->renew.lease_ms);
         }
     } else if (message->type == CELL_PAUSE) {
         /* All but this process, which is the first of its namespace. What a program stopped
          * itself goes on with the rest. */
-        if (is_running && message->serial == init->attempt.serial && init->is_sandbox) {
+        if (is_ours && init->attempt.pid != 0 && init->is_sandbox) {
             IGNORE(kill(-1, message->pause.is_paused ? SIGSTOP : SIGCONT)); /* none left: fine */
         }
-    } else {
+    } else if (message->type != CELL_GIVE && message->type != CELL_TAKEN) {
         die("unknown message", EPROTO);
     }
 }
@@ -185,7 +271,7 @@ static void on_message(struct init *init, const struct cell_message *message, co
 static void on_socket(struct init *init)
 {
     struct cell_message message;
-    int fds[CELL_FDS_MAX];
+    int fds[CELL_GIVE_MAX];
     size_t n_fds = 0;
     int r = cell_message_receive(init->socket_fd, &message, fds, &n_fds);
     if (r == -EPIPE) {
@@ -195,9 +281,6 @@ static void on_socket(struct init *init)
         die("receive from the daemon", -r);
     }
     on_message(init, &message, fds, n_fds);
-    for (size_t i = 0; i < n_fds; i++) {
-        close(fds[i]);
-    }
 }
 
 static void on_child(struct init *init)
@@ -220,7 +303,7 @@ static void on_lease(struct init *init)
 {
     uint64_t n_expired;
     if (read(init->timer_fd, &n_expired, sizeof n_expired) == sizeof n_expired &&
-        init->attempt.pid != 0) {
+        init->attempt.is_active) {
         finish(init, CELL_HOW_LEASE, 0);
     }
 }
@@ -357,6 +440,7 @@ int main(int argc, char **argv)
     init.files = argv + 5;
     init.n_files = argc - 5;
     init.attempt.exec_pipe = -1;
+    init.task_fd = -1;
     set_up(&init);
     run(&init);
 }

@@ -26,8 +26,27 @@ struct init_usage { /* summed over all processes reaped in an attempt */
     uint64_t peak_kib;
 };
 
+/* The words of a START, in one allocation each. */
+struct init_command {
+    char *text;
+    struct cell_body body; /* args has one element more in front */
+};
+
+/* Files that are still to come. */
+struct init_feed {
+    bool is_open; /* not all of them are there */
+    struct cell_message start;
+    struct init_command command;
+    int fds[CELL_FDS_MAX]; /* owned, of the start; -1: none */
+    uint32_t next;         /* index into the command's files */
+};
+
 struct init_attempt {
+    bool is_active; /* from START to its end, whether something runs or not */
     uint64_t serial;
+    struct init_feed feed;
+    struct init_command command; /* for what is to be returned, once it runs */
+    uint32_t n_returns;
     pid_t pid;     /* its own process; 0: nothing runs */
     int exec_pipe; /* tells whether the program could be executed; -1 once that is known */
     bool has_ended;
@@ -55,6 +74,8 @@ struct init {
     int timer_fd;  /* the lease; CLOCK_BOOTTIME: time asleep counts */
     const char *scratch;
     int scratch_fd;
+    int task_fd; /* the attempt's directory, in the scratch or that itself; -1 while there is none
+                  */
     const char *job_dir;
     char **files; /* "x:PATH" or "-:PATH" */
     int n_files;
@@ -72,19 +93,42 @@ struct init_exec_failure {
 
 /* --- cell_init_start.c --- */
 
-/* Forks and executes. The descriptors stay the caller's. On success attempt.pid and
- * attempt.exec_pipe are set; else 0 processes are left behind and *ret_failure says why: -errno. */
-int init_spawn(struct init *init, const struct cell_message *start, const int *fds,
-               struct init_exec_failure *ret_failure) MUST_CHECK;
+/* Reads the words. 0 or -errno; init_command_done() in any case. */
+int init_command_read(struct init_command *command, const struct cell_message *start,
+                      int body_fd) MUST_CHECK;
+void init_command_done(struct init_command *command);
+/* Forks and executes in the task's directory. The descriptors stay the caller's. On success
+ * attempt.pid and attempt.exec_pipe are set; else nothing was left behind: -errno. */
+int init_spawn(struct init *init, struct init_command *command, const struct cell_message *start,
+               const int *fds) MUST_CHECK;
+struct init_exec_failure init_failure_of(int error);
 
 /* --- cell_init_files.c --- */
 
 /* Bare mode: copies the job's files from their descriptors into job_dir and closes these. */
 int init_copy_files(struct init *init) MUST_CHECK;
-/* Links every file of the job into the empty scratch. */
+/* Makes the directories that lead to `path` below dir_fd. The path is inside (cell_proto.h). */
+int init_make_parents(int dir_fd, const char *path) MUST_CHECK;
+/* From where the one stands to its end. 0 or -errno. */
+int init_copy_bytes(int from, int to) MUST_CHECK;
+/* Links every file of the job into the task's directory. */
 int init_link_files(struct init *init) MUST_CHECK;
 /* Empties the directory: whatever its depth, modes and number of files. Follows no link. */
 int init_empty_dir(int dir_fd) MUST_CHECK;
+
+/* --- cell_init_task.c --- */
+
+/* Makes the task's directory and opens it, as task_fd. 0 or -errno. */
+int init_task_dir(struct init *init, const char *workdir) MUST_CHECK;
+/* Makes directories up to the next file that needs a content. 1: there is one; 0: all are there;
+ * or -errno. */
+int init_feed_next(struct init *init) MUST_CHECK;
+/* The content of that one. 0 or -errno. */
+int init_feed_take(struct init *init, int content_fd) MUST_CHECK;
+void init_feed_done(struct init_feed *feed);
+/* Once nothing runs: sends a FILE for each file that is to be returned. 0; -ECANCELED: the attempt
+ * was killed meanwhile; -ETIME: its lease is over; -EPIPE: the daemon is gone. */
+int init_return_files(struct init *init) MUST_CHECK;
 
 /* --- cell_init_clean.c --- */
 
@@ -114,5 +158,10 @@ bool init_memory_is_over(struct init *init, uint64_t *ret_bytes);
 /* In the child of an attempt: when memory runs out all the same, the kernel takes tasks first; and
  * a task's address space is not its init's. 0 or -errno. */
 int init_memory_become_task(const struct init *init) MUST_CHECK;
+
+/* --- cell_init.c --- */
+
+/* The lease of what is under way, from now on. */
+void init_set_lease(struct init *init, uint64_t lease_ms);
 
 #endif

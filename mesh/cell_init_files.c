@@ -14,8 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Makes the directories that lead to `path` below dir_fd. The path is inside (cell_proto.h). */
-static int make_parents(int dir_fd, const char *path)
+int init_make_parents(int dir_fd, const char *path)
 {
     char part[PATH_MAX];
     for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
@@ -39,8 +38,8 @@ int init_link_files(struct init *init)
         char target[PATH_MAX];
         int n = snprintf(target, sizeof target, "%s/%s", init->job_dir, path);
         int r = n < 0 || (size_t)n >= sizeof target ? -ENAMETOOLONG
-                                                    : make_parents(init->scratch_fd, path);
-        if (r == 0 && symlinkat(target, init->scratch_fd, path) < 0) {
+                                                    : init_make_parents(init->task_fd, path);
+        if (r == 0 && symlinkat(target, init->task_fd, path) < 0) {
             r = -errno;
         }
         if (r < 0) {
@@ -50,7 +49,7 @@ int init_link_files(struct init *init)
     return 0;
 }
 
-static int copy_bytes(int from, int to)
+int init_copy_bytes(int from, int to)
 {
     char bytes[65536];
     for (;;) {
@@ -75,11 +74,11 @@ int init_copy_files(struct init *init)
     for (int i = 0; r == 0 && i < init->n_files; i++) {
         const char *path = init->files[i] + 2;
         mode_t mode = init->files[i][0] == 'x' ? 0555 : 0444;
-        r = make_parents(dir_fd, path);
+        r = init_make_parents(dir_fd, path);
         int to =
             r < 0 ? -1 : openat(dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode | 0200);
         if (r == 0) {
-            r = to < 0 ? -errno : copy_bytes(CELL_FIRST_FILE_FD + i, to);
+            r = to < 0 ? -errno : init_copy_bytes(CELL_FIRST_FILE_FD + i, to);
         }
         if (r == 0 && fchmod(to, mode) < 0) {
             r = -errno;

@@ -14,18 +14,14 @@
 
 #define SHELL "/bin/sh"
 
-struct command { /* the words of a START, in one allocation */
-    char *body;
-    char *exec;
-    char **args;
-    char **env;
-};
-
-static void command_done(struct command *command)
+void init_command_done(struct init_command *command)
 {
-    mem_free(command->args);
-    mem_free(command->env);
-    mem_free(command->body);
+    mem_free(command->body.args != NULL ? command->body.args - 1 : NULL);
+    mem_free(command->body.env);
+    mem_free(command->body.files);
+    mem_free(command->body.returns);
+    mem_free(command->text);
+    *command = (struct init_command){0};
 }
 
 static int read_whole(int fd, char *to, size_t n_bytes)
@@ -43,21 +39,22 @@ static int read_whole(int fd, char *to, size_t n_bytes)
     return 0;
 }
 
-static int command_read(struct command *command, const struct cell_message *start, int body_fd)
+int init_command_read(struct init_command *command, const struct cell_message *start, int body_fd)
 {
-    uint32_t n_args = start->start.n_args;
-    uint32_t n_env = start->start.n_env;
-    command->body = mem_alloc(start->start.body_bytes, 1);
+    struct cell_body *body = &command->body;
+    command->text = mem_alloc(start->start.body_bytes, 1);
     /* One more in front: room for a shell's name when a script has no "#!". */
-    command->args = mem_alloc((size_t)n_args + 2, sizeof *command->args);
-    command->env = mem_alloc((size_t)n_env + 1, sizeof *command->env);
-    if (command->body == NULL || command->args == NULL || command->env == NULL) {
+    char **args = mem_alloc((size_t)start->start.n_args + 2, sizeof *args);
+    body->args = args != NULL ? args + 1 : NULL;
+    body->env = mem_alloc((size_t)start->start.n_env + 1, sizeof *body->env);
+    body->files = mem_alloc((size_t)start->start.n_files + 1, sizeof *body->files);
+    body->returns = mem_alloc((size_t)start->start.n_returns + 1, sizeof *body->returns);
+    if (command->text == NULL || body->args == NULL || body->env == NULL || body->files == NULL ||
+        body->returns == NULL) {
         return -ENOMEM;
     }
-    int r = read_whole(body_fd, command->body, start->start.body_bytes);
-    return r < 0 ? r
-                 : cell_body_parse(command->body, start->start.body_bytes, n_args, n_env,
-                                   &command->exec, command->args + 1, command->env);
+    int r = read_whole(body_fd, command->text, start->start.body_bytes);
+    return r < 0 ? r : cell_body_parse(command->text, start, body);
 }
 
 /* Why execve() of a file that is there said ENOEXEC. */
@@ -105,20 +102,21 @@ static enum cell_why why_of(const char *path, int error)
 
 /* Executes the file; returns only when that failed. A script without "#!" goes to the shell, as
  * execvp(3) and every shell do. */
-static struct init_exec_failure try_exec(struct command *command, const char *path)
+static struct init_exec_failure try_exec(struct init_command *command, const char *path)
 {
-    execve(path, command->args + 1, command->env);
+    execve(path, command->body.args, command->body.env);
     struct init_exec_failure failure = {.why = why_of(path, errno), .error = (uint32_t)errno};
     if (failure.error == ENOEXEC && file_kind(path) == FILE_TEXT) {
         char shell[] = SHELL;
         char script[PATH_MAX];
-        char *argv0 = command->args[1];
+        char **args = command->body.args - 1;
+        char *argv0 = args[1];
         memcpy(script, path, strlen(path) + 1);
-        command->args[0] = shell;
-        command->args[1] = script;
-        execve(SHELL, command->args, command->env);
+        args[0] = shell;
+        args[1] = script;
+        execve(SHELL, args, command->body.env);
         failure = (struct init_exec_failure){.why = why_of(SHELL, errno), .error = (uint32_t)errno};
-        command->args[1] = argv0;
+        args[1] = argv0;
     }
     return failure;
 }
@@ -135,14 +133,14 @@ static const char *path_of(char *const *env)
 
 /* Looks the command up along the task's PATH, as execvp(3) does: a file that may not be executed
  * is passed over, and named only if no other is found. */
-static struct init_exec_failure search_exec(struct command *command)
+static struct init_exec_failure search_exec(struct init_command *command)
 {
     struct init_exec_failure found = {.why = CELL_WHY_NOT_FOUND, .error = ENOENT};
-    size_t n_name = strlen(command->exec);
+    size_t n_name = strlen(command->body.exec);
     if (n_name == 0) {
         return found;
     }
-    for (const char *dir = path_of(command->env); dir != NULL;) {
+    for (const char *dir = path_of(command->body.env); dir != NULL;) {
         char path[PATH_MAX];
         size_t n_dir = strcspn(dir, ":");
         if (n_dir + 1 + n_name < sizeof path) {
@@ -151,7 +149,7 @@ static struct init_exec_failure search_exec(struct command *command)
             if (n_dir > 0) {
                 path[n++] = '/';
             }
-            memcpy(path + n, command->exec, n_name + 1);
+            memcpy(path + n, command->body.exec, n_name + 1);
             struct init_exec_failure failure = try_exec(command, path);
             if (failure.why != CELL_WHY_NOT_FOUND && failure.why != CELL_WHY_NOT_EXECUTABLE) {
                 return failure;
@@ -164,8 +162,8 @@ static struct init_exec_failure search_exec(struct command *command)
 }
 
 /* In the child: becomes the program or says why not. */
-static struct init_exec_failure become(struct init *init, struct command *command, const int *fds,
-                                       const struct cell_message *start)
+static struct init_exec_failure become(struct init *init, struct init_command *command,
+                                       const int *fds, const struct cell_message *start)
 {
     int nice_by = (int)start->start.nice;
     bool is_worker = start->start.is_worker == 1;
@@ -187,22 +185,21 @@ static struct init_exec_failure become(struct init *init, struct command *comman
     if (limited < 0) {
         return (struct init_exec_failure){CELL_WHY_OTHER, (uint32_t)-limited};
     }
-    if (setsid() < 0 || fchdir(init->scratch_fd) < 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+    if (setsid() < 0 || fchdir(init->task_fd) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         (nice_by > 0 && setpriority(PRIO_PROCESS, 0, init->limits.priority + nice_by) < 0) ||
         sigprocmask(SIG_SETMASK, &none, NULL) < 0) {
         return (struct init_exec_failure){CELL_WHY_OTHER, (uint32_t)errno};
     }
-    if (strchr(command->exec, '/') == NULL) {
+    if (strchr(command->body.exec, '/') == NULL) {
         return search_exec(command);
     }
-    if (strlen(command->exec) >= PATH_MAX) {
+    if (strlen(command->body.exec) >= PATH_MAX) {
         return (struct init_exec_failure){CELL_WHY_NOT_FOUND, ENAMETOOLONG};
     }
-    return try_exec(command, command->exec);
+    return try_exec(command, command->body.exec);
 }
 
-static _Noreturn void child(struct init *init, struct command *command, const int *fds,
+static _Noreturn void child(struct init *init, struct init_command *command, const int *fds,
                             const struct cell_message *start, int exec_pipe)
 {
     struct init_exec_failure failure = become(init, command, fds, start);
@@ -210,7 +207,7 @@ static _Noreturn void child(struct init *init, struct command *command, const in
     _exit(127);
 }
 
-static int fork_child(struct init *init, struct command *command, const int *fds,
+static int fork_child(struct init *init, struct init_command *command, const int *fds,
                       const struct cell_message *start)
 {
     int ends[2];
@@ -237,23 +234,16 @@ static int fork_child(struct init *init, struct command *command, const int *fds
     return 0;
 }
 
-int init_spawn(struct init *init, const struct cell_message *start, const int *fds,
-               struct init_exec_failure *ret_failure)
+struct init_exec_failure init_failure_of(int error)
 {
-    struct command command = {0};
-    int r = command_read(&command, start, fds[CELL_FD_BODY]);
-    if (r == 0) {
-        r = init_link_files(init);
-    }
-    if (r == 0) {
-        r = fork_child(init, &command, fds, start);
-    }
-    command_done(&command);
-    if (r < 0) {
-        enum cell_why why = r == -ENOMEM || r == -EAGAIN   ? CELL_WHY_NO_MEMORY
-                            : r == -ENOSPC || r == -EDQUOT ? CELL_WHY_NO_DISK
-                                                           : CELL_WHY_OTHER;
-        *ret_failure = (struct init_exec_failure){.why = why, .error = (uint32_t)-r};
-    }
-    return r;
+    enum cell_why why = error == -ENOMEM || error == -EAGAIN   ? CELL_WHY_NO_MEMORY
+                        : error == -ENOSPC || error == -EDQUOT ? CELL_WHY_NO_DISK
+                                                               : CELL_WHY_OTHER;
+    return (struct init_exec_failure){.why = why, .error = (uint32_t)-error};
+}
+
+int init_spawn(struct init *init, struct init_command *command, const struct cell_message *start,
+               const int *fds)
+{
+    return fork_child(init, command, fds, start);
 }

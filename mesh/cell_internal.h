@@ -27,6 +27,9 @@ struct cell_attempt {
     uint64_t lease_ms;
     uint64_t sent_ns;
     struct cell_result result;
+    uint32_t n_contents, n_given; /* of its files; how many the init was given */
+    bool is_file_due;             /* the init waits for TAKEN */
+    bool is_content_missing;      /* it ends as one that never ran */
 };
 
 struct cell_worker {
@@ -87,7 +90,10 @@ struct cell {
 
 /* --- cell_attempt.c --- */
 
-void cell_attempt_on_message(struct cell *cell, struct cell_message *message);
+/* fd: what came with it, or -1; taken. */
+void cell_attempt_on_message(struct cell *cell, struct cell_message *message, int fd);
+/* Has what runs killed: it ends so, whatever the program did. */
+void cell_attempt_stop(struct cell *cell, enum wire_end end, const struct errmsg *err);
 /* The cell is dead: the attempt under way ends so. */
 void cell_attempt_on_death(struct cell *cell);
 /* Carries out what was put off to the next turn. */
@@ -106,6 +112,18 @@ int cell_program_keep(struct cell *cell, const struct cell_program *program) MUS
 bool cell_memory_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text);
 /* Lets tasks open the pipe anew, whoever they are. 0 or -errno. */
 int cell_own_pipe(const struct cell *cell, int fd) MUST_CHECK;
+
+/* --- cell_files.c --- */
+
+/* Those of the start, its workdir and its returns, as words of a body: counted in the message. 0 or
+ * -EINVAL (a word that holds a NUL). */
+int cell_files_append(struct cell *cell, const struct cell_start *start, struct buf *body,
+                      struct cell_message *message) MUST_CHECK;
+/* Gives the init the next contents, if any are left. */
+void cell_files_give(struct cell *cell);
+void cell_files_on_file(struct cell *cell, const struct cell_message *message, int fd);
+/* A word and its NUL. 0 or -EINVAL: it holds one itself. */
+int cell_append_word(struct buf *body, struct slice word) MUST_CHECK;
 
 /* --- cell_call.c --- */
 

@@ -33,17 +33,41 @@ static int next_strings(char **at, const char *end, uint32_t n, char **strings)
     return 0;
 }
 
-int cell_body_parse(char *body, size_t body_bytes, uint32_t n_args, uint32_t n_env, char **ret_exec,
-                    char **args, char **env)
+int cell_body_parse(char *body, const struct cell_message *start, struct cell_body *to)
 {
-    const char *end = body + body_bytes;
+    const char *end = body + start->start.body_bytes;
     char *at = body;
-    char *exec = next_string(&at, end);
-    if (exec == NULL || n_args == 0 || next_strings(&at, end, n_args, args) < 0 ||
-        next_strings(&at, end, n_env, env) < 0 || at != end) {
+    to->exec = next_string(&at, end);
+    if (to->exec == NULL || start->start.n_args == 0 ||
+        next_strings(&at, end, start->start.n_args, to->args) < 0 ||
+        next_strings(&at, end, start->start.n_env, to->env) < 0) {
         return -EPROTO;
     }
-    *ret_exec = exec;
+    to->workdir = next_string(&at, end);
+    if (to->workdir == NULL || next_strings(&at, end, start->start.n_files, to->files) < 0 ||
+        next_strings(&at, end, start->start.n_returns, to->returns) < 0 || at != end) {
+        return -EPROTO;
+    }
+    return 0;
+}
+
+int cell_body_file(char **file, bool *ret_is_dir, uint32_t *ret_mode)
+{
+    const char *word = *file;
+    uint32_t mode = 0;
+    if (strlen(word) < 6 || (word[0] != 'f' && word[0] != 'd') || word[4] != ':' ||
+        !cell_path_is_inside(word + 5)) {
+        return -EPROTO;
+    }
+    for (int i = 1; i < 4; i++) {
+        if (word[i] < '0' || word[i] > '7') {
+            return -EPROTO;
+        }
+        mode = mode << 3 | (uint32_t)(word[i] - '0');
+    }
+    *ret_is_dir = word[0] == 'd';
+    *ret_mode = mode;
+    *file += 5;
     return 0;
 }
 
@@ -121,11 +145,19 @@ int cell_packet_send(int socket_fd, struct slice packet, const int *fds, size_t 
     return n < 0 ? -errno : 0;
 }
 
+/* Only FILE has a path to send. */
+static size_t bytes_of(const struct cell_message *message)
+{
+    return message->type == CELL_FILE
+               ? sizeof *message
+               : offsetof(struct cell_message, ended) + sizeof message->ended;
+}
+
 int cell_message_send(int socket_fd, const struct cell_message *message, const int *fds,
                       size_t n_fds)
 {
-    ensure(n_fds <= CELL_FDS_MAX);
-    return cell_packet_send(socket_fd, slice_of(message, sizeof *message), fds, n_fds, 0);
+    ensure(n_fds <= CELL_GIVE_MAX);
+    return cell_packet_send(socket_fd, slice_of(message, bytes_of(message)), fds, n_fds, 0);
 }
 
 /* Takes the descriptors out of the control data. */
@@ -140,7 +172,7 @@ static size_t collect_fds(struct msghdr *header, int *fds)
         for (size_t i = 0; i < n; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
-            if (n_fds < CELL_FDS_MAX) {
+            if (n_fds < CELL_GIVE_MAX) {
                 fds[n_fds++] = fd;
             } else {
                 close(fd);
@@ -155,7 +187,7 @@ int cell_message_receive(int socket_fd, struct cell_message *ret_message, int *f
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * CELL_FDS_MAX)];
+        char bytes[CMSG_SPACE(sizeof(int) * CELL_GIVE_MAX)];
     } control;
     struct cell_message message;
     struct iovec iov = {.iov_base = &message, .iov_len = sizeof message};
@@ -171,7 +203,8 @@ int cell_message_receive(int socket_fd, struct cell_message *ret_message, int *f
         return errno == ECONNRESET ? -EPIPE : -errno;
     }
     size_t n_fds = collect_fds(&header, fds);
-    if (n == sizeof message && (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0) {
+    bool is_whole = n >= (ssize_t)sizeof message.type && n == (ssize_t)bytes_of(&message);
+    if (is_whole && (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0) {
         *ret_message = message;
         *ret_n_fds = n_fds;
         return 0;

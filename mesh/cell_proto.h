@@ -1,19 +1,27 @@
 /* What the daemon and a cell's init say to each other.
  *
  * One SOCK_SEQPACKET pair per cell; every message is one struct cell_message in host byte order
- * (both ends run on one machine and come from one build: READY carries the version). Only START
- * carries descriptors, in the order of enum cell_start_fd: the last only where it starts a worker,
- * which finds it as its descriptor 3. What has no fixed size (the words of a
- * command) is in START's body, a memory file. Libc only: the init is built from this too. */
+ * (both ends run on one machine and come from one build: READY carries the version). START carries
+ * descriptors in the order of enum cell_start_fd: the last only where it starts a worker, which
+ * finds it as its descriptor 3. What has no fixed size (the words of a command) is in START's body,
+ * a memory file. Libc only: the init is built from this too.
+ *
+ * Files of a task: behind START the daemon GIVEs the contents of its files as descriptors, some at
+ * a time, in their order; the init copies them to their places, says GIVEN, and gets the next. The
+ * program starts when all are there. Once it has ended and nothing runs, the init sends a FILE for
+ * each file that is to be returned, with a descriptor of it, and waits each time for TAKEN; ENDED
+ * follows. So no more than a few descriptors are under way, however many files there are. */
 #ifndef MESH_CELL_PROTO_H
 #define MESH_CELL_PROTO_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "wire/base/ensure.h"
 #include "wire/base/slice.h"
+#include "wire/limits.h"
 
 #define CELL_PROTO_VERSION 4u
 /* Where the init finds its end of the socket, and in bare mode the job's files, in their order. */
@@ -54,9 +62,13 @@ enum cell_message_type {
     CELL_KILL,
     CELL_RENEW,
     CELL_PAUSE,
+    CELL_GIVE,  /* up to CELL_GIVE_MAX descriptors of the next files */
+    CELL_TAKEN, /* the answer to FILE */
     CELL_READY, /* from the init */
     CELL_STARTED,
     CELL_START_FAILED,
+    CELL_GIVEN, /* the answer to GIVE, when that was not the last */
+    CELL_FILE,
     CELL_ENDED,
 };
 
@@ -68,6 +80,9 @@ enum cell_start_fd {
     CELL_FD_WORKER,
     CELL_FDS_MAX,
 };
+
+#define CELL_GIVE_MAX 16u /* descriptors in any message */
+static_assert((unsigned)CELL_FDS_MAX <= CELL_GIVE_MAX, "those of START fit");
 
 /* Why a program could not be started. */
 enum cell_why {
@@ -102,6 +117,8 @@ struct cell_message {
             uint32_t n_env;
             uint32_t nice;
             uint32_t is_worker; /* has CELL_FD_WORKER */
+            uint32_t n_files;
+            uint32_t n_returns;
         } start;
         struct {
             uint64_t lease_ms; /* from now on; ignored when nothing runs */
@@ -128,14 +145,32 @@ struct cell_message {
             uint64_t peak_kib;   /* of the largest of them */
             uint64_t memory_kib; /* MEMORY: what they had when they were killed */
         } ended;
+        struct {
+            uint32_t is_enough; /* no more files, please */
+        } taken;
+        struct { /* only this one is sent whole; the others end with the longest of them */
+            uint32_t mode;     /* permission bits */
+            uint32_t is_dir;   /* then it has no descriptor */
+            uint32_t fault;    /* enum wire_file_fault; then it has none either */
+            uint32_t is_named; /* it is one of the returns itself, and not below one */
+            char path[WIRE_PATH_BYTES_MAX + 1];
+        } file;
     };
 };
 
-/* A body is the program to execute, the arguments and the environment, each ended by a NUL. Writes
- * pointers into `body` to *ret_exec and to the two arrays, which get a NULL at their ends and
- * hold n_args + 1 and n_env + 1 elements. -EPROTO when the body does not hold just that. */
-int cell_body_parse(char *body, size_t body_bytes, uint32_t n_args, uint32_t n_env, char **ret_exec,
-                    char **args, char **env) MUST_CHECK;
+/* A body is the program to execute, the arguments, the environment, the task's directory below the
+ * scratch (empty: that), its files ("fMODE:PATH", or "dMODE:PATH" for a directory, MODE three octal
+ * digits) and its returns, each ended by a NUL. */
+struct cell_body { /* arrays for the start's n_args, n_env, n_files and n_returns, and a NULL each
+                    */
+    char **args, **env, **files, **returns;
+    char *exec, *workdir;
+};
+
+/* Writes pointers into `body`. -EPROTO when it does not hold just that. */
+int cell_body_parse(char *body, const struct cell_message *start, struct cell_body *to) MUST_CHECK;
+/* Of an entry of `files`, which becomes its path. -EPROTO: it is none. */
+int cell_body_file(char **file, bool *ret_is_dir, uint32_t *ret_mode) MUST_CHECK;
 
 /* Whether it is relative, not empty, without empty, "." or ".." parts: may be created below a
  * directory. */
@@ -146,13 +181,13 @@ bool cell_path_is_inside(const char *path) MUST_CHECK;
 #define CELL_PACKET_FDS_MAX 66
 int cell_packet_send(int socket_fd, struct slice packet, const int *fds, size_t n_fds, int flags);
 
-/* Sends a message with up to CELL_FDS_MAX descriptors, which stay the caller's.
+/* Sends a message with up to CELL_GIVE_MAX descriptors, which stay the caller's.
  * 0 or -errno (-EAGAIN: the buffer is full; -EPIPE: the other end is gone). */
 int cell_message_send(int socket_fd, const struct cell_message *message, const int *fds,
                       size_t n_fds) MUST_CHECK;
 
 /* Receives one message. *ret_n_fds descriptors, close-on-exec, become the caller's: fds has room
- * for CELL_FDS_MAX. 0, -EAGAIN, -EPIPE (the other end is gone), -EPROTO (not a message). */
+ * for CELL_GIVE_MAX. 0, -EAGAIN, -EPIPE (the other end is gone), -EPROTO (not a message). */
 int cell_message_receive(int socket_fd, struct cell_message *ret_message, int *fds,
                          size_t *ret_n_fds) MUST_CHECK;
 

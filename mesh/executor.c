@@ -62,6 +62,7 @@ static void close_cell(struct exec_cell *exec_cell)
 static void attempt_free(struct exec_attempt *attempt)
 {
     executor_call_done(attempt);
+    executor_files_done(attempt);
     table_remove(&attempt->executor->attempts, &attempt->by_key);
     mem_free(attempt->inlined[0]);
     mem_free(attempt->inlined[1]);
@@ -102,7 +103,6 @@ static void put_ended(struct exec_attempt *attempt)
                           .id = attempt->id,
                           .is_cell_usable = attempt->is_cell_usable},
     };
-    attempt->result.detail = slice_of(attempt->detail, strlen(attempt->detail));
     for (unsigned i = 0; i < 2; i++) {
         if (!attempt->is_blob[i]) {
             continue;
@@ -114,6 +114,8 @@ static void put_ended(struct exec_attempt *attempt)
             outputs[i]->hash = attempt->hashes[i];
         }
     }
+    executor_files_report(attempt);
+    attempt->result.detail = slice_of(attempt->detail, strlen(attempt->detail));
     event.attempt_ended.result = attempt->result;
     meshd_sink_put(&executor->config.sink, &event);
     for (unsigned i = 0; i < 2; i++) {
@@ -135,26 +137,32 @@ static void lose_output(struct exec_attempt *attempt, int error)
                     strerror(-error))); /* cut if too long */
 }
 
-static void on_stored(struct exec_attempt *attempt, unsigned i, int error,
-                      const struct wire_hash *hash)
+void executor_stored(struct exec_attempt *attempt)
 {
     struct meshd_executor *executor = attempt->executor;
     attempt->n_storing--;
     executor->n_storing--;
+    if (attempt->n_storing > 0 || attempt->cell != NULL) {
+        return;
+    }
+    if (executor->is_closing) {
+        attempt_free(attempt);
+        executor_maybe_closed(executor);
+    } else {
+        put_ended(attempt);
+    }
+}
+
+static void on_stored(struct exec_attempt *attempt, unsigned i, int error,
+                      const struct wire_hash *hash)
+{
     if (error == 0) {
         attempt->hashes[i] = *hash;
         attempt->is_held[i] = true;
     } else {
         lose_output(attempt, error);
     }
-    if (attempt->n_storing == 0) {
-        if (executor->is_closing) {
-            attempt_free(attempt);
-            executor_maybe_closed(executor);
-        } else {
-            put_ended(attempt);
-        }
-    }
+    executor_stored(attempt);
 }
 
 static void on_out_stored(void *user, int error, const struct wire_hash *hash, uint64_t bytes)
@@ -308,6 +316,8 @@ const struct cell_events executor_cell_events = {
     .on_started = on_started,
     .on_output = on_output,
     .on_ended = on_ended,
+    .open_content = executor_open_content,
+    .on_returned = executor_on_returned,
     .on_refused = on_refused,
     .on_dead = on_dead,
 };
@@ -446,9 +456,11 @@ void meshd_executor_close(struct meshd_executor *executor, void (*on_closed)(voi
     executor->on_closed_user = user;
     table_for_each (it, &executor->cells) {
         struct exec_cell *exec_cell = CONTAINER_OF(it, struct exec_cell, by_number);
-        if (exec_cell->attempt != NULL) {
-            attempt_free(exec_cell->attempt);
-            exec_cell->attempt = NULL;
+        struct exec_attempt *attempt = STEAL(exec_cell->attempt);
+        if (attempt != NULL && attempt->n_storing > 0) {
+            attempt->cell = NULL; /* freed when that is done */
+        } else if (attempt != NULL) {
+            attempt_free(attempt);
         }
         close_cell(exec_cell);
     }

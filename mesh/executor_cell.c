@@ -274,7 +274,8 @@ static int open_files(struct meshd_executor *executor, const struct wire_files *
 }
 
 /* What the store could not keep would be spooled in vain, whatever the owner allows. */
-static uint64_t output_max(const struct meshd_executor *executor, const struct wire_job_spec *spec)
+uint64_t executor_output_max(const struct meshd_executor *executor,
+                             const struct wire_job_spec *spec)
 {
     uint64_t quota = meshd_blobs_counts(executor->config.blobs).quota_bytes;
     return spec->is_streamed || spec->output_bytes_max < quota ? spec->output_bytes_max : quota;
@@ -288,7 +289,7 @@ static int describe_program(const struct meshd_executor *executor, const struct 
     *program = (struct cell_program){.exec = spec->exec,
                                      .peer = slice_str(executor->config.peer_name),
                                      .nice = spec->nice,
-                                     .output_bytes_max = output_max(executor, spec)};
+                                     .output_bytes_max = executor_output_max(executor, spec)};
     return make_env(executor, effect, arena, &program->env);
 }
 
@@ -414,8 +415,11 @@ int executor_start_in(struct exec_cell *exec_cell, const struct core_effect *eff
         .input_fd = -1,
         .lease_ms = spec->lease_ms,
         .nice = spec->nice,
-        .output_bytes_max = output_max(executor, spec),
+        .output_bytes_max = executor_output_max(executor, spec),
         .is_streamed = spec->is_streamed,
+        .files = effect->start.files,
+        .returns = effect->start.returns,
+        .workdir = effect->start.workdir,
     };
     uint64_t bytes;
     if (effect->start.has_input) {
@@ -430,6 +434,9 @@ int executor_start_in(struct exec_cell *exec_cell, const struct core_effect *eff
     struct arena arena;
     arena_init(&arena, ENV_BYTES_MAX);
     int rc = make_env(executor, effect, &arena, &start.env);
+    if (rc == 0) {
+        rc = executor_files_keep(exec_cell->attempt, effect, start.output_bytes_max);
+    }
     if (rc == 0) {
         rc = cell_start(exec_cell->cell, &start, err);
     }

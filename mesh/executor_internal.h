@@ -44,6 +44,7 @@ struct exec_cell {
 };
 
 struct exec_call;
+struct exec_files;
 
 /* Index 0 is standard output, 1 standard error; of a call the value, and what it printed. */
 struct exec_attempt {
@@ -53,8 +54,9 @@ struct exec_attempt {
     struct wire_key owner;
     struct wire_attempt_id id;
     uint64_t lease_ms;
-    struct exec_cell *cell; /* NULL: it has ended, its outputs are being stored */
-    struct exec_call *call; /* owned; NULL: it reads nothing but its arguments */
+    struct exec_cell *cell;   /* NULL: it has ended, its outputs are being stored */
+    struct exec_call *call;   /* owned; NULL: it reads nothing but its arguments */
+    struct exec_files *files; /* owned; NULL: it has none, nor returns any */
     bool is_cell_usable;
     bool is_output_lost;
     bool is_blob[2];
@@ -98,6 +100,8 @@ void executor_maybe_closed(struct meshd_executor *executor);
 void executor_refuse(struct exec_attempt *attempt, enum wire_refusal why, const struct errmsg *err,
                      bool is_cell_usable);
 void executor_end_unbegun(struct exec_attempt *attempt, enum wire_end end);
+/* A store of the attempt ended: where it was the last one of one that has ended, reports that. */
+void executor_stored(struct exec_attempt *attempt);
 
 /* executor_call.c */
 
@@ -112,7 +116,24 @@ void executor_call_kill(struct exec_attempt *attempt, enum wire_end end);
 /* Gives back what it read; of any attempt. */
 void executor_call_done(struct exec_attempt *attempt);
 
+/* executor_files.c */
+
+/* What a START says of files. 0 or -ENOMEM. */
+int executor_files_keep(struct exec_attempt *attempt, const struct core_effect *effect,
+                        uint64_t bytes_max) MUST_CHECK;
+/* The events of its cell. */
+int executor_open_content(void *user, struct cell *cell, uint32_t i, int *ret_fd);
+void executor_on_returned(void *user, struct cell *cell, const struct cell_returned *file);
+/* Puts what was returned into the attempt's result, pinned, and says what came of it. */
+void executor_files_report(struct exec_attempt *attempt);
+/* The core was told. */
+void executor_files_done(struct exec_attempt *attempt);
+
 /* executor_cell.c */
+
+/* What one stream of a task may hold, and all its files together. */
+uint64_t executor_output_max(const struct meshd_executor *executor,
+                             const struct wire_job_spec *spec);
 
 /* The cell of a START whose number is new. NULL, and why. */
 struct exec_cell *executor_make_cell(struct meshd_executor *executor,

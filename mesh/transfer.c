@@ -38,12 +38,17 @@ struct check {
     struct wire_hash hash;
 };
 
+static void start_waiting(struct meshd_transfers *transfers);
+
 struct meshd_transfers {
     struct meshd_sink sink;
     struct meshd_links *links;
     struct meshd_blobs *blobs;
-    struct list fetches;
+    struct list fetches; /* under way */
+    struct list waiting; /* of fetches that are not, oldest first; they have no part */
     struct list partials;
+    uint32_t n_fetches; /* under way, those that are only checked here among them */
+    bool is_starting;
     struct list serves;
     uint32_t n_partials;
     uv_timer_t timer;
@@ -71,6 +76,7 @@ struct meshd_transfers *meshd_transfers_new(uv_loop_t *loop, const struct meshd_
     transfers->blobs = blobs;
     transfers->look_ms = LOOK_MS_MIN;
     list_init(&transfers->fetches);
+    list_init(&transfers->waiting);
     list_init(&transfers->partials);
     list_init(&transfers->serves);
     int rc = uv_timer_init(loop, &transfers->timer);
@@ -125,6 +131,9 @@ void meshd_transfers_close(struct meshd_transfers *transfers, void (*on_closed)(
     list_for_each_safe (it, &transfers->fetches) {
         fetch_free(LIST_ENTRY(it, struct fetch, node));
     }
+    list_for_each_safe (it, &transfers->waiting) {
+        fetch_free(LIST_ENTRY(it, struct fetch, node));
+    }
     list_for_each_safe (it, &transfers->partials) {
         fetch_free(LIST_ENTRY(it, struct fetch, node));
     }
@@ -158,7 +167,9 @@ static void fetch_fail(struct meshd_transfers *transfers, struct fetch *fetch, b
 {
     struct wire_hash hash = fetch->hash;
     fetch_free(fetch);
+    transfers->n_fetches--;
     put_failed(transfers, &hash, is_ours);
+    start_waiting(transfers);
 }
 
 static void on_fetched_verified(void *user, int error, const struct wire_hash *hash, uint64_t bytes)
@@ -166,6 +177,7 @@ static void on_fetched_verified(void *user, int error, const struct wire_hash *h
     struct check *check = user;
     struct meshd_transfers *transfers = check->transfers;
     transfers->n_checks--;
+    transfers->n_fetches--;
     if (error == 0) {
         meshd_blobs_pin(transfers->blobs, hash);
         meshd_blobs_unhold(transfers->blobs, hash);
@@ -176,6 +188,7 @@ static void on_fetched_verified(void *user, int error, const struct wire_hash *h
         } else {
             put_failed(transfers, &check->hash, false);
         }
+        start_waiting(transfers);
     }
     mem_free(check);
     maybe_closed(transfers);
@@ -191,9 +204,11 @@ static int fetch_from_store(struct meshd_transfers *transfers, const struct wire
     check->transfers = transfers;
     check->hash = *hash;
     transfers->n_checks++;
+    transfers->n_fetches++;
     int rc = meshd_blobs_verify(transfers->blobs, hash, on_fetched_verified, check);
     if (rc < 0) {
         transfers->n_checks--;
+        transfers->n_fetches--;
         mem_free(check);
     }
     return rc;
@@ -244,39 +259,117 @@ static struct fetch *new_fetch(struct meshd_transfers *transfers, const struct w
     return fetch;
 }
 
+/* Its turn has come. */
+static void fetch_begin(struct meshd_transfers *transfers, const struct fetch *waiting)
+{
+    static const struct wire_key none;
+    bool is_of_another = memcmp(&waiting->owner, &none, sizeof(none)) != 0;
+    /* Who names it must have shown that it has it: that is the owner, who named the peer as well.
+     */
+    const struct wire_key *by = is_of_another ? &waiting->owner : &waiting->key;
+    if (meshd_blobs_is_known(transfers->blobs, &waiting->hash, by) &&
+        fetch_from_store(transfers, &waiting->hash) == 0) {
+        return;
+    }
+    struct fetch *fetch = take_partial(transfers, &waiting->key, &waiting->hash, waiting->bytes);
+    if (fetch == NULL) {
+        fetch = new_fetch(transfers, &waiting->key, &waiting->hash, waiting->bytes);
+    }
+    if (fetch == NULL) {
+        put_failed(transfers, &waiting->hash, true);
+        return;
+    }
+    fetch->link = waiting->link;
+    fetch->owner = waiting->owner;
+    list_push_back(&transfers->fetches, &fetch->node);
+    transfers->n_fetches++;
+    struct wire_message want = {
+        .type = WIRE_MESSAGE_BLOB_WANT,
+        .blob_want = {.hash = fetch->hash,
+                      .offset = meshd_blob_part_bytes(fetch->part),
+                      .owner = fetch->owner},
+    };
+    meshd_links_send(transfers->links, fetch->link, &want);
+}
+
+static uint32_t count_fetches(const struct meshd_transfers *transfers, uint64_t link)
+{
+    uint32_t n = 0;
+    list_for_each (it, &transfers->fetches) {
+        n += LIST_ENTRY(it, struct fetch, node)->link == link;
+    }
+    return n;
+}
+
+/* The first that may begin, or NULL. Most often that is the first of all; behind so many of links
+ * that are full no others are looked for. */
+#define LOOK_AHEAD_MAX 1024u
+static struct fetch *next_waiting(const struct meshd_transfers *transfers)
+{
+    uint64_t full_link = 0;
+    uint32_t n_looked = 0;
+    list_for_each (it, &transfers->waiting) {
+        struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
+        if (n_looked++ == LOOK_AHEAD_MAX) {
+            break;
+        }
+        if (fetch->link == full_link) {
+            continue;
+        }
+        if (count_fetches(transfers, fetch->link) < MESHD_FETCHES_LINK_MAX) {
+            return fetch;
+        }
+        full_link = fetch->link;
+    }
+    return NULL;
+}
+
+/* One that fails at once starts the next from here, and not from within. */
+static void start_waiting(struct meshd_transfers *transfers)
+{
+    if (transfers->is_starting || transfers->is_closing) {
+        return;
+    }
+    transfers->is_starting = true;
+    while (transfers->n_fetches < MESHD_FETCHES_MAX) {
+        struct fetch *fetch = next_waiting(transfers);
+        if (fetch == NULL) {
+            break;
+        }
+        list_remove(&fetch->node);
+        list_init(&fetch->node);
+        fetch_begin(transfers, fetch);
+        mem_free(fetch);
+    }
+    transfers->is_starting = false;
+}
+
+static struct fetch *first_of(const struct meshd_transfers *transfers, uint64_t link)
+{
+    list_for_each (it, &transfers->waiting) {
+        struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
+        if (fetch->link == link) {
+            return fetch;
+        }
+    }
+    return NULL;
+}
+
 void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
                            const struct wire_hash *hash, uint64_t bytes,
                            const struct wire_key *owner)
 {
-    static const struct wire_key none;
-    bool is_of_another = memcmp(owner, &none, sizeof(none)) != 0;
     struct wire_key key;
-    if (!meshd_links_peer(transfers->links, link, &key)) {
-        put_failed(transfers, hash, false);
+    struct fetch *fetch = mem_alloc(1, sizeof(*fetch));
+    if (fetch == NULL || !meshd_links_peer(transfers->links, link, &key)) {
+        put_failed(transfers, hash, fetch == NULL);
+        mem_free(fetch);
         return;
     }
-    /* Who names it must have shown that it has it: that is the owner, who named the peer as well.
-     */
-    if (meshd_blobs_is_known(transfers->blobs, hash, is_of_another ? owner : &key) &&
-        fetch_from_store(transfers, hash) == 0) {
-        return;
-    }
-    struct fetch *fetch = take_partial(transfers, &key, hash, bytes);
-    if (fetch == NULL) {
-        fetch = new_fetch(transfers, &key, hash, bytes);
-    }
-    if (fetch == NULL) {
-        put_failed(transfers, hash, true);
-        return;
-    }
-    fetch->link = link;
-    fetch->owner = *owner;
-    list_push_back(&transfers->fetches, &fetch->node);
-    struct wire_message want = {
-        .type = WIRE_MESSAGE_BLOB_WANT,
-        .blob_want = {.hash = *hash, .offset = meshd_blob_part_bytes(fetch->part), .owner = *owner},
-    };
-    meshd_links_send(transfers->links, link, &want);
+    *fetch =
+        (struct fetch){.link = link, .key = key, .owner = *owner, .hash = *hash, .bytes = bytes};
+    list_push_back(&transfers->waiting, &fetch->node);
+    start_waiting(transfers);
 }
 
 static struct fetch *find_fetch(struct meshd_transfers *transfers, uint64_t link,
@@ -307,7 +400,9 @@ static void fetch_finish(struct meshd_transfers *transfers, struct fetch *fetch)
     meshd_blobs_pin(transfers->blobs, &hash);
     meshd_blobs_unhold(transfers->blobs, &hash);
     fetch_free(fetch);
+    transfers->n_fetches--;
     put_stored(transfers, &hash);
+    start_waiting(transfers);
 }
 
 void meshd_transfers_on_data(struct meshd_transfers *transfers, uint64_t link,
@@ -525,6 +620,17 @@ void meshd_transfers_serve(struct meshd_transfers *transfers, uint64_t link,
     }
 }
 
+/* Those that wait for their turn on that link. */
+static void drop_waiting(struct meshd_transfers *transfers, uint64_t link)
+{
+    for (struct fetch *found = first_of(transfers, link); found != NULL;
+         found = first_of(transfers, link)) {
+        struct wire_hash hash = found->hash;
+        fetch_free(found);
+        put_failed(transfers, &hash, false);
+    }
+}
+
 /* --- both --------------------------------------------------------------------------------------
  */
 
@@ -557,10 +663,13 @@ void meshd_transfers_on_link_down(struct meshd_transfers *transfers, uint64_t li
             if (fetch->link == link) {
                 struct wire_hash hash = fetch->hash;
                 keep_partial(transfers, fetch);
+                transfers->n_fetches--;
                 put_failed(transfers, &hash, false);
                 is_found = true;
                 break;
             }
         }
     }
+    drop_waiting(transfers, link);
+    start_waiting(transfers);
 }

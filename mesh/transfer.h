@@ -1,9 +1,10 @@
 /* Blobs between peers: those this peer fetches into its store, and those it serves out of it. Which
  * ones, and to whom, the core decides.
  *
- * A fetch: BLOB_WANT from where an earlier try ended -> chunks in order -> hash checked -> in the
- * store -> BLOB_STORED; or BLOB_FAILED. A serve: chunks as fast as the link has room for bulk, the
- * link's serves in turn; no more than one chunk waits in the session, so that beats pass. */
+ * A fetch: its turn comes -> BLOB_WANT from where an earlier try ended -> chunks in order -> hash
+ * checked -> in the store -> BLOB_STORED; or BLOB_FAILED. A serve: chunks as fast as the link has
+ * room for bulk, the link's serves in turn; no more than one chunk waits in the session, so that
+ * beats pass. */
 #ifndef MESH_TRANSFER_H
 #define MESH_TRANSFER_H
 
@@ -15,6 +16,10 @@
 
 /* Serves that one link may have waiting; more are refused. */
 #define MESHD_SERVES_MAX 1024u
+/* Fetches under way over one link, and over all; what is more waits its turn, without a descriptor.
+ */
+#define MESHD_FETCHES_LINK_MAX 32u
+#define MESHD_FETCHES_MAX      256u
 /* Unfinished blobs of closed links that are kept to go on with. */
 #define MESHD_PARTIALS_MAX 16u
 
