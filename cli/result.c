@@ -60,6 +60,9 @@ void cmd_result_parallel(const struct wire_done *done, int *ret_exit, int *ret_s
     case WIRE_END_OUTPUT_LIMIT:
         *ret_signal = SIGKILL;
         break;
+    case WIRE_END_NO_RETURN:
+        *ret_exit = CMD_EXIT_MESH;
+        break;
     case WIRE_END_NOT_STARTED:
         *ret_exit = refusal_exit(done->refusal);
         break;

@@ -22,6 +22,11 @@ static void on_accepted(struct cmd_run *run, const struct wire_accepted *accepte
     run->is_accepted = true;
     run->job = accepted->job;
     run->tasks_max = accepted->tasks_max;
+    struct errmsg err;
+    if (run->sender != NULL && cmd_sender_check_base(run->sender, &err) < 0) {
+        cmd_run_say(run, "%s", err.text);
+        cmd_run_stop(run, CMD_EXIT_MESH);
+    }
 }
 
 /* The daemon refuses the job, or something about it. */
@@ -91,31 +96,96 @@ static void print_result(struct cmd_run *run, const struct wire_done *done, stru
         struct cmd_piece err_piece = take_piece(run, &done->result.err, &i_fd);
         r = cmd_output_piece(run->output, done->task, task->tag, out, err_piece, &err);
     }
-    if (r == 0 && run->joblog != NULL) {
-        r = cmd_joblog_write(run->joblog, task->sequence, done, task->command, &err);
-    }
     if (r < 0) {
         cmd_run_output_failed(run, r, &err);
+    }
+}
+
+/* All of it is here: it counts. */
+static void end_task(struct cmd_run *run, const struct wire_done *done, struct cmd_task *task)
+{
+    run->n_done++;
+    if (run->stop_status == 0) {
+        struct errmsg err;
+        bool is_failed = !cmd_result_is_success(done);
+        run->n_failed += is_failed;
+        run->single_status = cmd_result_exit(done);
+        if (run->joblog != NULL) {
+            int r = cmd_joblog_write(run->joblog, task->sequence, done, task->command, &err);
+            if (r < 0) {
+                cmd_run_output_failed(run, r, &err);
+            }
+        }
+        if (is_failed && run->stop_status == 0) {
+            tell_failure(run, done, task);
+        }
+    }
+    cmd_task_free(run, task);
+    if (run->sender != NULL) {
+        cmd_sender_retry(run->sender);
+    }
+}
+
+void cmd_run_end_received(struct cmd_run *run)
+{
+    for (struct cmd_received *received = cmd_receiver_next_done(run->receiver); received != NULL;
+         received = cmd_receiver_next_done(run->receiver)) {
+        struct wire_done done = received->done.done;
+        if (received->fault.text[0] != '\0' && cmd_result_is_success(&done)) {
+            done.result.end = WIRE_END_NO_RETURN;
+            done.result.detail = slice_str(received->fault.text);
+        }
+        end_task(run, &done, received->task);
+        cmd_received_free(received);
+    }
+    run->is_finished |= run->is_job_done && cmd_receiver_is_idle(run->receiver);
+}
+
+static void on_got(struct cmd_run *run, const struct wire_got *got)
+{
+    struct errmsg err;
+    int fd = mesh_client_take_fd(run->client, 0);
+    int r = run->receiver != NULL ? cmd_receiver_on_got(run->receiver, run, got, fd, &err) : 0;
+    if (r < 0) {
+        cmd_run_output_failed(run, r, &err);
+    } else if (run->receiver != NULL) {
+        cmd_run_end_received(run);
+    }
+}
+
+static void on_put_done(struct cmd_run *run, const struct wire_put_done *done)
+{
+    struct errmsg err;
+    int r = run->sender != NULL ? cmd_sender_on_put_done(run->sender, done, &err) : 0;
+    bool may_wait = r == -ENOSPC && run->n_done < run->n_added; /* that makes room */
+    if (r < 0 && !may_wait && run->stop_status == 0) {
+        cmd_run_say(run, "%s; the job is cancelled after %" PRIu64 " tasks", err.text,
+                    run->n_added);
+        cmd_run_stop(run, CMD_EXIT_MESH);
     }
 }
 
 static void on_done(struct cmd_run *run, const struct wire_done *done)
 {
     struct cmd_task *task = find_task(run, done->task);
-    if (task == NULL || done->job != run->job) {
+    if (task == NULL || task->has_ended || done->job != run->job) {
         return; /* each result counts once */
     }
-    run->n_done++;
+    task->has_ended = true;
     if (run->stop_status == 0) {
-        bool is_failed = !cmd_result_is_success(done);
-        run->n_failed += is_failed;
-        run->single_status = cmd_result_exit(done);
         print_result(run, done, task);
-        if (is_failed && run->stop_status == 0) {
-            tell_failure(run, done, task);
-        }
     }
-    cmd_task_free(run, task);
+    if (run->stop_status != 0 || run->receiver == NULL || done->result.files.n == 0) {
+        end_task(run, done, task);
+        return;
+    }
+    struct errmsg err;
+    int r = cmd_receiver_add(run->receiver, run, task, done, &err);
+    if (r < 0) {
+        cmd_run_output_failed(run, r, &err);
+    } else {
+        cmd_run_end_received(run);
+    }
 }
 
 /* Whole lines of what came, behind what was left of the last time. */
@@ -215,7 +285,9 @@ static void on_job_done(struct cmd_run *run, const struct wire_job_done *done)
     if (done->job != run->job) {
         return;
     }
-    run->is_finished = true;
+    run->is_job_done = true;
+    run->is_finished |=
+        run->stop_status != 0 || run->receiver == NULL || cmd_receiver_is_idle(run->receiver);
     if (!run->is_attached || run->stop_status != 0) {
         return;
     }
@@ -255,6 +327,12 @@ void cmd_run_on_message(struct cmd_run *run, const struct wire_message *message)
         break;
     case WIRE_MESSAGE_KEPT_TASK:
         on_kept_task(run, &message->kept_task);
+        break;
+    case WIRE_MESSAGE_GOT:
+        on_got(run, &message->got);
+        break;
+    case WIRE_MESSAGE_PUT_DONE:
+        on_put_done(run, &message->put_done);
         break;
     case WIRE_MESSAGE_NOTICE:
         on_notice(run, &message->notice);

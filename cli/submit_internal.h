@@ -7,6 +7,8 @@
 
 #include "cli/joblog.h"
 #include "cli/output.h"
+#include "cli/submit_files.h"
+#include "cli/submit_returns.h"
 #include "cli/submit_run.h"
 #include "wire/base/buf.h"
 #include "wire/base/table.h"
@@ -20,6 +22,8 @@ struct cmd_task {
     struct slice tag;         /* owned */
     uint64_t seen[2];         /* streamed: bytes of out and err dealt with */
     struct buf part[2];       /* --line-buffer: the line that is not whole yet */
+    bool has_ended;           /* its result came; files may still be on their way */
+    struct cmd_returns returns;
 };
 
 struct cmd_run {
@@ -44,7 +48,10 @@ struct cmd_run {
     bool is_waiting; /* the input source has nothing now */
     bool is_input_over;
     bool is_end_sent;
-    int stdin_fd; /* the task's input, spooled; -1: none */
+    bool is_putting;               /* the next task's files are being taken in */
+    struct cmd_sender *sender;     /* NULL: no option asks for files */
+    struct cmd_receiver *receiver; /* the same */
+    int stdin_fd;                  /* the task's input, spooled; -1: none */
     bool has_hinted;
 
     /* the job */
@@ -58,6 +65,7 @@ struct cmd_run {
     uint64_t n_acked;
     uint64_t n_failed;
     struct table tasks; /* struct cmd_task */
+    bool is_job_done;   /* every task has its result; files may still be on their way */
     bool is_finished;
     int single_status;
     int stop_status;    /* not 0: the job is being cancelled, and this is the exit status */
@@ -74,6 +82,9 @@ void cmd_run_output_failed(struct cmd_run *run, int error, const struct errmsg *
 /* Says a line on standard error without breaking the bar. */
 void cmd_run_say(struct cmd_run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Tasks whose files are all there are done. */
+void cmd_run_end_received(struct cmd_run *run);
 
 void cmd_run_init(struct cmd_run *run, const struct cmd_submission *submission);
 void cmd_run_done(struct cmd_run *run);

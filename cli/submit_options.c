@@ -49,6 +49,18 @@ enum key {
     KEY_AFTER_ANY,
     KEY_RESUME,
     KEY_RESUME_FAILED,
+    KEY_TRANSFERFILE,
+    KEY_TRANSFER,
+    KEY_RETURN,
+    KEY_TRC,
+    KEY_CLEANUP,
+    KEY_BASEFILE,
+    KEY_WORKDIR,
+    KEY_RESULTS,
+    KEY_TF,
+    KEY_BF,
+    KEY_WD,
+    KEY_RES,
 };
 
 const struct cmd_option cmd_submit_option_table[CMD_SUBMIT_OPTIONS] = {
@@ -85,8 +97,20 @@ const struct cmd_option cmd_submit_option_table[CMD_SUBMIT_OPTIONS] = {
     {KEY_AFTER_ANY, 0, "after-any", "JOB[,JOB]", "begin when these jobs have ended"},
     {KEY_RESUME, 0, "resume", NULL, "leave out what --joblog says was run, and add to it"},
     {KEY_RESUME_FAILED, 0, "resume-failed", NULL, "the same, but run again what failed"},
+    {KEY_TRANSFERFILE, 0, "transferfile", "FILE", "send this file or folder with the task"},
+    {KEY_TRANSFER, 0, "transfer", NULL, "the same as --transferfile {}"},
+    {KEY_RETURN, 0, "return", "FILE", "bring this file or folder back when the task has ended"},
+    {KEY_TRC, 0, "trc", "FILE", "the same as --transfer --return FILE --cleanup"},
+    {KEY_CLEANUP, 0, "cleanup", NULL, "accepted: nothing a task leaves behind ever stays"},
+    {KEY_BASEFILE, 0, "basefile", "FILE", "send this file or folder for all tasks; read-only"},
+    {KEY_WORKDIR, 0, "workdir", "DIR", "start tasks in this folder of their scratch"},
+    {KEY_RESULTS, 0, "results", "NAME", "write outputs into a tree of files, or NAME.csv, .json"},
+    {KEY_TF, 0, "tf", "FILE", "short for --transferfile"},
+    {KEY_BF, 0, "bf", "FILE", "short for --basefile"},
+    {KEY_WD, 0, "wd", "DIR", "short for --workdir"},
+    {KEY_RES, 0, "res", "NAME", "short for --results"},
 };
-static_assert(KEY_RESUME_FAILED == CMD_SUBMIT_OPTIONS, "a key for each option");
+static_assert(KEY_RES == CMD_SUBMIT_OPTIONS, "a key for each option");
 
 static int refuse(const char *option, const char *value, const char *expected, struct errmsg *err)
 {
@@ -246,6 +270,64 @@ static int add_file(struct cmd_submit_options *options, const char *path, struct
     return 0;
 }
 
+static int add_name(const char **to, unsigned *n, const char *option, const char *value,
+                    struct errmsg *err)
+{
+    if (*n == CMD_FILE_OPTIONS_MAX) {
+        errmsg_set(err, "--%s: %u times at most", option, CMD_FILE_OPTIONS_MAX);
+        return -EINVAL;
+    }
+    if (value[0] == '\0') {
+        errmsg_set(err, "--%s: give the name of a file", option);
+        return -EINVAL;
+    }
+    to[(*n)++] = value;
+    return 0;
+}
+
+/* All that one task is sent of an input: once, however often it is asked for. */
+static int add_transfer(struct cmd_submit_options *o, const char *value, struct errmsg *err)
+{
+    for (unsigned i = 0; i < o->n_transfers; i++) {
+        if (strcmp(o->transfers[i], value) == 0) {
+            return 0;
+        }
+    }
+    return add_name(o->transfers, &o->n_transfers, "transferfile", value, err);
+}
+
+static int on_file_option(struct cmd_submit_options *o, enum key key, const char *value,
+                          struct errmsg *err)
+{
+    switch ((int)key) {
+    case KEY_TF:
+    case KEY_TRANSFERFILE:
+        return add_transfer(o, value, err);
+    case KEY_TRANSFER:
+        return add_transfer(o, "{}", err);
+    case KEY_RETURN:
+        return add_name(o->returns, &o->n_returns, "return", value, err);
+    case KEY_TRC: {
+        int r = add_transfer(o, "{}", err);
+        return r < 0 ? r : add_name(o->returns, &o->n_returns, "trc", value, err);
+    }
+    case KEY_BF:
+    case KEY_BASEFILE:
+        return add_name(o->basefiles, &o->n_basefiles, "basefile", value, err);
+    case KEY_WD:
+    case KEY_WORKDIR:
+        o->workdir = value;
+        return 0;
+    case KEY_RES:
+    case KEY_RESULTS:
+        o->results = value;
+        return 0;
+    default:
+        ensure(!"reached");
+        return 0;
+    }
+}
+
 static int set_text(const char *option, const char *value, size_t n_max, const char **ret,
                     struct errmsg *err)
 {
@@ -300,8 +382,7 @@ static int on_valued_option(struct cmd_submit_options *o, enum key key, const ch
     case KEY_LEASE:
         return parse_ms("lease", value, LEASE_MIN_MS, &o->lease_ms, err);
     default:
-        ensure(!"reached");
-        return 0;
+        return on_file_option(o, key, value, err);
     }
 }
 
@@ -313,6 +394,8 @@ static int on_option(void *to, int key, const char *value, struct errmsg *err)
     case KEY_NULL:
         o->separator = '\0';
         return 0;
+    case KEY_CLEANUP:
+        return 0; /* a cell is as new after each task */
     case KEY_KEEP_ORDER:
         flag = &o->is_keep_order;
         break;
@@ -392,6 +475,11 @@ static int check_detached(const struct cmd_submit_options *o, struct errmsg *err
                        printed[i].option, i > 3 ? ", where it means nothing" : "");
             return -EINVAL;
         }
+    }
+    if (o->is_detached && (o->n_returns > 0 || o->results != NULL)) {
+        errmsg_set(err, "nobody is here to take in what a detached job brings back: leave out %s",
+                   o->results != NULL ? "--results" : "--return");
+        return -EINVAL;
     }
     if (o->is_detached && o->is_once) {
         errmsg_set(err, "a detached job cannot promise --once: choose one");

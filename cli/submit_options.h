@@ -13,6 +13,9 @@
 #include "wire/limits.h"
 #include "wire/message.h"
 
+/* --transferfile, --return and --basefile, each. */
+#define CMD_FILE_OPTIONS_MAX 64u
+
 struct cmd_submit_options {
     /* of the job */
     const char *name; /* NULL: the command's first word */
@@ -49,6 +52,16 @@ struct cmd_submit_options {
     const char *joblog; /* path, or NULL */
     bool is_resume, is_resume_failed;
 
+    /* of files; the strings are templates */
+    const char *transfers[CMD_FILE_OPTIONS_MAX]; /* --transferfile */
+    unsigned n_transfers;
+    const char *returns[CMD_FILE_OPTIONS_MAX]; /* --return */
+    unsigned n_returns;
+    const char *basefiles[CMD_FILE_OPTIONS_MAX]; /* --basefile; no templates */
+    unsigned n_basefiles;
+    const char *workdir; /* NULL: the scratch */
+    const char *results; /* --results, or NULL */
+
     /* of the command and its inputs */
     bool is_dry_run;
     bool is_quoted; /* -q: no shell */
@@ -67,7 +80,7 @@ struct cmd_submit_options {
 #define CMD_LEASE_MS          10000u
 #define CMD_LEASE_DETACHED_MS 3600000u
 
-#define CMD_SUBMIT_OPTIONS 32
+#define CMD_SUBMIT_OPTIONS 44
 extern const struct cmd_option cmd_submit_option_table[CMD_SUBMIT_OPTIONS];
 
 /* Reads the words behind "submit", which are borrowed. 0; -EINVAL, err says what is wrong. The

@@ -44,8 +44,13 @@ struct cmd_progress cmd_run_progress(const struct cmd_run *run)
 {
     struct cmd_progress progress = {.n_done = run->n_done, .n_failed = run->n_failed};
     const struct cmd_inputs *inputs = run->submission->inputs;
-    progress.is_total =
-        run->is_input_over || (inputs != NULL && cmd_inputs_total(inputs, &progress.n_known));
+    if (run->sender != NULL && inputs != NULL) {
+        progress.is_total = true;
+        progress.n_known = cmd_sender_total(run->sender);
+    } else {
+        progress.is_total =
+            run->is_input_over || (inputs != NULL && cmd_inputs_total(inputs, &progress.n_known));
+    }
     if (run->is_input_over || !progress.is_total) {
         progress.n_known = run->n_added;
     }
@@ -89,7 +94,8 @@ void cmd_run_output_failed(struct cmd_run *run, int error, const struct errmsg *
 static void hint(struct cmd_run *run, const struct wire_slices *argv, const struct slice *values,
                  unsigned n_values)
 {
-    if (run->has_hinted || run->n_added >= HINT_TASKS) {
+    bool may_be_sent = run->submission->options->n_transfers > 0;
+    if (run->has_hinted || may_be_sent || run->n_added >= HINT_TASKS) {
         return;
     }
     bool is_argv = run->submission->program->form == CMD_FORM_ARGV;
@@ -99,8 +105,8 @@ static void hint(struct cmd_run *run, const struct wire_slices *argv, const stru
         if (cmd_program_misses(run->submission->program, words[i])) {
             char shown[128];
             cmd_run_say(run,
-                        "note: %s is a file here and does not travel with the task: pass it "
-                        "through standard input, or share its folder (meshd --bind)",
+                        "note: %s is a file here and does not travel with the task: send it "
+                        "along with --transferfile, or share its folder (meshd --bind)",
                         text_printable(words[i], shown, sizeof(shown)));
             run->has_hinted = true;
             return;
@@ -123,7 +129,8 @@ static int prepare_one(struct cmd_run *run, struct errmsg *err)
     const struct cmd_submission *submission = run->submission;
     struct cmd_values values = {.sequence = run->n_read + 1};
     if (submission->inputs != NULL) {
-        int r = cmd_inputs_next(submission->inputs, &values.items, err);
+        int r = run->sender != NULL ? cmd_sender_values(run->sender, &values.items)
+                                    : cmd_inputs_next(submission->inputs, &values.items, err);
         if (r < 0) {
             return r;
         }
@@ -153,6 +160,11 @@ static int prepare_next(struct cmd_run *run, struct errmsg *err)
     do {
         r = prepare_one(run, err);
     } while (r == 0 && cmd_joblog_has_run(&run->ran, run->n_read));
+    if (r == 0 && run->sender != NULL) {
+        struct cmd_values values = {
+            .items = run->next_values.items, .n = run->next_values.n, .sequence = run->n_read};
+        r = cmd_sender_begin(run->sender, &values, err);
+    }
     run->has_next = r == 0;
     return r;
 }
@@ -184,6 +196,7 @@ void cmd_task_free(struct cmd_run *run, struct cmd_task *task)
     const void *command = task->command.p;
     const void *tag = task->tag.p;
     table_remove(&run->tasks, &task->entry);
+    cmd_returns_done(&task->returns);
     buf_done(&task->part[0]);
     buf_done(&task->part[1]);
     mem_free((void *)(uintptr_t)command);
@@ -191,14 +204,15 @@ void cmd_task_free(struct cmd_run *run, struct cmd_task *task)
     mem_free(task);
 }
 
-static void note_task(struct cmd_run *run)
+static struct cmd_task *note_task(struct cmd_run *run)
 {
     struct buf line;
     buf_init(&line, 8 * WIRE_ARGV_BYTES_MAX);
     cmd_replace_line(run->submission->replace, run->next_argv, &line);
-    cmd_task_new(run, (uint32_t)(run->n_added + 1), run->n_read, buf_slice(&line),
-                 buf_slice(&run->tag));
+    struct cmd_task *task = cmd_task_new(run, (uint32_t)(run->n_added + 1), run->n_read,
+                                         buf_slice(&line), buf_slice(&run->tag));
     buf_done(&line);
+    return task;
 }
 
 static int add_next(struct cmd_run *run, struct errmsg *err)
@@ -208,18 +222,24 @@ static int add_next(struct cmd_run *run, struct errmsg *err)
     add.add_task.task = (uint32_t)(run->n_added + 1);
     add.add_task.argv = run->next_argv;
     add.add_task.has_input = run->stdin_fd >= 0;
-    if (run->submission->options->is_detached) {
-        if (wire_values_bytes(&run->next_values) <= WIRE_VALUES_BYTES_MAX) {
-            add.add_task.values = run->next_values; /* so that it can be tagged later */
-        }
-    } else {
-        note_task(run);
+    struct cmd_task *task = NULL;
+    if (!run->submission->options->is_detached) {
+        task = note_task(run);
+    } else if (wire_values_bytes(&run->next_values) <= WIRE_VALUES_BYTES_MAX) {
+        add.add_task.values = run->next_values; /* so that it can be tagged later */
+    }
+    if (run->sender != NULL) {
+        cmd_sender_fill(run->sender, &add.add_task);
     }
     int fd = run->stdin_fd;
     run->stdin_fd = -1;
     run->has_next = false;
     run->n_added++;
     int r = mesh_client_send(run->client, &add, &fd, fd >= 0 ? 1 : 0, err);
+    if (run->sender != NULL) {
+        struct cmd_returns none = {0}; /* a job that is detached brings nothing back */
+        cmd_sender_added(run->sender, run, task != NULL ? &task->returns : &none);
+    }
     return r == -EPIPE ? 0 : r; /* that shows when receiving, after the results that are there */
 }
 
@@ -244,8 +264,16 @@ static void add_tasks(struct cmd_run *run)
 {
     struct errmsg err;
     run->is_waiting = false;
+    run->is_putting = false;
     for (unsigned i = 0; i < ADD_AT_ONCE && may_add(run); i++) {
         int r = run->has_next ? 0 : prepare_next(run, &err);
+        if (r == 0 && run->sender != NULL) {
+            r = cmd_sender_step(run->sender, run, &err);
+            run->is_putting = r == -EAGAIN;
+        }
+        if (run->is_putting) {
+            return;
+        }
         if (r == 0) {
             r = add_next(run, &err);
         }
@@ -328,7 +356,7 @@ void cmd_run_wait(struct cmd_run *run)
     int timeout_ms = cmd_bar_timeout_ms(&run->bar);
     if (run->stop_status != 0) {
         timeout_ms = STOP_TIMEOUT_MS / 100;
-    } else if (may_add(run) && !run->is_waiting) {
+    } else if (may_add(run) && !run->is_waiting && !run->is_putting) {
         timeout_ms = 0;
     }
     IGNORE(poll(fds, ARRAY_LEN(fds), timeout_ms)); /* whatever woke us is looked at anyway */
@@ -348,6 +376,41 @@ static void loop(struct cmd_run *run)
 
 /* --- beginning ---------------------------------------------------------------------------------
  */
+
+/* The next combination, as it is read; waits for a pipe. */
+static int read_values(void *user, const struct slice **ret_values, struct errmsg *err)
+{
+    struct cmd_run *run = user;
+    struct cmd_inputs *inputs = run->submission->inputs;
+    if (inputs == NULL) {
+        return cmd_sender_total(run->sender) > 0 ? -ENODATA : 0;
+    }
+    for (;;) {
+        int r = cmd_inputs_next(inputs, ret_values, err);
+        if (r != -EAGAIN) {
+            return r;
+        }
+        struct pollfd fds[2] = {{.fd = cmd_inputs_wait_fd(inputs), .events = POLLIN},
+                                {.fd = run->signal_fd, .events = POLLIN}};
+        IGNORE(poll(fds, ARRAY_LEN(fds), -1)); /* read tells what happened */
+        if (cmd_signals_caught() != 0) {
+            return -EINTR;
+        }
+    }
+}
+
+/* With files: all inputs are read, and what they name is looked for. */
+static int check_files(struct cmd_run *run, struct errmsg *err)
+{
+    const struct cmd_inputs *inputs = run->submission->inputs;
+    int r = cmd_sender_new(run->submission, &run->sender, err);
+    if (r < 0 || run->sender == NULL) {
+        return r;
+    }
+    run->receiver = cmd_receiver_new();
+    return cmd_sender_check(run->sender, read_values, run,
+                            inputs != NULL ? cmd_inputs_n_sources(inputs) : 0, err);
+}
 
 /* Reads up to the first task, so that a bad first line is found before anything runs. 0, -ENODATA,
  * -EINTR; others with err. */
@@ -463,11 +526,23 @@ static int send_submit(struct cmd_run *run, struct errmsg *err)
     struct cmd_program *program = run->submission->program;
     struct wire_message message = {.type = WIRE_MESSAGE_SUBMIT};
     struct wire_submit *submit = &message.submit;
-    struct wire_file file = {.path = slice_str(program->sent_path), .mode = program->mode};
-    unsigned n_fds = program->fd >= 0 ? 1 : 0;
+    static struct cmd_basefiles files; /* large; one submit a process */
+    if (program->fd >= 0) {
+        files.files[0] =
+            (struct wire_file){.path = slice_str(program->sent_path), .mode = program->mode};
+        files.fds[0] = program->fd;
+        files.n = 1;
+        program->fd = -1; /* the client closes it */
+    }
+    if (run->sender != NULL) {
+        int rc = cmd_sender_open_base(run->sender, &files, err);
+        if (rc < 0) {
+            return rc; /* and the program ends */
+        }
+    }
     submit->spec = (struct wire_job_spec){
         .exec = slice_str(program->exec),
-        .files = {.items = &file, .n = n_fds},
+        .files = {.items = files.files, .n = files.n},
         .env = {.items = o->env, .n = o->n_env},
         .arch = slice_str(o->arch != NULL ? o->arch : program->arch),
         .cores = o->cores,
@@ -494,9 +569,7 @@ static int send_submit(struct cmd_run *run, struct errmsg *err)
     submit->require_peers = o->require_peers;
     submit->on = (struct wire_slices){.items = o->on, .n = o->n_on};
     submit->except = (struct wire_slices){.items = o->except, .n = o->n_except};
-    int fd = program->fd;
-    program->fd = -1; /* the client closes it */
-    int r = mesh_client_send(run->client, &message, &fd, n_fds, err);
+    int r = mesh_client_send(run->client, &message, files.fds, files.n, err);
     return r == -EPIPE ? 0 : r; /* shows when receiving */
 }
 
@@ -584,7 +657,8 @@ static int run_job(struct cmd_run *run)
     if (status != 0) {
         return status;
     }
-    int r = prepare_first(run, &err);
+    int r = check_files(run, &err);
+    r = r < 0 ? r : prepare_first(run, &err);
     if (r == -EINTR) {
         return 128 + cmd_signals_caught();
     }
@@ -632,6 +706,8 @@ void cmd_run_done(struct cmd_run *run)
     table_done(&run->tasks);
     buf_done(&run->tag);
     cmd_output_free(run->output);
+    cmd_sender_free(run->sender);
+    cmd_receiver_free(run->receiver);
     mesh_client_free(run->client);
     if (run->joblog != NULL) {
         fclose(run->joblog); /* each line was flushed and checked */

@@ -30,7 +30,7 @@ static uint64_t word_at(const unsigned char *p)
 
 /* One multiplication for 16 bytes, as in wyhash (Wang Yi, public domain); none waits for another
  * but by a sum. The seed is secret: without it nobody knows what makes a factor zero. */
-static uint64_t hash_bytes(const void *key, size_t n_bytes, uint64_t seed)
+uint64_t table_hash(const void *key, size_t n_bytes, uint64_t seed)
 {
     const unsigned char *p = key;
     uint64_t a = seed ^ UINT64_C(0x9e3779b97f4a7c15);
@@ -86,7 +86,7 @@ void table_insert(struct table *table, struct table_entry *entry, const void *ke
         rehash(table);
     }
     entry->key = key;
-    entry->hash = hash_bytes(key, table->key_bytes, table->seed);
+    entry->hash = table_hash(key, table->key_bytes, table->seed);
     struct table_entry **bucket = &table->buckets[entry->hash & (table->n_buckets - 1)];
     entry->next = *bucket;
     *bucket = entry;
@@ -113,7 +113,7 @@ struct table_entry *table_find(const struct table *table, const void *key)
     if (table->n_buckets == 0) {
         return NULL;
     }
-    uint64_t hash = hash_bytes(key, table->key_bytes, table->seed);
+    uint64_t hash = table_hash(key, table->key_bytes, table->seed);
     struct table_entry *entry = table->buckets[hash & (table->n_buckets - 1)];
     while (entry != NULL &&
            (entry->hash != hash || memcmp(entry->key, key, table->key_bytes) != 0)) {
