@@ -123,6 +123,7 @@ static void end_task(struct cmd_run *run, const struct wire_done *done, struct c
     cmd_task_free(run, task);
     if (run->sender != NULL) {
         cmd_sender_retry(run->sender);
+        run->is_putting = false;
     }
 }
 
@@ -156,6 +157,7 @@ static void on_got(struct cmd_run *run, const struct wire_got *got)
 static void on_put_done(struct cmd_run *run, const struct wire_put_done *done)
 {
     struct errmsg err;
+    run->is_putting = false; /* the next one may go on its way, or the task be added */
     int r = run->sender != NULL ? cmd_sender_on_put_done(run->sender, done, &err) : 0;
     bool may_wait = r == -ENOSPC && run->n_done < run->n_added; /* that makes room */
     if (r < 0 && !may_wait && run->stop_status == 0) {
