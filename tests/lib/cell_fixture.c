@@ -1,10 +1,12 @@
 #include "tests/lib/cell_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "mesh/sandbox_filter.h"
@@ -91,7 +93,52 @@ static void on_closed(void *user)
     fx->is_closed = true;
 }
 
-static const struct cell_events events = {on_started, on_output, on_ended, on_refused, on_dead};
+static int open_content(void *user, struct cell *cell, uint32_t i, int *ret_fd)
+{
+    struct cell_fixture *fx = user;
+    ck_assert_uint_eq(i, fx->n_opened);
+    fx->n_opened++;
+    if (fx->contents[i] == NULL) {
+        return -ENOENT;
+    }
+    int fd = memfd_create("content", MFD_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    size_t n = strlen(fx->contents[i]);
+    ck_assert_int_eq(write(fd, fx->contents[i], n), (ssize_t)n);
+    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+    *ret_fd = fd;
+    return 0;
+}
+
+static void on_returned(void *user, struct cell *cell, const struct cell_returned *file)
+{
+    struct cell_fixture *fx = user;
+    char bytes[4096];
+    buf_printf(&fx->returned, "%s%s", file->is_named ? "*" : "", file->path);
+    if (file->fault != WIRE_FILE_FAULT_NONE) {
+        buf_printf(&fx->returned, "! %s\n", wire_file_fault_text(file->fault));
+    } else if (file->is_dir) {
+        buf_printf(&fx->returned, " %03o/\n", (unsigned)file->mode);
+    } else {
+        ssize_t n = pread(file->fd, bytes, sizeof bytes, 0);
+        ck_assert_int_ge(n, 0);
+        buf_printf(&fx->returned, " %03o: %.*s\n", (unsigned)file->mode, (int)n, bytes);
+        close(file->fd);
+    }
+    if (fx->when_returned != NULL) {
+        fx->when_returned(fx);
+    } else {
+        cell_take_next(cell, false);
+    }
+}
+
+static const struct cell_events events = {.on_started = on_started,
+                                          .on_output = on_output,
+                                          .on_ended = on_ended,
+                                          .open_content = open_content,
+                                          .on_returned = on_returned,
+                                          .on_refused = on_refused,
+                                          .on_dead = on_dead};
 
 bool cell_skips(int mode)
 {
@@ -121,6 +168,7 @@ void cell_fixture_init(struct cell_fixture *fx)
     }
     buf_init(&fx->out, 64 * MIB);
     buf_init(&fx->errs, 64 * MIB);
+    buf_init(&fx->returned, 64 * MIB);
 }
 
 static void make(struct cell_fixture *fx, int mode, const struct cell_program *program)
@@ -192,6 +240,7 @@ void cell_fixture_done(struct cell_fixture *fx)
     }
     buf_done(&fx->out);
     buf_done(&fx->errs);
+    buf_done(&fx->returned);
 }
 
 void cell_fixture_add(struct cell_fixture *fx, const char *path, const void *bytes, size_t n,

@@ -41,6 +41,14 @@ struct cell_fixture {
     bool withhold_acks;
     uint64_t output_bytes_max; /* of calls; 0: 32 MiB */
     void (*when_started)(struct cell_fixture *fx);
+    /* Files of the next attempt: the contents of those that are no directories, in their order;
+     * NULL: it cannot be opened. */
+    const char *const *contents;
+    uint32_t n_opened;
+    /* What it returned, a line for each: "PATH MODE: CONTENT", "PATH MODE/", "PATH! FAULT", with a
+     * star before the path where that is one of the returns. */
+    struct buf returned;
+    void (*when_returned)(struct cell_fixture *fx); /* NULL: the next is taken at once */
 };
 
 /* Finds out whether cells can be boxed here and says aloud if not; before the tests, in main(). */

@@ -543,17 +543,38 @@ END_TEST
 
 START_TEST(foreign_bodies_and_paths_are_refused)
 {
-    char body[] = "exec\0a\0b\0E=1";
-    char *exec;
-    char *args[3];
-    char *env[2];
-    ck_assert_int_eq(cell_body_parse(body, sizeof body, 2, 1, &exec, args, env), 0);
+    char body[] = "exec\0a\0b\0E=1\0w\0d755:d\0f644:d/f\0r";
+    char *args[3], *env[2], *files[3], *returns[2];
+    struct cell_body parsed = {.args = args, .env = env, .files = files, .returns = returns};
+    struct cell_message start = {
+        .start = {
+            .body_bytes = sizeof body, .n_args = 2, .n_env = 1, .n_files = 2, .n_returns = 1}};
+    bool is_dir;
+    uint32_t mode;
+    ck_assert_int_eq(cell_body_parse(body, &start, &parsed), 0);
     ck_assert_str_eq(args[1], "b");
     ck_assert_ptr_null(args[2]);
+    ck_assert_str_eq(parsed.workdir, "w");
+    ck_assert_str_eq(returns[0], "r");
+    ck_assert_int_eq(cell_body_file(&files[0], &is_dir, &mode), 0);
+    ck_assert(is_dir && mode == 0755);
+    ck_assert_str_eq(files[0], "d");
+    ck_assert_int_eq(cell_body_file(&files[1], &is_dir, &mode), 0);
+    ck_assert(!is_dir && mode == 0644);
     for (size_t n = 0; n < sizeof body; n++) {
-        ck_assert_int_eq(cell_body_parse(body, n, 2, 1, &exec, args, env), -EPROTO);
+        start.start.body_bytes = n;
+        ck_assert_int_eq(cell_body_parse(body, &start, &parsed), -EPROTO);
     }
-    ck_assert_int_eq(cell_body_parse(body, sizeof body, 1, 1, &exec, args, env), -EPROTO);
+    start.start.body_bytes = sizeof body;
+    start.start.n_args = 1;
+    ck_assert_int_eq(cell_body_parse(body, &start, &parsed), -EPROTO);
+    static const char *const bad[] = {"f644:", "f644:/a", "f644:../a", "x644:a", "f64:a", "f648:a"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        char word[16];
+        char *at = word;
+        snprintf(word, sizeof word, "%s", bad[i]);
+        ck_assert_int_eq(cell_body_file(&at, &is_dir, &mode), -EPROTO);
+    }
     ck_assert(cell_path_is_inside("a/b..c/.d"));
     ck_assert(!cell_path_is_inside(""));
     ck_assert(!cell_path_is_inside("/a"));
