@@ -84,6 +84,20 @@ static int flush_parts(struct cmd_run *run, struct cmd_task *task, struct errmsg
     return 0;
 }
 
+static int write_results(struct cmd_run *run, const struct wire_done *done,
+                         const struct cmd_task *task, const struct cmd_piece *out,
+                         const struct cmd_piece *err_piece, struct errmsg *err)
+{
+    const struct cmd_results_entry entry = {
+        .values = {.items = task->values, .n = task->n_values, .sequence = task->sequence},
+        .command = task->command,
+        .done = done,
+        .streams = {
+            {.inlined = out->inlined, .fd = out->fd, .bytes = done->result.out.bytes},
+            {.inlined = err_piece->inlined, .fd = err_piece->fd, .bytes = done->result.err.bytes}}};
+    return cmd_results_write(run->results, &entry, err);
+}
+
 static void print_result(struct cmd_run *run, const struct wire_done *done, struct cmd_task *task)
 {
     struct errmsg err;
@@ -94,6 +108,10 @@ static void print_result(struct cmd_run *run, const struct wire_done *done, stru
         unsigned i_fd = 0;
         struct cmd_piece out = take_piece(run, &done->result.out, &i_fd);
         struct cmd_piece err_piece = take_piece(run, &done->result.err, &i_fd);
+        r = run->results != NULL ? write_results(run, done, task, &out, &err_piece, &err) : 0;
+        if (r < 0) {
+            cmd_run_output_failed(run, r, &err);
+        }
         r = cmd_output_piece(run->output, done->task, task->tag, out, err_piece, &err);
     }
     if (r < 0) {

@@ -7,6 +7,7 @@
 
 #include "cli/joblog.h"
 #include "cli/output.h"
+#include "cli/results_tree.h"
 #include "cli/submit_files.h"
 #include "cli/submit_returns.h"
 #include "cli/submit_run.h"
@@ -24,6 +25,8 @@ struct cmd_task {
     struct buf part[2];       /* --line-buffer: the line that is not whole yet */
     bool has_ended;           /* its result came; files may still be on their way */
     struct cmd_returns returns;
+    struct slice *values; /* owned, with their bytes: for --results; else NULL */
+    unsigned n_values;
 };
 
 struct cmd_run {
@@ -41,7 +44,6 @@ struct cmd_run {
     /* adding */
     bool has_next; /* `next_argv` is ready to be added */
     struct wire_slices next_argv;
-    struct wire_slices next_values; /* the input source's */
     uint64_t n_read;                /* inputs, those that are left out included */
     struct cmd_joblog_ran ran;      /* --resume: what is left out */
     struct buf tag;
@@ -51,6 +53,8 @@ struct cmd_run {
     bool is_putting;               /* the next task's files are being taken in */
     struct cmd_sender *sender;     /* NULL: no option asks for files */
     struct cmd_receiver *receiver; /* the same */
+    struct cmd_results *results;   /* NULL: --results was not given */
+    struct cmd_values next_values; /* borrowed from the inputs */
     int stdin_fd;                  /* the task's input, spooled; -1: none */
     bool has_hinted;
 

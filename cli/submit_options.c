@@ -499,6 +499,11 @@ static int check_together(const struct cmd_submit_options *o, struct errmsg *err
         errmsg_set(err, "--resume and --resume-failed go on from a --joblog: give its file");
         return -EINVAL;
     }
+    if (o->results != NULL && (o->is_ungrouped || o->is_line_buffered)) {
+        errmsg_set(err, "--results keeps whole outputs and %s prints pieces: choose one",
+                   o->is_ungrouped ? "-u" : "--line-buffer");
+        return -EINVAL;
+    }
     if (o->is_once && o->runs_max != 1) {
         errmsg_set(err, "--once forbids what --retries asks for: choose one");
         return -EINVAL;

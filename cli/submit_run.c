@@ -5,19 +5,16 @@
 #include "cli/submit_run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cli/signals.h"
 #include "cli/submit_internal.h"
+#include "cli/submit_stdin.h"
 #include "mesh/client/clock.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
@@ -27,7 +24,6 @@
 #define ADD_AT_ONCE      256u         /* tasks added before results are looked at again */
 #define HINT_TASKS       16u          /* tasks whose arguments are looked at for a hint */
 #define STOP_TIMEOUT_MS  10000        /* for the daemon to confirm a cancel */
-#define COPY_BYTES       65536u
 
 void cmd_run_say(struct cmd_run *run, const char *format, ...)
 {
@@ -147,8 +143,8 @@ static int prepare_one(struct cmd_run *run, struct errmsg *err)
     if (r < 0) {
         return r;
     }
-    run->next_values = (struct wire_slices){.items = values.items, .n = values.n};
-    cmd_tag_of(run->next_values, &run->tag);
+    run->next_values = values;
+    cmd_tag_of((struct wire_slices){.items = values.items, .n = values.n}, &run->tag);
     hint(run, &run->next_argv, values.items, values.n);
     return 0;
 }
@@ -161,9 +157,7 @@ static int prepare_next(struct cmd_run *run, struct errmsg *err)
         r = prepare_one(run, err);
     } while (r == 0 && cmd_joblog_has_run(&run->ran, run->n_read));
     if (r == 0 && run->sender != NULL) {
-        struct cmd_values values = {
-            .items = run->next_values.items, .n = run->next_values.n, .sequence = run->n_read};
-        r = cmd_sender_begin(run->sender, &values, err);
+        r = cmd_sender_begin(run->sender, &run->next_values, err);
     }
     run->has_next = r == 0;
     return r;
@@ -174,6 +168,24 @@ static struct slice copy_slice(struct slice s)
     struct slice copy = slice_of(mem_dup(s.p, s.n), s.n);
     ensure(copy.p != NULL || s.n == 0);
     return copy;
+}
+
+/* In one block. */
+static void keep_values(struct cmd_task *task, const struct cmd_values *values)
+{
+    size_t n_bytes = 0;
+    for (unsigned i = 0; i < values->n; i++) {
+        n_bytes += values->items[i].n;
+    }
+    task->n_values = values->n;
+    task->values = mem_alloc_or_die(1, values->n * sizeof(*task->values) + n_bytes + 1);
+    uint8_t *at = (uint8_t *)&task->values[values->n];
+    for (unsigned i = 0; i < values->n; i++) {
+        size_t n = values->items[i].n;
+        memcpy(at, n > 0 ? values->items[i].p : at, n);
+        task->values[i] = slice_of(at, n);
+        at += n;
+    }
 }
 
 struct cmd_task *cmd_task_new(struct cmd_run *run, uint32_t number, uint64_t sequence,
@@ -187,6 +199,9 @@ struct cmd_task *cmd_task_new(struct cmd_run *run, uint32_t number, uint64_t seq
     for (unsigned i = 0; i < 2; i++) {
         buf_init(&task->part[i], 1u << 20);
     }
+    if (run->results != NULL) {
+        keep_values(task, &run->next_values);
+    }
     table_insert(&run->tasks, &task->entry, &task->number);
     return task;
 }
@@ -197,6 +212,7 @@ void cmd_task_free(struct cmd_run *run, struct cmd_task *task)
     const void *tag = task->tag.p;
     table_remove(&run->tasks, &task->entry);
     cmd_returns_done(&task->returns);
+    mem_free(task->values);
     buf_done(&task->part[0]);
     buf_done(&task->part[1]);
     mem_free((void *)(uintptr_t)command);
@@ -211,6 +227,9 @@ static struct cmd_task *note_task(struct cmd_run *run)
     cmd_replace_line(run->submission->replace, run->next_argv, &line);
     struct cmd_task *task = cmd_task_new(run, (uint32_t)(run->n_added + 1), run->n_read,
                                          buf_slice(&line), buf_slice(&run->tag));
+    if (run->results != NULL) {
+        keep_values(task, &run->next_values);
+    }
     buf_done(&line);
     return task;
 }
@@ -222,11 +241,12 @@ static int add_next(struct cmd_run *run, struct errmsg *err)
     add.add_task.task = (uint32_t)(run->n_added + 1);
     add.add_task.argv = run->next_argv;
     add.add_task.has_input = run->stdin_fd >= 0;
+    struct wire_slices values = {.items = run->next_values.items, .n = run->next_values.n};
     struct cmd_task *task = NULL;
     if (!run->submission->options->is_detached) {
         task = note_task(run);
-    } else if (wire_values_bytes(&run->next_values) <= WIRE_VALUES_BYTES_MAX) {
-        add.add_task.values = run->next_values; /* so that it can be tagged later */
+    } else if (wire_values_bytes(&values) <= WIRE_VALUES_BYTES_MAX) {
+        add.add_task.values = values; /* so that it can be tagged later */
     }
     if (run->sender != NULL) {
         cmd_sender_fill(run->sender, &add.add_task);
@@ -431,78 +451,6 @@ static int prepare_first(struct cmd_run *run, struct errmsg *err)
     }
 }
 
-/* Whether standard input is something that a task could want to read. */
-static bool has_stdin(void)
-{
-    struct stat st;
-    if (isatty(STDIN_FILENO) || fstat(STDIN_FILENO, &st) < 0 || S_ISDIR(st.st_mode)) {
-        return false;
-    }
-    bool is_null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
-    int flags = fcntl(STDIN_FILENO, F_GETFL);
-    return !is_null && flags >= 0 && (flags & O_ACCMODE) != O_WRONLY;
-}
-
-static int open_spool(struct errmsg *err)
-{
-    const char *dir = getenv("TMPDIR");
-    dir = dir != NULL && dir[0] != '\0' ? dir : "/tmp";
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        fd = memfd_create("mesh-input", MFD_CLOEXEC);
-    }
-    if (fd < 0) {
-        int r = -errno;
-        errmsg_set(err, "no place to keep standard input: %s", strerror(-r));
-        return r;
-    }
-    return fd;
-}
-
-static int write_spool(int fd, const uint8_t *bytes, size_t n_bytes, struct errmsg *err)
-{
-    while (n_bytes > 0) {
-        ssize_t n = write(fd, bytes, n_bytes);
-        if (n < 0 && errno != EINTR) {
-            int r = -errno;
-            errmsg_set(err, "cannot keep standard input: %s (TMPDIR names another place)",
-                       strerror(-r));
-            return r;
-        }
-        bytes += n > 0 ? n : 0;
-        n_bytes -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
-/* Standard input up to its end, as a file that can be sent. */
-static int spool_stdin(int *ret_fd, struct errmsg *err)
-{
-    int fd = open_spool(err);
-    if (fd < 0) {
-        return fd;
-    }
-    static uint8_t bytes[COPY_BYTES];
-    int r = 0;
-    for (;;) {
-        ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
-        if (n > 0) {
-            r = write_spool(fd, bytes, (size_t)n, err);
-        } else if (n == 0) {
-            break;
-        } else if (errno != EINTR || cmd_signals_caught() != 0) {
-            r = -errno;
-            errmsg_set(err, "cannot read standard input: %s", strerror(-r));
-        }
-        if (r < 0) {
-            close(fd);
-            return r;
-        }
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
 static void name_job(const struct cmd_submission *submission, struct slice *ret_name)
 {
     const struct cmd_submit_options *options = submission->options;
@@ -578,8 +526,8 @@ static int begin(struct cmd_run *run)
 {
     struct errmsg err;
     int r = 0;
-    if (run->is_single && has_stdin()) {
-        r = spool_stdin(&run->stdin_fd, &err);
+    if (run->is_single && cmd_stdin_is_input()) {
+        r = cmd_stdin_spool(&run->stdin_fd, &err);
     }
     if (r == 0) {
         r = send_submit(run, &err);
@@ -650,6 +598,19 @@ static int read_joblog(struct cmd_run *run)
     return 0;
 }
 
+static int open_results(struct cmd_run *run)
+{
+    struct errmsg err;
+    const struct cmd_submission *submission = run->submission;
+    unsigned n = submission->inputs != NULL ? cmd_inputs_n_sources(submission->inputs) : 0;
+    if (submission->options->results != NULL &&
+        cmd_results_new(submission->options->results, n, &run->results, &err) < 0) {
+        cmd_complain("%s", err.text);
+        return CMD_EXIT_MESH;
+    }
+    return 0;
+}
+
 static int run_job(struct cmd_run *run)
 {
     struct errmsg err;
@@ -667,6 +628,7 @@ static int run_job(struct cmd_run *run)
         return CMD_EXIT_MESH;
     }
     status = open_joblog(run);
+    status = status == 0 && r == 0 ? open_results(run) : status;
     if (status != 0 || r == -ENODATA) {
         return status; /* no input, no task, and no daemon needed */
     }
@@ -687,7 +649,8 @@ void cmd_run_init(struct cmd_run *run, const struct cmd_submission *submission)
     *run = (struct cmd_run){.submission = submission, .stdin_fd = -1, .signal_fd = -1};
     run->is_single = submission->inputs == NULL;
     run->is_streamed =
-        (run->is_single || o->is_ungrouped || o->is_line_buffered) && !o->is_detached;
+        ((run->is_single && o->results == NULL) || o->is_ungrouped || o->is_line_buffered) &&
+        !o->is_detached;
     cmd_bar_init(&run->bar, o->is_bar);
     struct cmd_output_options output_options = {.is_keep_order = o->is_keep_order,
                                                 .is_tagged = o->is_tag && !o->is_ungrouped,
@@ -708,6 +671,7 @@ void cmd_run_done(struct cmd_run *run)
     cmd_output_free(run->output);
     cmd_sender_free(run->sender);
     cmd_receiver_free(run->receiver);
+    cmd_results_free(run->results);
     mesh_client_free(run->client);
     if (run->joblog != NULL) {
         fclose(run->joblog); /* each line was flushed and checked */

@@ -284,7 +284,7 @@ static int open_parent(int dir_fd, const char *path, const char **ret_name)
 
 static int send_return(struct taking *taking, const char *path)
 {
-    const char *name;
+    const char *name = path;
     taking->n_path = strlen(path);
     memcpy(taking->message.file.path, path, taking->n_path + 1);
     taking->message.file.is_named = 1;

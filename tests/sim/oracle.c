@@ -390,6 +390,9 @@ static void check_end(struct sim *sim, const struct sim_task *task, const struct
             wrong(sim, task, done, "and has all the time");
         }
         return;
+    case WIRE_END_NO_RETURN:
+        wrong(sim, task, done, "and was to return nothing");
+        return;
     case WIRE_END_CELL_DIED:
     case WIRE_END_NO_DISK:
         if (!job->owner->had_disk_fault && task->n_deaths < (submit->is_once ? 1u : 3u)) {
