@@ -35,18 +35,19 @@ static int refuse(const char *what, const char *local, int error, struct errmsg 
     return error;
 }
 
-static int local_path(const struct cmd_file_path *path, char *to, size_t n_to)
+int cmd_file_local(const struct cmd_file_path *path, char to[static CMD_LOCAL_BYTES])
 {
     bool is_here = strcmp(path->base, ".") == 0;
-    int n = snprintf(to, n_to, "%s%s%s", is_here ? "" : path->base, is_here ? "" : "/", path->path);
-    return n < 0 || (size_t)n >= n_to ? -ENAMETOOLONG : 0;
+    int n = snprintf(to, CMD_LOCAL_BYTES, "%s%s%s", is_here ? "" : path->base, is_here ? "" : "/",
+                     path->path);
+    return n < 0 || n >= (int)CMD_LOCAL_BYTES ? -ENAMETOOLONG : 0;
 }
 
 int cmd_file_check(const char *what, const struct cmd_file_path *path, struct errmsg *err)
 {
-    char local[2 * WIRE_PATH_BYTES_MAX + 2];
+    char local[CMD_LOCAL_BYTES];
     struct stat st;
-    int r = local_path(path, local, sizeof(local));
+    int r = cmd_file_local(path, local);
     if (r == 0 && stat(local, &st) < 0) {
         r = -errno;
     }
@@ -123,7 +124,7 @@ static int walk_entry(const struct walk *walk, const char *local, const char *pa
 static int walk_below(const struct walk *walk, const char *local, const char *path,
                       const char *name)
 {
-    char below[2 * WIRE_PATH_BYTES_MAX + 2];
+    char below[CMD_LOCAL_BYTES];
     char sent[WIRE_PATH_BYTES_MAX + 1];
     int n_below = snprintf(below, sizeof(below), "%s/%s", local, name);
     int n_sent = snprintf(sent, sizeof(sent), "%s/%s", path, name);
@@ -158,8 +159,61 @@ static int walk_dir(const struct walk *walk, const char *local, const char *path
 int cmd_file_walk(const char *what, const struct cmd_file_path *path, struct arena *arena,
                   struct cmd_files *files, struct errmsg *err)
 {
-    char local[2 * WIRE_PATH_BYTES_MAX + 2];
+    char local[CMD_LOCAL_BYTES];
     const struct walk walk = {.what = what, .arena = arena, .files = files, .err = err};
-    int r = local_path(path, local, sizeof(local));
+    int r = cmd_file_local(path, local);
     return r < 0 ? refuse(what, path->path, r, err) : walk_entry(&walk, local, path->path, true);
+}
+
+/* --- opening -----------------------------------------------------------------------------------
+ */
+
+struct cmd_file_key cmd_file_key_of(const struct stat *st)
+{
+    struct cmd_file_key key;
+    memset(&key, 0, sizeof(key));
+    key.device = st->st_dev;
+    key.inode = st->st_ino;
+    key.bytes = (uint64_t)st->st_size;
+    key.changed_s = st->st_mtim.tv_sec;
+    key.changed_ns = st->st_mtim.tv_nsec;
+    key.status_s = st->st_ctim.tv_sec;
+    key.status_ns = st->st_ctim.tv_nsec;
+    return key;
+}
+
+int cmd_file_was_changed(const char *local, struct errmsg *err)
+{
+    char shown[256];
+    errmsg_set(err, "%s was changed while it was sent",
+               text_printable(slice_str(local), shown, sizeof(shown)));
+    return -EBUSY;
+}
+
+int cmd_file_cannot_open(const char *local, int error, struct errmsg *err)
+{
+    char shown[256];
+    errmsg_set(err, "cannot send %s: %s", text_printable(slice_str(local), shown, sizeof(shown)),
+               strerror(-error));
+    return error;
+}
+
+int cmd_file_open(const struct cmd_file *file, int *ret_fd, struct errmsg *err)
+{
+    struct stat st;
+    int fd = open(file->local, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int r = fd < 0 || fstat(fd, &st) < 0 ? cmd_file_cannot_open(file->local, -errno, err) : 0;
+    if (r == 0) {
+        const struct cmd_file_key now = cmd_file_key_of(&st);
+        const struct cmd_file_key found = cmd_file_key_of(&file->st);
+        bool is_same = S_ISREG(st.st_mode) && memcmp(&now, &found, sizeof(now)) == 0;
+        r = is_same ? 0 : cmd_file_was_changed(file->local, err);
+    }
+    if (r < 0 && fd >= 0) {
+        close(fd);
+    }
+    if (r == 0) {
+        *ret_fd = fd;
+    }
+    return r;
 }

@@ -26,10 +26,28 @@ struct cmd_files { /* owned by whoever walks; zeroed to begin with */
 
 void cmd_files_done(struct cmd_files *files);
 
+/* What makes the content of a file what it was. */
+struct cmd_file_key {
+    uint64_t device, inode, bytes;
+    int64_t changed_s, changed_ns, status_s, status_ns;
+};
+
+struct cmd_file_key cmd_file_key_of(const struct stat *st);
+/* Opens it, if it is as it was when it was looked up. 0; -EBUSY: it was changed; -errno, with err.
+ */
+int cmd_file_open(const struct cmd_file *file, int *ret_fd, struct errmsg *err) MUST_CHECK;
+/* Lines for err; they return -EBUSY, and the error. */
+int cmd_file_was_changed(const char *local, struct errmsg *err);
+int cmd_file_cannot_open(const char *local, int error, struct errmsg *err);
+
 /* Whether it is there and can be sent: a readable file or folder; nothing is looked at below it.
  * -ENOENT and the like, with err. */
 int cmd_file_check(const char *what, const struct cmd_file_path *path,
                    struct errmsg *err) MUST_CHECK;
+
+/* The path by which it is opened here. 0 or -ENAMETOOLONG. */
+#define CMD_LOCAL_BYTES (2 * WIRE_PATH_BYTES_MAX + 2)
+int cmd_file_local(const struct cmd_file_path *path, char to[static CMD_LOCAL_BYTES]) MUST_CHECK;
 
 /* Appends the file, or the folder and all below it. 0; -errno with err (-E2BIG: more than one task
  * may be given). */

@@ -14,29 +14,25 @@
 #include "wire/base/text.h"
 
 #define PUTS_AT_ONCE 32u   /* each has a descriptor here and one on its way */
+#define AHEAD_MAX    64u   /* tasks whose files are put before their turn */
 #define CONTENTS_MAX 4096u /* kept for the next tasks, beside those of the present one */
 #define ARENA_BYTES  (64u << 20)
 #define TOLD_FROM    (UINT64_C(64) << 20) /* a file so large is named while it is taken in */
 #define VALUES_BYTES CMD_INPUTS_BYTES_MAX
-
-/* What makes the content of a file what it was. */
-struct file_key {
-    uint64_t device, inode, bytes;
-    int64_t changed_s, changed_ns, status_s, status_ns;
-};
 
 enum content_state { CONTENT_NEW, CONTENT_PUT, CONTENT_THERE };
 
 struct content { /* of a file, as the daemon takes it in */
     struct table_entry by_key;
     struct table_entry by_id; /* while PUT */
-    struct file_key key;
+    struct cmd_file_key key;
     uint64_t id;
     enum content_state state;
-    int fd;        /* while PUT: to see whether it was changed; owned */
-    char *local;   /* owned, while PUT */
-    uint64_t task; /* the last that reads it, */
-    uint32_t ref;  /* and as which of its refs */
+    int fd;          /* while PUT: to see whether it was changed; owned */
+    char *local;     /* owned, while PUT */
+    uint64_t waited; /* the task that waits for it to be put; 0: none */
+    uint64_t task;   /* the last that reads it, */
+    uint32_t ref;    /* and as which of its refs */
     struct wire_hash hash;
     uint64_t bytes;
 };
@@ -70,8 +66,12 @@ struct cmd_sender {
 
     struct table by_key, by_id;
     uint64_t next_id;
-    uint32_t n_putting;
-    bool is_full; /* the daemon has no room until results come */
+    uint32_t n_putting;         /* of them: */
+    uint32_t n_waited;          /* those that the task waits for */
+    uint64_t ahead;             /* the last task whose files were put ahead of their turn, */
+    size_t ahead_at;            /* and where the next one's values are */
+    struct slice *ahead_values; /* owned */
+    bool is_full;               /* the daemon has no room until results come */
 };
 
 void cmd_returns_done(struct cmd_returns *returns)
@@ -135,7 +135,7 @@ int cmd_sender_new(const struct cmd_submission *submission, struct cmd_sender **
     arena_init(&sender->base_arena, ARENA_BYTES);
     arena_init(&sender->arena, ARENA_BYTES);
     buf_init(&sender->values, VALUES_BYTES);
-    table_init(&sender->by_key, sizeof(struct file_key), 1);
+    table_init(&sender->by_key, sizeof(struct cmd_file_key), 1);
     table_init(&sender->by_id, sizeof(uint64_t), 1);
     int r = compile_all(o->transfers, o->n_transfers, sender->transfers, err);
     r = r < 0 ? r : compile_all(o->returns, o->n_returns, sender->returns, err);
@@ -182,6 +182,7 @@ struct cmd_sender *cmd_sender_free(struct cmd_sender *sender)
     arena_done(&sender->base_arena);
     buf_done(&sender->values);
     mem_free(sender->now);
+    mem_free(sender->ahead_values);
     return mem_free(sender);
 }
 
@@ -282,7 +283,8 @@ int cmd_sender_check(struct cmd_sender *sender,
                      void *user, unsigned n_values, struct errmsg *err)
 {
     sender->n_values = n_values;
-    sender->now = n_values > 0 ? mem_alloc_or_die(n_values, sizeof(*sender->now)) : NULL;
+    sender->now = mem_alloc_or_die(n_values + 1, sizeof(*sender->now));
+    sender->ahead_values = mem_alloc_or_die(n_values + 1, sizeof(*sender->ahead_values));
     for (;;) {
         struct cmd_values set = {.n = n_values, .sequence = sender->n_values_sets + 1};
         int r = values(user, &set.items, err);
@@ -298,18 +300,24 @@ int cmd_sender_check(struct cmd_sender *sender,
     }
 }
 
+/* Those of the task that begin there; returns where the next one's do. */
+static size_t read_values(const struct cmd_sender *sender, size_t at, struct slice *to)
+{
+    for (unsigned i = 0; i < sender->n_values; i++) {
+        size_t n;
+        memcpy(&n, sender->values.p + at, sizeof(n));
+        to[i] = slice_part(buf_slice(&sender->values), at + sizeof(n), n);
+        at += sizeof(n) + n;
+    }
+    return at;
+}
+
 int cmd_sender_values(struct cmd_sender *sender, const struct slice **ret_values)
 {
     if (sender->task == sender->n_values_sets) {
         return -ENODATA;
     }
-    for (unsigned i = 0; i < sender->n_values; i++) {
-        size_t n;
-        memcpy(&n, sender->values.p + sender->values_at, sizeof(n));
-        sender->values_at += sizeof(n);
-        sender->now[i] = slice_part(buf_slice(&sender->values), sender->values_at, n);
-        sender->values_at += n;
-    }
+    sender->values_at = read_values(sender, sender->values_at, sender->now);
     *ret_values = sender->now;
     return 0;
 }
@@ -322,62 +330,11 @@ uint64_t cmd_sender_total(const struct cmd_sender *sender)
 /* --- the job's files ---------------------------------------------------------------------------
  */
 
-static struct file_key key_of(const struct stat *st)
-{
-    struct file_key key;
-    memset(&key, 0, sizeof(key));
-    key.device = st->st_dev;
-    key.inode = st->st_ino;
-    key.bytes = (uint64_t)st->st_size;
-    key.changed_s = st->st_mtim.tv_sec;
-    key.changed_ns = st->st_mtim.tv_nsec;
-    key.status_s = st->st_ctim.tv_sec;
-    key.status_ns = st->st_ctim.tv_nsec;
-    return key;
-}
-
-static int was_changed(const char *local, struct errmsg *err)
-{
-    char shown[256];
-    errmsg_set(err, "%s was changed while it was sent",
-               text_printable(slice_str(local), shown, sizeof(shown)));
-    return -EBUSY;
-}
-
-static int cannot_open(const char *local, int error, struct errmsg *err)
-{
-    char shown[256];
-    errmsg_set(err, "cannot send %s: %s", text_printable(slice_str(local), shown, sizeof(shown)),
-               strerror(-error));
-    return error;
-}
-
-/* As it was when it was looked up. */
-static int open_as_found(const struct cmd_file *file, int *ret_fd, struct errmsg *err)
-{
-    struct stat st;
-    int fd = open(file->local, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int r = fd < 0 || fstat(fd, &st) < 0 ? cannot_open(file->local, -errno, err) : 0;
-    if (r == 0) {
-        const struct file_key now = key_of(&st);
-        const struct file_key found = key_of(&file->st);
-        bool is_same = S_ISREG(st.st_mode) && memcmp(&now, &found, sizeof(now)) == 0;
-        r = is_same ? 0 : was_changed(file->local, err);
-    }
-    if (r < 0 && fd >= 0) {
-        close(fd);
-    }
-    if (r == 0) {
-        *ret_fd = fd;
-    }
-    return r;
-}
-
 int cmd_sender_open_base(struct cmd_sender *sender, struct cmd_basefiles *to, struct errmsg *err)
 {
     for (uint32_t i = 0; i < sender->base.n && !sender->is_base_sent_each; i++) {
         const struct cmd_file *file = &sender->base.items[i];
-        int r = open_as_found(file, &to->fds[to->n], err);
+        int r = cmd_file_open(file, &to->fds[to->n], err);
         if (r < 0) {
             return r;
         }
@@ -390,14 +347,14 @@ int cmd_sender_check_base(const struct cmd_sender *sender, struct errmsg *err)
 {
     for (uint32_t i = 0; i < sender->base.n && !sender->is_base_sent_each; i++) {
         const struct cmd_file *file = &sender->base.items[i];
-        const struct file_key found = key_of(&file->st);
+        const struct cmd_file_key found = cmd_file_key_of(&file->st);
         struct stat st;
         if (stat(file->local, &st) < 0) {
-            return was_changed(file->local, err);
+            return cmd_file_was_changed(file->local, err);
         }
-        const struct file_key now = key_of(&st);
+        const struct cmd_file_key now = cmd_file_key_of(&st);
         if (memcmp(&now, &found, sizeof(now)) != 0) {
-            return was_changed(file->local, err);
+            return cmd_file_was_changed(file->local, err);
         }
     }
     return 0;
@@ -461,6 +418,7 @@ int cmd_sender_begin(struct cmd_sender *sender, const struct cmd_values *values,
     sender->files.bytes = 0;
     sender->next = 0;
     sender->n_refs = 0;
+    sender->n_waited = 0;
     sender->task++;
     int r = expand_dir(sender, values, err);
     for (unsigned i = 0; i < sender->submission->options->n_transfers && r == 0; i++) {
@@ -484,7 +442,7 @@ int cmd_sender_begin(struct cmd_sender *sender, const struct cmd_values *values,
 
 static struct content *content_of(struct cmd_sender *sender, const struct cmd_file *file)
 {
-    struct file_key key = key_of(&file->st);
+    struct cmd_file_key key = cmd_file_key_of(&file->st);
     struct table_entry *entry = table_find(&sender->by_key, &key);
     if (entry != NULL) {
         return CONTAINER_OF(entry, struct content, by_key);
@@ -509,13 +467,13 @@ static int put(struct cmd_sender *sender, struct cmd_run *run, struct content *c
                const struct cmd_file *file, struct errmsg *err)
 {
     int fd;
-    int r = open_as_found(file, &fd, err);
+    int r = cmd_file_open(file, &fd, err);
     if (r < 0) {
         return r;
     }
     int sent = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (sent < 0) {
-        r = cannot_open(file->local, -errno, err);
+        r = cmd_file_cannot_open(file->local, -errno, err);
         close(fd);
         return r;
     }
@@ -531,24 +489,62 @@ static int put(struct cmd_sender *sender, struct cmd_run *run, struct content *c
     return r == -EPIPE ? 0 : r; /* shows when receiving */
 }
 
-/* Puts contents that are not on their way. 0: none is left to put; -EAGAIN; -errno. */
+/* Once the daemon is asked for all of this task's: what the next ones read, as far as that is
+ * single files, so that not each task waits for an answer of its own. What is wrong with one is
+ * told when its turn comes. */
+static int put_ahead(struct cmd_sender *sender, struct cmd_run *run, struct errmsg *err)
+{
+    if (sender->ahead < sender->task) {
+        sender->ahead = sender->task;
+        sender->ahead_at = sender->values_at;
+    }
+    while (sender->n_putting < PUTS_AT_ONCE && sender->ahead < sender->n_values_sets &&
+           sender->ahead < sender->task + AHEAD_MAX && !sender->is_full) {
+        sender->ahead_at = read_values(sender, sender->ahead_at, sender->ahead_values);
+        const struct cmd_values values = {
+            .items = sender->ahead_values, .n = sender->n_values, .sequence = ++sender->ahead};
+        for (unsigned i = 0; i < sender->submission->options->n_transfers; i++) {
+            struct cmd_file_path path;
+            char local[CMD_LOCAL_BYTES];
+            struct cmd_file file = {.local = local};
+            bool is_file = expand_path(sender->transfers[i], &values, "", &path, err) == 0 &&
+                           cmd_file_local(&path, local) == 0 && stat(local, &file.st) == 0 &&
+                           S_ISREG(file.st.st_mode);
+            struct content *content = is_file ? content_of(sender, &file) : NULL;
+            if (content != NULL && content->state == CONTENT_NEW) {
+                int r = put(sender, run, content, &file, err);
+                if (r < 0) {
+                    return r;
+                }
+            }
+        }
+    }
+    return 0;
+}
+
+/* Puts contents that are not on their way. 0: all are there; -EAGAIN; -errno. */
 static int put_some(struct cmd_sender *sender, struct cmd_run *run, struct errmsg *err)
 {
     for (; sender->next < sender->files.n; sender->next++) {
         const struct cmd_file *file = &sender->files.items[sender->next];
         struct content *content = file->is_dir ? NULL : content_of(sender, file);
-        if (content == NULL || content->state != CONTENT_NEW) {
+        if (content == NULL || content->state == CONTENT_THERE) {
             continue;
         }
-        if (sender->n_putting == PUTS_AT_ONCE || sender->is_full) {
-            return -EAGAIN;
+        if (content->state == CONTENT_NEW) {
+            if (sender->n_putting >= PUTS_AT_ONCE || sender->is_full) {
+                return -EAGAIN;
+            }
+            int r = put(sender, run, content, file, err);
+            if (r < 0) {
+                return r;
+            }
         }
-        int r = put(sender, run, content, file, err);
-        if (r < 0) {
-            return r;
-        }
+        sender->n_waited += content->waited != sender->task;
+        content->waited = sender->task;
     }
-    return sender->n_putting > 0 ? -EAGAIN : 0;
+    int r = put_ahead(sender, run, err);
+    return r < 0 ? r : sender->n_waited > 0 ? -EAGAIN : 0;
 }
 
 /* All contents are there: each becomes a ref, once. */
@@ -591,8 +587,8 @@ int cmd_sender_on_put_done(struct cmd_sender *sender, const struct wire_put_done
     }
     struct content *content = CONTAINER_OF(entry, struct content, by_id);
     struct stat st;
-    int r = fstat(content->fd, &st) < 0 ? cannot_open(content->local, -errno, err) : 0;
-    const struct file_key now = key_of(&st);
+    int r = fstat(content->fd, &st) < 0 ? cmd_file_cannot_open(content->local, -errno, err) : 0;
+    const struct cmd_file_key now = cmd_file_key_of(&st);
     bool is_same = r == 0 && memcmp(&now, &content->key, sizeof(now)) == 0;
     char text[WIRE_REASON_BYTES_MAX * 4 + 8];
     if (r == 0 && done->error != WIRE_ERROR_NONE) {
@@ -603,7 +599,7 @@ int cmd_sender_on_put_done(struct cmd_sender *sender, const struct wire_put_done
         r = done->error == WIRE_ERROR_LIMIT || done->error == WIRE_ERROR_UNAVAILABLE ? -ENOSPC
                                                                                      : -EIO;
     } else if (r == 0 && (!is_same || done->bytes != content->key.bytes)) {
-        r = was_changed(content->local, err);
+        r = cmd_file_was_changed(content->local, err);
     }
     table_remove(&sender->by_id, &content->by_id);
     close(content->fd);
@@ -612,6 +608,8 @@ int cmd_sender_on_put_done(struct cmd_sender *sender, const struct wire_put_done
     content->hash = done->hash;
     content->bytes = done->bytes;
     sender->n_putting--;
+    sender->n_waited -= content->waited == sender->task;
+    content->waited = 0;
     if (r == -ENOSPC) {
         sender->is_full = true;
         sender->next = 0; /* again, when there is room */

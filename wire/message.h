@@ -46,7 +46,6 @@ struct wire_file {
     uint64_t bytes;
     struct slice arch; /* of the executors it is for; empty: for all. Only they fetch it, and find
                         * it at its path, which another architecture's file may share */
-    struct wire_key holder; /* in a job: as of a ref */
 };
 
 struct wire_files {
@@ -58,8 +57,8 @@ struct wire_files {
 struct wire_ref {
     struct wire_hash hash; /* not zero */
     uint64_t bytes;
-    struct wire_key holder; /* in a task: who has it, where that is not the owner or it is nearer
-                             * than that, and may give it to the executor; else zero */
+    struct wire_key holder; /* in a task: who has it, where that is not the owner, and may give it
+                             * to the executor; else zero */
 };
 
 struct wire_refs {
@@ -283,12 +282,10 @@ struct wire_blob_refuse { /* it is not there, or not for you */
     struct wire_hash hash;
 };
 
-struct wire_grant { /* owner to executor: this peer may fetch the output of a result that it keeps,
-                     * or what it was sent for that attempt */
+struct wire_grant { /* owner to executor: this peer may fetch the output of a result that it keeps
+                     */
     struct wire_attempt_id id;
     struct wire_key peer;
-    struct wire_hash hash; /* zero: the output; else that blob, a ref of the attempt or a file of
-                            * its job */
 };
 
 /* --- client and daemon -------------------------------------------------------------------------

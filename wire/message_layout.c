@@ -20,7 +20,6 @@ static const struct wire_field fields_wire_file[] = {
     HASH(wire_file, hash),
     U64(wire_file, bytes),
     {LATER(wire_file, arch, struct slice, TEXT), .max = WIRE_ARCH_BYTES_MAX},
-    {LATER(wire_file, holder, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES},
 };
 LAYOUT_RULED(wire_file, "file", wire_rule_file);
 
@@ -283,7 +282,6 @@ LAYOUT(wire_blob_refuse, "blob_refuse");
 static const struct wire_field fields_wire_grant[] = {
     STRUCT(wire_grant, id, wire_attempt_id),
     KEY(wire_grant, peer),
-    {LATER(wire_grant, hash, struct wire_hash, FIXED), .max = WIRE_FIXED_BYTES},
 };
 LAYOUT(wire_grant, "grant");
 

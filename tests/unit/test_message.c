@@ -274,7 +274,7 @@ static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa
         .is_durable = true                                                                         \
     }
 #define SPEC_HEX                                                                                   \
-    "9e c4032e2f70 91 96 c405 62696e2f70 cd01ed " NO_KEY_HEX                                       \
+    "9e c4032e2f70 91 95 c405 62696e2f70 cd01ed " NO_KEY_HEX                                       \
     "cf0000000100000000 a3783332 " NO_KEY_HEX                                                      \
     "91 c403413d62 a6 7838365f3634 01 ce00010000 00 cd2710 ce40000000 c3 13 ccc8 c3 c2 "
 
@@ -313,7 +313,7 @@ static const struct {
     {{.type = WIRE_MESSAGE_GOT, .got = {.bytes = 9, .error = 4, .text = {(const uint8_t *)"d", 1}}},
      "95 5d " NO_KEY_HEX "09 04 a164"},
     {{.type = WIRE_MESSAGE_GONE}, "92 5e " NO_KEY_HEX},
-    {{.type = WIRE_MESSAGE_GRANT, .grant = {.id = ID}}, "94 19 " ID_HEX NO_KEY_HEX NO_KEY_HEX},
+    {{.type = WIRE_MESSAGE_GRANT, .grant = {.id = ID}}, "93 19 " ID_HEX NO_KEY_HEX},
     {{.type = WIRE_MESSAGE_BLOB_WANT, .blob_want = {.offset = 65535}},
      "94 15 " NO_KEY_HEX "cdffff " NO_KEY_HEX},
     {{.type = WIRE_MESSAGE_STREAM,

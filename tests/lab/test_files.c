@@ -1,0 +1,142 @@
+/* Files of tasks on real hosts: what one program makes of 200 sounds on three peers is what it
+ * makes of them here, byte for byte; a file that all tasks read is sent to each peer once; what is
+ * missing is found before anything runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lab/daemons.h"
+
+#define N_SOUNDS    200
+#define PATIENCE_MS 120000
+#define BASE_BYTES  (4u << 20)
+/* As in test_program.c. */
+#define BASE_PERCENT_MAX 120
+
+/* A line for a shell on the submitter's host, in the folder that all hosts and the test share. */
+static struct lab_process *shell(struct daemon_scene *scene, const char *line)
+{
+    const char *const argv[] = {"/bin/sh", "-c", line, NULL};
+    char mesh[LAB_PATH_BYTES_MAX + 32];
+    snprintf(mesh, sizeof(mesh), "MESH=%s --socket %s", getenv("MESH"), DAEMON_SOCKET);
+    const char *const env[] = {mesh, NULL};
+    const struct lab_start start = {.folder = lab_share(scene->lab), .env = env};
+    return lab_spawnv(scene->hosts[0], argv, &start);
+}
+
+static void run(struct daemon_scene *scene, const char *line, int status)
+{
+    lab_expect(shell(scene, line), PATIENCE_MS, status);
+}
+
+START_TEST(two_hundred_sounds_are_converted_as_they_are_here)
+{
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene,
+        "mkdir in local && i=0; while [ $i -lt 200 ]; do i=$((i + 1));"
+        "sox -R -n -r 16000 -b 16 -c 1 in/$i.wav synth 0.$((100 + i)) sine $((200 + i)) || exit 1;"
+        "sox -R in/$i.wav -r 8000 local/$i.flac || exit 1; done",
+        0);
+    struct lab_process *job =
+        shell(&scene, "$MESH submit --joblog log --trc {.}.flac 'sox -R {} -r 8000 {.}.flac' "
+                      "::: in/*.wav");
+    lab_expect(job, PATIENCE_MS, 0);
+    run(&scene, "set -e; for f in local/*.flac; do cmp $f in/${f#local/}; done", 0);
+    run(&scene, "test $(ls in/*.flac | wc -l) = 200; test $(ls -A in | wc -l) = 400", 0);
+    for (unsigned i = 1; i <= DAEMON_EXECUTORS; i++) { /* else it says nothing of them */
+        char line[64];
+        snprintf(line, sizeof(line), "cut -f 2 log | grep -qx %s", daemon_names[i]);
+        run(&scene, line, 0);
+    }
+    lab_free(scene.lab);
+}
+END_TEST
+
+START_TEST(a_file_that_all_tasks_read_is_sent_to_each_peer_once)
+{
+    static const char *const lines[] = {
+        "$MESH submit --basefile base 'cat base | cksum; sleep 0.05' ::: $(seq 24)",
+        "$MESH submit --transferfile base2 'cat base2 | cksum; sleep 0.05' ::: $(seq 24)"};
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene, "head -c 4194304 /dev/urandom > base; head -c 4194304 /dev/urandom > base2", 0);
+    for (size_t k = 0; k < ARRAY_LEN(lines); k++) {
+        uint64_t before[DAEMON_EXECUTORS];
+        for (unsigned i = 0; i < DAEMON_EXECUTORS; i++) {
+            before[i] = lab_counters(scene.hosts[i + 1], SWITCH_TO_HOST).n_bytes;
+        }
+        run(&scene, lines[k], 0);
+        for (unsigned i = 0; i < DAEMON_EXECUTORS; i++) {
+            uint64_t n = lab_counters(scene.hosts[i + 1], SWITCH_TO_HOST).n_bytes - before[i];
+            printf("# figure: files: %s received %.1f %% of a file of 24 tasks (limit %d)\n",
+                   daemon_names[i + 1], 100.0 * (double)n / BASE_BYTES, BASE_PERCENT_MAX);
+            ck_assert_uint_le(n, (uint64_t)BASE_BYTES / 100 * BASE_PERCENT_MAX);
+        }
+    }
+    lab_free(scene.lab);
+}
+END_TEST
+
+START_TEST(what_cannot_be_is_said_and_nothing_half_done_stays)
+{
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene, "mkdir d; echo 1 > a; echo 2 > d/b; ln -s /tmp out; echo old > same", 0);
+    /* Before anything runs. */
+    struct lab_process *job =
+        shell(&scene, "$MESH submit --transferfile {} --return ran 'touch ran' ::: a none");
+    lab_expect(job, PATIENCE_MS, 125);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "none: No such file"));
+    run(&scene, "test ! -e ran", 0);
+    job = shell(&scene, "$MESH submit --transferfile {} cat ::: ../a");
+    lab_expect(job, PATIENCE_MS, 125);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "leads out"));
+    job = shell(&scene, "mkfifo p; $MESH submit --transferfile {} cat ::: p");
+    lab_expect(job, PATIENCE_MS, 125);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "neither a file nor a folder"));
+    /* A folder where a file is meant is a folder there. */
+    run(&scene, "test \"$($MESH submit --transferfile {} 'cat {}/b' ::: d)\" = 2", 0);
+    /* When the task has ended. */
+    job = shell(&scene, "$MESH submit --return l 'ln -s /etc/passwd l' ::: 1");
+    lab_expect(job, PATIENCE_MS, 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "symbolic link"));
+    job = shell(&scene, "$MESH submit --return same 'echo {} > same' ::: 1 2");
+    lab_expect(job, PATIENCE_MS, 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "has returned"));
+    /* No link is followed here either. */
+    job = shell(&scene, "$MESH submit --return out/x 'mkdir out; echo x > out/x' ::: 1");
+    lab_expect(job, PATIENCE_MS, 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "a symbolic link is in the way"));
+    run(&scene, "test ! -e /tmp/x && test ! -e l", 0);
+    /* More than may be comes back not at all, and a file that cannot be written whole leaves what
+     * was there. */
+    job = shell(&scene,
+                "$MESH submit --max-output 1M --return big 'head -c 2M /dev/zero > big' ::: 1");
+    lab_expect(job, PATIENCE_MS, 1);
+    run(&scene, "test ! -e big", 0);
+    job = shell(&scene, "ulimit -f 64; trap '' XFSZ;"
+                        "$MESH submit --return same 'head -c 1M /dev/zero > same' ::: 1");
+    lab_expect(job, PATIENCE_MS, 125);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "cannot write same"));
+    run(&scene, "test \"$(cat same)\" != \"\" && test $(ls -A | grep -c '^[.]mesh') = 0", 0);
+    lab_free(scene.lab);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("files");
+    TCase *tc = tcase_create("files");
+    tcase_set_timeout(tc, 280);
+    if (access("/usr/bin/sox", X_OK) == 0) {
+        tcase_add_test(tc, two_hundred_sounds_are_converted_as_they_are_here);
+    } else {
+        printf("# skipped: no sox on this machine: sounds that are converted by peers\n");
+    }
+    tcase_add_test(tc, a_file_that_all_tasks_read_is_sent_to_each_peer_once);
+    tcase_add_test(tc, what_cannot_be_is_said_and_nothing_half_done_stays);
+    suite_add_tcase(suite, tc);
+    return lab_run_suite(suite);
+}
