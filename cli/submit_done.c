@@ -149,7 +149,7 @@ void cmd_run_end_received(struct cmd_run *run)
 {
     for (struct cmd_received *received = cmd_receiver_next_done(run->receiver); received != NULL;
          received = cmd_receiver_next_done(run->receiver)) {
-        struct wire_done done = received->done.done;
+        struct wire_done done = received->done;
         if (received->fault.text[0] != '\0' && cmd_result_is_success(&done)) {
             done.result.end = WIRE_END_NO_RETURN;
             done.result.detail = slice_str(received->fault.text);

@@ -11,7 +11,6 @@
 #include "wire/base/list.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
-#include "wire/message_codec.h"
 
 #define GETS_AT_ONCE 16u
 #define TOLD_FROM    (UINT64_C(64) << 20) /* as in submit_files.c */
@@ -285,22 +284,38 @@ static int pump(struct cmd_receiver *receiver, struct cmd_run *run, struct errms
     return 0;
 }
 
+/* All but what was printed, which is dealt with. 0 or -ENOMEM. */
+static int copy_done(struct arena *arena, const struct wire_done *from, struct wire_done *to)
+{
+    uint32_t n = from->result.files.n;
+    struct wire_result_file *files = arena_alloc(arena, n, sizeof(*files));
+    *to = *from;
+    to->result.out.inlined = (struct slice){0};
+    to->result.err.inlined = (struct slice){0};
+    int r = files == NULL ? -ENOMEM : arena_copy(arena, from->peer_name, &to->peer_name);
+    r = r < 0 ? r : arena_copy(arena, from->result.detail, &to->result.detail);
+    for (uint32_t i = 0; i < n && r == 0; i++) {
+        files[i] = from->result.files.items[i];
+        r = arena_copy(arena, files[i].path, &files[i].path);
+        r = r < 0 ? r : arena_copy(arena, files[i].inlined, &files[i].inlined);
+    }
+    to->result.files.items = files;
+    return r;
+}
+
 int cmd_receiver_add(struct cmd_receiver *receiver, struct cmd_run *run, struct cmd_task *task,
                      const struct wire_done *done, struct errmsg *err)
 {
     struct incoming *incoming = mem_alloc_or_die(1, sizeof(*incoming));
-    struct wire_message message = {.type = WIRE_MESSAGE_DONE, .done = *done};
     arena_init(&incoming->received.arena, WIRE_ARENA_BYTES_MAX);
-    message.done.result.out.inlined = (struct slice){0};
-    message.done.result.err.inlined = (struct slice){0};
     incoming->received.task = task;
     list_push_back(&receiver->incoming, &incoming->node);
-    int r = wire_message_copy(&message, &incoming->received.arena, &incoming->received.done);
+    int r = copy_done(&incoming->received.arena, done, &incoming->received.done);
     if (r < 0) {
         errmsg_set(err, "out of memory for the files of task %" PRIu32, task->number);
         return r;
     }
-    incoming->files = incoming->received.done.done.result.files;
+    incoming->files = incoming->received.done.result.files;
     return pump(receiver, run, err);
 }
 

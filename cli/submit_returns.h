@@ -26,8 +26,8 @@ int cmd_receiver_on_got(struct cmd_receiver *receiver, struct cmd_run *run,
 struct cmd_received {
     struct cmd_task *task;
     struct arena arena;
-    struct wire_message done; /* without output and files */
-    struct errmsg fault;      /* why the task failed all the same; "": it did not */
+    struct wire_done done; /* without output and files */
+    struct errmsg fault;   /* why the task failed all the same; "": it did not */
 };
 /* NULL when there is none. */
 struct cmd_received *cmd_receiver_next_done(struct cmd_receiver *receiver) MUST_CHECK;

@@ -23,7 +23,7 @@
 #include "wire/base/slice.h"
 #include "wire/limits.h"
 
-#define CELL_PROTO_VERSION 4u
+#define CELL_PROTO_VERSION 5u
 /* Where the init finds its end of the socket, and in bare mode the job's files, in their order. */
 #define CELL_SOCKET_FD     3
 #define CELL_FIRST_FILE_FD 4

@@ -28,7 +28,7 @@ struct table {
     struct list order; /* of table_entry.order, oldest first */
 };
 
-/* What tables hash their keys with: of use where a key would have to be longer than a table likes. */
+/* What tables hash their keys with: of use where a key would be longer than a table likes. */
 uint64_t table_hash(const void *key, size_t n_bytes, uint64_t seed);
 
 void table_init(struct table *table, size_t key_bytes, uint64_t seed);
