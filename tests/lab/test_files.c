@@ -99,25 +99,26 @@ START_TEST(what_cannot_be_is_said_and_nothing_half_done_stays)
     /* A folder where a file is meant is a folder there. */
     run(&scene, "test \"$($MESH submit --transferfile {} 'cat {}/b' ::: d)\" = 2", 0);
     /* When the task has ended. */
-    job = shell(&scene, "$MESH submit --return l 'ln -s /etc/passwd l' ::: 1");
+    job = shell(&scene, "$MESH submit --return l ': {}; ln -s /etc/passwd l' ::: 1");
     lab_expect(job, PATIENCE_MS, 1);
     ck_assert_ptr_nonnull(strstr(lab_errors(job), "symbolic link"));
     job = shell(&scene, "$MESH submit --return same 'echo {} > same' ::: 1 2");
     lab_expect(job, PATIENCE_MS, 1);
     ck_assert_ptr_nonnull(strstr(lab_errors(job), "has returned"));
     /* No link is followed here either. */
-    job = shell(&scene, "$MESH submit --return out/x 'mkdir out; echo x > out/x' ::: 1");
+    job = shell(&scene, "$MESH submit --return out/x ': {}; mkdir out; echo x > out/x' ::: 1");
     lab_expect(job, PATIENCE_MS, 1);
     ck_assert_ptr_nonnull(strstr(lab_errors(job), "a symbolic link is in the way"));
     run(&scene, "test ! -e /tmp/x && test ! -e l", 0);
     /* More than may be comes back not at all, and a file that cannot be written whole leaves what
      * was there. */
-    job = shell(&scene,
-                "$MESH submit --max-output 1M --return big 'head -c 2M /dev/zero > big' ::: 1");
+    job =
+        shell(&scene,
+              "$MESH submit --max-output 1M --return big ': {}; head -c 2M /dev/zero > big' ::: 1");
     lab_expect(job, PATIENCE_MS, 1);
     run(&scene, "test ! -e big", 0);
     job = shell(&scene, "ulimit -f 64; trap '' XFSZ;"
-                        "$MESH submit --return same 'head -c 1M /dev/zero > same' ::: 1");
+                        "$MESH submit --return same ': {}; head -c 1M /dev/zero > same' ::: 1");
     lab_expect(job, PATIENCE_MS, 125);
     ck_assert_ptr_nonnull(strstr(lab_errors(job), "cannot write same"));
     run(&scene, "test \"$(cat same)\" != \"\" && test $(ls -A | grep -c '^[.]mesh') = 0", 0);

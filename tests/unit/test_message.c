@@ -274,8 +274,7 @@ static struct wire_peer_entry one_peer[] = {{.name = {(const uint8_t *)"h\xc3\xa
         .is_durable = true                                                                         \
     }
 #define SPEC_HEX                                                                                   \
-    "9e c4032e2f70 91 95 c405 62696e2f70 cd01ed " NO_KEY_HEX                                       \
-    "cf0000000100000000 a3783332 " NO_KEY_HEX                                                      \
+    "9e c4032e2f70 91 95 c405 62696e2f70 cd01ed " NO_KEY_HEX "cf0000000100000000 a3783332 "        \
     "91 c403413d62 a6 7838365f3634 01 ce00010000 00 cd2710 ce40000000 c3 13 ccc8 c3 c2 "
 
 static const struct {
