@@ -227,9 +227,6 @@ static struct cmd_task *note_task(struct cmd_run *run)
     cmd_replace_line(run->submission->replace, run->next_argv, &line);
     struct cmd_task *task = cmd_task_new(run, (uint32_t)(run->n_added + 1), run->n_read,
                                          buf_slice(&line), buf_slice(&run->tag));
-    if (run->results != NULL) {
-        keep_values(task, &run->next_values);
-    }
     buf_done(&line);
     return task;
 }

@@ -148,9 +148,12 @@ static void collect_hashes(struct journal_item *item, const struct core_record *
         }
     } else if (record->type == CORE_RECORD_RESULT) {
         const struct wire_result *result = &record->result.done.result;
-        make_room(item, 2);
+        make_room(item, 2 + result->files.n);
         add_hash(item, &result->out.hash);
         add_hash(item, &result->err.hash);
+        for (uint32_t i = 0; i < result->files.n; i++) {
+            add_hash(item, &result->files.items[i].hash);
+        }
     }
 }
 

@@ -51,8 +51,9 @@
 /* What a task's input sources gave, kept beside the rest of it: so that both fit one frame. */
 #define WIRE_VALUES_BYTES_MAX (192u << 10)
 #define WIRE_ENV_MAX          1024u
-#define WIRE_FILES_MAX        128u /* files that travel with a job; SCM_RIGHTS carries 253 at once */
-#define WIRE_FILTER_MAX       64u  /* --on and --except of a job */
+/* Files that travel with a job; SCM_RIGHTS carries 253 at once. */
+#define WIRE_FILES_MAX  128u
+#define WIRE_FILTER_MAX 64u /* --on and --except of a job */
 /* Blobs that a task reads, beside its input; its files among them, each named once. */
 #define WIRE_REFS_MAX       16384u
 #define WIRE_TASK_FILES_MAX 16384u /* that a task is given, or brings back; folders among them */

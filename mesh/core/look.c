@@ -229,10 +229,10 @@ static void send_result(struct core *core, struct core_look *look, const struct 
     struct wire_message message = {.type = WIRE_MESSAGE_DONE};
     message.done = *done;
     message.done.peer_name = core_batch_copy(core, done->peer_name);
-    message.done.result.detail = core_batch_copy(core, done->result.detail);
-    message.done.result.out.inlined = core_batch_copy(core, done->result.out.inlined);
-    message.done.result.err.inlined = core_batch_copy(core, done->result.err.inlined);
+    int r = core_result_copy(&core->effects->arena, &done->result, &message.done.result);
+    ensure(r == 0); /* the batch's arena has no limit */
     core_client_send(core, look->client, &message);
+    core_task_put_files(core, client_of(core, look), &done->result);
     look->n_sent++;
 }
 

@@ -31,8 +31,8 @@ struct task {
     uint8_t *args;
     size_t n_args;
     int input;
-    bool keeps_result, is_lost;           /* what it reads is */
-    uint32_t n_refs, refs[WIRE_REFS_MAX]; /* indices of blobs */
+    bool keeps_result, is_lost;                /* what it reads is */
+    uint32_t n_refs, refs[WIRE_CALL_REFS_MAX]; /* indices of blobs */
 };
 
 struct worker {
