@@ -18,6 +18,7 @@
 #include "wire/message_enums.h"
 #include "wire/message_files.h"
 #include "wire/message_parts.h"
+#include "wire/message_queue.h"
 #include "wire/message_trust.h"
 
 /* Names one placement of one task for ever, together with its owner's key. */
@@ -155,6 +156,7 @@ struct wire_peer_entry { /* a peer the sender has a proved session with, or hear
     bool is_gone;                 /* somebody lost it; it is up again under a higher version */
     uint32_t cores;               /* offered, when that was told last */
     struct slice arch;
+    struct wire_slices queues; /* names of the queues that live there, WIRE_QUEUES_MAX */
 };
 
 struct wire_peers {
@@ -610,6 +612,14 @@ struct wire_job_forget { /* client: a detached job that has ended, with its resu
     X(PEERS_SUM, 24, wire_peers_sum, peers_sum)                                                    \
     X(GRANT, 25, wire_grant, grant)                                                                \
     X(MEMBERSHIP, 26, wire_membership, membership)                                                 \
+    X(QUEUE_PUT, 27, wire_queue_put, queue_put)                                                    \
+    X(QUEUE_GET, 28, wire_queue_get, queue_get)                                                    \
+    X(QUEUE_ITEM, 29, wire_queue_item, queue_item)                                                 \
+    X(QUEUE_DONE, 30, wire_queue_done, queue_done)                                                 \
+    X(QUEUE_ANSWER, 31, wire_queue_answer, queue_answer)                                           \
+    X(QUEUE_ALL, 32, wire_queue_all, queue_all)                                                    \
+    X(QUEUE_QUERY, 33, wire_queue_query, queue_query)                                              \
+    X(QUEUE_ROWS, 34, wire_queue_rows, queue_rows)                                                 \
     X(CLIENT_HELLO, 64, wire_client_hello, client_hello)                                           \
     X(DAEMON_HELLO, 65, wire_daemon_hello, daemon_hello)                                           \
     X(SUBMIT, 66, wire_submit, submit)                                                             \
@@ -653,7 +663,15 @@ struct wire_job_forget { /* client: a detached job that has ended, with its resu
     X(ATTACH, 104, wire_attach, attach)                                                            \
     X(ATTACHED, 105, wire_attached, attached)                                                      \
     X(KEPT_TASK, 106, wire_kept_task, kept_task)                                                   \
-    X(JOB_FORGET, 107, wire_job_forget, job_forget)
+    X(JOB_FORGET, 107, wire_job_forget, job_forget)                                                \
+    X(QUEUE_ADD, 112, wire_queue_add, queue_add)                                                   \
+    X(QUEUE_TAKE, 113, wire_queue_take, queue_take)                                                \
+    X(QUEUE_TAKEN, 114, wire_queue_taken, queue_taken)                                             \
+    X(QUEUE_END, 115, wire_queue_end, queue_end)                                                   \
+    X(QUEUE_REPLY, 116, wire_queue_reply, queue_reply)                                             \
+    X(QUEUE_REMOVE, 117, wire_queue_remove, queue_remove)                                          \
+    X(QUEUES_QUERY, 118, wire_queues_query, queues_query)                                          \
+    X(QUEUES_LIST, 119, wire_queues_list, queues_list)
 
 #define WIRE_ENUM_MESSAGE(name, number, type, member) WIRE_MESSAGE_##name = number,
 enum wire_message_type { WIRE_MESSAGE_NONE = 0, WIRE_MESSAGES(WIRE_ENUM_MESSAGE) };

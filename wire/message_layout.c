@@ -149,6 +149,9 @@ static const struct wire_field fields_wire_peer_entry[] = {
     {LATER(wire_peer_entry, is_gone, bool, BOOL), .max = 1},
     {LATER(wire_peer_entry, cores, uint32_t, U32), .max = WIRE_CORES_MAX},
     {LATER(wire_peer_entry, arch, struct slice, TEXT), .max = WIRE_ARCH_BYTES_MAX},
+    {LATER(wire_peer_entry, queues, struct wire_slices, TEXTS),
+     .max = WIRE_QUEUES_MAX,
+     .item_bytes_max = WIRE_NAME_BYTES_MAX},
 };
 LAYOUT(wire_peer_entry, "peer_entry");
 
@@ -608,6 +611,8 @@ LAYOUT_RULED(wire_kept_task, "kept_task", wire_rule_kept_task);
 
 static const struct wire_field fields_wire_job_forget[] = {U64(wire_job_forget, job)};
 LAYOUT(wire_job_forget, "job_forget");
+
+#include "wire/message_layout_queue.h"
 
 /* --- by number ---------------------------------------------------------------------------------
  */

@@ -73,6 +73,11 @@ const char *wire_rule_stream_data(const void *object);
 const char *wire_rule_client_stream(const void *object);
 const char *wire_rule_blob_data(const void *object);
 const char *wire_rule_trust(const void *object);
+const char *wire_rule_queue_put(const void *object);
+const char *wire_rule_queue_get(const void *object);
+const char *wire_rule_queue_add(const void *object);
+const char *wire_rule_queue_take(const void *object);
+const char *wire_rule_queue_remove(const void *object);
 
 /* Access to a member, for the walkers. */
 static inline const void *wire_member(const void *object, size_t offset)

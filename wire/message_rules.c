@@ -1,4 +1,5 @@
 /* The rules about messages that a single field's kind and limits cannot express. */
+#include "wire/base/text.h"
 #include "wire/message_layout.h"
 
 static bool is_zero(const struct wire_hash *hash)
@@ -246,4 +247,67 @@ const char *wire_rule_blob_data(const void *object)
         return "offset: beyond the blob's end";
     }
     return NULL;
+}
+
+/* --- queues ------------------------------------------------------------------------------------
+ */
+
+/* The controls behind U+0080 are two bytes of UTF-8. */
+bool wire_queue_name_is_good(struct slice name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        uint8_t c = name.p[i];
+        bool is_high_control = c == 0xc2 && i + 1 < name.n && name.p[i + 1] < 0xa0;
+        if (c < 0x20 || c == 0x7f || c == '/' || is_high_control) {
+            return false;
+        }
+    }
+    return name.n > 0 && name.n <= WIRE_NAME_BYTES_MAX && text_is_utf8(name);
+}
+
+static const char *name_fault(struct slice name)
+{
+    return wire_queue_name_is_good(name) ? NULL : "name: not one that a queue may have";
+}
+
+static const char *items_fault(struct slice name, const struct wire_queue_items *items)
+{
+    size_t n_bytes = 0;
+    for (uint32_t i = 0; i < items->n; i++) {
+        n_bytes += items->items[i].bytes.n;
+    }
+    if (items->n == 0) {
+        return "items: none";
+    }
+    return n_bytes > WIRE_PUT_BYTES_MAX ? "items: too long in all" : name_fault(name);
+}
+
+const char *wire_rule_queue_put(const void *object)
+{
+    const struct wire_queue_put *put = object;
+    return items_fault(put->name, &put->items);
+}
+
+const char *wire_rule_queue_add(const void *object)
+{
+    const struct wire_queue_add *add = object;
+    return items_fault(add->name, &add->items);
+}
+
+const char *wire_rule_queue_get(const void *object)
+{
+    const struct wire_queue_get *get = object;
+    return name_fault(get->name);
+}
+
+const char *wire_rule_queue_take(const void *object)
+{
+    const struct wire_queue_take *take = object;
+    return name_fault(take->name);
+}
+
+const char *wire_rule_queue_remove(const void *object)
+{
+    const struct wire_queue_remove *remove = object;
+    return name_fault(remove->name);
 }

@@ -128,6 +128,9 @@ static void make_items(struct maker *m, const struct wire_field *field, void *ob
     bool are_inlined = field->layout->rule == wire_rule_result_file;
     uint64_t n_most = are_inlined ? INLINED_MAX : ROWS_MAX;
     uint64_t n = make_length(m, field->max >= WIRE_TASK_FILES_MAX ? n_most : field->max, 4);
+    if (field->max == WIRE_PUT_ITEMS_MAX && n > WIRE_PUT_BYTES_MAX / WIRE_ITEM_BYTES_MAX) {
+        n = WIRE_PUT_BYTES_MAX / WIRE_ITEM_BYTES_MAX; /* their sum has a limit of its own */
+    }
     void *items = make_room(m, n, field->layout->bytes);
     for (uint64_t i = 0; i < n; i++) {
         make_object(m, field->layout, wire_member_of(items, i * field->layout->bytes));
@@ -289,8 +292,48 @@ static void fix_result_file(struct maker *m, struct wire_result_file *file)
     }
 }
 
+static void fix_queue_name(struct maker *m, struct slice *name)
+{
+    size_t n = name->n < 1 ? 1 : name->n;
+    uint8_t *p = make_room(m, n, 1);
+    memset(p, 'q', n);
+    *name = slice_of(p, n);
+}
+
+static void fix_queue_items(struct maker *m, struct wire_queue_items *items)
+{
+    if (items->n == 0) {
+        items->items = make_room(m, 1, sizeof(*items->items));
+        items->n = 1;
+    }
+}
+
+/* False: it is none of these. */
+static bool fix_queue(struct maker *m, const struct wire_layout *layout, void *object)
+{
+    if (layout->rule == wire_rule_queue_put) {
+        fix_queue_name(m, &((struct wire_queue_put *)object)->name);
+        fix_queue_items(m, &((struct wire_queue_put *)object)->items);
+    } else if (layout->rule == wire_rule_queue_add) {
+        fix_queue_name(m, &((struct wire_queue_add *)object)->name);
+        fix_queue_items(m, &((struct wire_queue_add *)object)->items);
+    } else if (layout->rule == wire_rule_queue_get) {
+        fix_queue_name(m, &((struct wire_queue_get *)object)->name);
+    } else if (layout->rule == wire_rule_queue_take) {
+        fix_queue_name(m, &((struct wire_queue_take *)object)->name);
+    } else if (layout->rule == wire_rule_queue_remove) {
+        fix_queue_name(m, &((struct wire_queue_remove *)object)->name);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void fix_object(struct maker *m, const struct wire_layout *layout, void *object)
 {
+    if (fix_queue(m, layout, object)) {
+        return;
+    }
     if (layout->rule == wire_rule_file) {
         fix_path(m, &((struct wire_file *)object)->path, 1);
     } else if (layout->rule == wire_rule_output) {

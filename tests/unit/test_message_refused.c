@@ -232,6 +232,14 @@ static const struct {
      "result: result: files[0]: bytes: of what is no file"},
     {"93 07 01 9e c400 90 90 a0 01 00 00 cd2710 00 c2 00 00 c2 c3",
      "job: spec: exec: empty, and the job's tasks are calls"},
+    {"94 1b 01 a161 90", "queue_put: items: none"},
+    {"94 1b 01 a0 91 91 c40100", "queue_put: name: not one that a queue may have"},
+    {"94 1b 01 a3612f62 91 91 c40100", "queue_put: name: not one that a queue may have"},
+    {"94 1b 01 a161 dc0401", "queue_put: items: too many elements"},
+    {"94 1b 01 a161 91 91 c600010001", "queue_put: items[0]: bytes: too long"},
+    {"95 1c 01 a2617f 00 00", "queue_get: name: not one that a queue may have"},
+    {"93 71 01 a1090a", "queue_take: name: not one that a queue may have"},
+    {"92 75 a3c28561", "queue_remove: name: not one that a queue may have"},
 };
 
 START_TEST(what_breaks_a_rule_is_refused_with_the_field_named)
@@ -239,6 +247,25 @@ START_TEST(what_breaks_a_rule_is_refused_with_the_field_named)
     fixture_from_hex(refused[_i].hex);
     ck_assert_int_eq(decode_exact(fixture.bytes.p, fixture.bytes.n), -EPROTO);
     ck_assert_str_eq(fixture.err.text, refused[_i].text);
+}
+END_TEST
+
+START_TEST(items_too_long_in_all_are_refused)
+{
+    static uint8_t bytes[WIRE_ITEM_BYTES_MAX];
+    struct wire_queue_bytes items[WIRE_PUT_BYTES_MAX / WIRE_ITEM_BYTES_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LEN(items); i++) {
+        items[i].bytes = slice_of(bytes, sizeof(bytes));
+    }
+    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_PUT};
+    message.queue_put = (struct wire_queue_put){.name = slice_str("q")};
+    message.queue_put.items = (struct wire_queue_items){items, ARRAY_LEN(items) - 1};
+    fixture_encode(&message); /* exactly the limit */
+    ck_assert_int_eq(decode_exact(fixture.bytes.p, fixture.bytes.n), 0);
+    message.queue_put.items.n++;
+    items[ARRAY_LEN(items) - 1].bytes.n = 1;
+    ck_assert_int_eq(wire_message_check(&message, &fixture.err), -EINVAL);
+    ck_assert_str_eq(fixture.err.text, "queue_put: items: too long in all");
 }
 END_TEST
 
@@ -389,6 +416,7 @@ int main(void)
     tcase_add_test(tc, a_claimed_count_allocates_nothing_that_was_not_sent);
     tcase_add_loop_test(tc, what_breaks_a_rule_is_refused_with_the_field_named, 0,
                         ARRAY_LEN(refused));
+    tcase_add_test(tc, items_too_long_in_all_are_refused);
     tcase_add_test(tc, arguments_too_long_in_all_are_refused);
     tcase_add_test(tc, check_finds_what_decode_would_refuse);
     const char *fork = getenv("CK_FORK");
