@@ -287,7 +287,7 @@ static const struct {
       .beat = {UINT64_C(0x0102030405060708), 500, 16, 5, 256, UINT32_MAX, true}},
      "98 02 cf0102030405060708 cd01f4 10 05 cd0100 ceffffffff c3"},
     {{.type = WIRE_MESSAGE_PEERS, .peers = {one_peer, 1}},
-     "92 04 91 97 " KEY_HEX "a368c3a9 91 a75b3a3a315d3a39 07 c3 cd0100 a3783332"},
+     "92 04 91 98 " KEY_HEX "a368c3a9 91 a75b3a3a315d3a39 07 c3 cd0100 a3783332 90"},
     {{.type = WIRE_MESSAGE_JOB, .job = {255, SPEC}}, "93 07 ccff " SPEC_HEX},
     {{.type = WIRE_MESSAGE_TASK,
       .task = {.id = ID, .argv = {two_words, 2}, .has_input = true, .input_bytes = 128}},
