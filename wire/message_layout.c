@@ -149,8 +149,7 @@ static const struct wire_field fields_wire_peer_entry[] = {
     {LATER(wire_peer_entry, is_gone, bool, BOOL), .max = 1},
     {LATER(wire_peer_entry, cores, uint32_t, U32), .max = WIRE_CORES_MAX},
     {LATER(wire_peer_entry, arch, struct slice, TEXT), .max = WIRE_ARCH_BYTES_MAX},
-    {LATER(wire_peer_entry, queues, struct wire_slices, TEXTS),
-     .max = WIRE_QUEUES_MAX,
+    {LATER(wire_peer_entry, queues, struct wire_slices, TEXTS), .max = WIRE_QUEUES_MAX,
      .item_bytes_max = WIRE_NAME_BYTES_MAX},
 };
 LAYOUT(wire_peer_entry, "peer_entry");

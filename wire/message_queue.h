@@ -69,9 +69,10 @@ struct wire_queue_item {
     struct slice bytes;
 };
 
-struct wire_queue_done { /* the request is over. Done: answered by queue_answer once that is on disk,
-                          * or with an error if the item is somebody else's by now; until then it is
-                          * said again in each new session. Else given back, and not answered */
+struct wire_queue_done { /* the request is over. Done: answered by queue_answer once that is on
+                          * disk, or with an error if the item is somebody else's by now; until then
+                          * it is said again in each new session. Else given back, and not answered
+                          */
     uint64_t request;
     uint64_t item, hand; /* zero: nothing was handed out yet */
     bool is_done;

@@ -5,10 +5,11 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 
 static bool is_busy(const struct core_peer *peer)
 {
-    return peer->n_placed > 0 || peer->n_open > 0;
+    return peer->n_placed > 0 || peer->n_open > 0 || core_queue_needs(peer);
 }
 
 static uint64_t limit_ns(const struct core *core, const struct core_peer *peer)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 #include "wire/base/mem.h"
 
 /* --- addresses ---------------------------------------------------------------------------------
@@ -329,6 +330,7 @@ void core_card_dismiss(struct core *core, struct core_card *card)
 void core_card_remove(struct core *core, struct core_card *card)
 {
     core_card_set_news(core, card, 0, false);
+    core_queue_forget_names(core, card);
     list_remove(&card->news);
     table_remove(&core->cards, &card->by_key);
     core->are_peers_changed = true;

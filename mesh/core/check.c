@@ -4,6 +4,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/left.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 
 static void check_cards(const struct core *core)
 {
@@ -398,6 +399,7 @@ void core_check(const struct core *core)
     ensure(n_tasks == core->n_tasks);
     check_exec(core, &sums);
     check_lefts(core);
+    core_queue_check(core);
     table_for_each (entry, &core->blobs) {
         const struct core_blob *blob = LIST_ENTRY(entry, struct core_blob, by_hash);
         ensure(blob->n_refs > 0); /* 13 */
@@ -424,6 +426,10 @@ struct core_counts core_counts(const struct core *core)
         .n_records_failed = core->journal.n_failed,
         .n_keeping = core->journal.n_keeping,
         .n_waiters = core->n_waiters,
+        .n_queues = (uint32_t)core->queues.by_name.n,
+        .n_items = (uint32_t)core->queues.items.n,
+        .n_takers = (uint32_t)core->queues.takers.n,
+        .n_asks = core->queues.n_asks,
         .is_sparse = core->is_sparse,
     };
     table_for_each (entry, &core->peers) {

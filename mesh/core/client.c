@@ -6,6 +6,7 @@
 #include "mesh/core/left.h"
 #include "mesh/core/look.h"
 #include "mesh/core/put.h"
+#include "mesh/core/queue.h"
 #include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
@@ -69,6 +70,7 @@ static void on_down(struct core *core, uint64_t id)
         }
     }
     core_look_on_client_down(core, client->id);
+    core_queue_client_gone(core, client);
     client_free(core, client);
 }
 
@@ -191,7 +193,8 @@ static bool on_job_message(struct core *core, struct core_client *client,
 static void on_message(struct core *core, struct core_client *client,
                        const struct wire_message *message)
 {
-    if (on_job_message(core, client, message)) {
+    if (on_job_message(core, client, message) ||
+        core_queue_on_client_message(core, client, message)) {
         return;
     }
     switch ((unsigned)message->type) { /* as a number: what is no request is refused */
@@ -296,7 +299,8 @@ static void tell_watchers(struct core *core)
 
 static bool is_needed(const struct core *core)
 {
-    return core->clients.n > 0 || core->jobs.n > 0 || core->held.n > 0;
+    return core->clients.n > 0 || core->jobs.n > 0 || core->held.n > 0 ||
+           core_queue_is_needed(core);
 }
 
 static void idle_fire(struct core *core, struct core_timer *timer)

@@ -13,6 +13,7 @@
 #include "mesh/core/journal.h"
 #include "mesh/core/look.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 #include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 #include "wire/base/text.h"
@@ -64,6 +65,11 @@ static void dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_JOURNAL_TASKS:
         core_restore_on_tasks(core, event);
         return;
+    case CORE_EVENT_JOURNAL_QUEUE:
+    case CORE_EVENT_JOURNAL_ITEMS:
+    case CORE_EVENT_JOURNAL_PUTTER:
+        core_queue_restore(core, event);
+        return;
     case CORE_EVENT_JOURNAL_END:
         core_restore_on_end(core);
         return;
@@ -86,7 +92,9 @@ static bool is_early(enum core_event_type type)
 {
     return type == CORE_EVENT_TICK || type == CORE_EVENT_STOP || type == CORE_EVENT_JOURNALED ||
            type == CORE_EVENT_JOURNAL_JOB || type == CORE_EVENT_JOURNAL_TASKS ||
-           type == CORE_EVENT_JOURNAL_END || type == CORE_EVENT_JOURNAL_LOOKED ||
+           type == CORE_EVENT_JOURNAL_QUEUE || type == CORE_EVENT_JOURNAL_ITEMS ||
+           type == CORE_EVENT_JOURNAL_PUTTER || type == CORE_EVENT_JOURNAL_END ||
+           type == CORE_EVENT_JOURNAL_LOOKED ||
            type == CORE_EVENT_TRUST_KEPT || type == CORE_EVENT_DRAWN;
 }
 
@@ -122,6 +130,8 @@ static void settle(struct core *core)
         } else if (core->is_want_due) {
             core->is_want_due = false;
             core_want_run(core);
+        } else if (core->queues.is_due || core->queues.are_names_changed) {
+            core_queue_run(core);
         } else if (core->is_tail_due) {
             core->is_tail_due = false;
             core_tail_run(core);
@@ -239,6 +249,7 @@ struct core *core_new(const struct core_config *config)
     core_job_init(core);
     core_journal_init(core);
     core_look_init(core);
+    core_queue_init(core);
     return core;
 }
 
@@ -249,6 +260,7 @@ struct core *core_free(struct core *core)
     }
     core->effects = NULL; /* nobody carries any out */
     free_graves(core);
+    core_queue_free_all(core);
     core_client_free_all(core);
     core_job_free_all(core);
     core_look_free_all(core);

@@ -74,6 +74,9 @@ struct core_counts {
         n_waiters; /* results left with others; peers that ask for what is left here */
     /* Of the journal: said and not answered; to be said again; results of tasks among these. */
     uint32_t n_records_said, n_records_failed, n_keeping;
+    /* Queues here, items and gets in them (done ones that are remembered included); puts and gets
+     * of clients that are not over. */
+    uint32_t n_queues, n_items, n_takers, n_asks;
     bool is_sparse; /* a large mesh: sessions with some */
 };
 struct core_counts core_counts(const struct core *core);

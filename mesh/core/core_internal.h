@@ -30,6 +30,8 @@ struct core_grave {
     void (*free)(struct core_grave *grave);
 };
 
+#include "mesh/core/queue_state.h" /* which needs what stands above */
+
 /* --- blobs (blob.c) ----------------------------------------------------------------------------
  */
 
@@ -144,9 +146,10 @@ struct core_card {
     struct list news;               /* in core.news, when neighbours are to be told */
     uint32_t n_rounds;              /* of dials that failed, since it was found or reached */
     uint32_t cores;                 /* while it has no peer, */
-    char *texts; /* as these: its name and, behind the NUL, its arch; NULL: both are empty */
+    char *texts;  /* as these: its name and, behind the NUL, its arch; NULL: both are empty */
+    char *queues; /* names of those that live there, see queue_names.c; NULL: none */
 };
-static_assert(sizeof(struct core_card) <= 176, "a large mesh has thousands of them");
+static_assert(sizeof(struct core_card) <= 184, "a large mesh has thousands of them");
 
 struct core_peer { /* dealings with somebody: dials, a session, tasks there or from there */
     struct table_entry by_key;
@@ -200,6 +203,12 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     uint64_t left_bytes;
     struct core_timer rest_timer;
     struct core_stats stats;
+
+    /* queues: its gets here, and what we want of its queues */
+    struct list takers; /* of core_taker.of_peer */
+    uint32_t n_takers;
+    struct list posts;         /* of core_post.of_peer */
+    struct core_post *putting; /* the put that is on its way there; or NULL */
 
     /* as owner of attempts here */
     struct core_origin *origin; /* NULL until its first session */
@@ -399,6 +408,7 @@ struct core_entry { /* a record that is not on disk yet */
     uint64_t job;
     uint32_t task;
     size_t bytes;    /* arguments of TASK */
+    uint64_t item;   /* of QUEUE_DONE; `job` is the queue in records of those */
     uint64_t client; /* who waits for it; 0: nobody */
 };
 
@@ -516,7 +526,8 @@ struct core_client {
     uint64_t id;
     uint32_t uid;
     bool is_privileged, is_watching, is_watch_due;
-    struct table puts; /* of core_put.by_hash, in put.c */
+    struct table puts;             /* of core_put.by_hash, in put.c */
+    uint32_t n_asks, n_queue_puts; /* of queues; of these puts */
     uint64_t listed_ns;
     struct core_timer watch_timer;
 };
@@ -654,6 +665,7 @@ struct core {
     uint32_t n_quiet_looks; /* of that timer: cores idled, and nobody waited for them */
 
     struct core_trust trust;
+    struct core_queues queues;
 
     struct core_moves moves;
 };

@@ -55,11 +55,15 @@ enum core_log_level { CORE_LOG_ERROR, CORE_LOG_WARN, CORE_LOG_INFO, CORE_LOG_DEB
 #define CORE_RECORDS(X)                                                                            \
     X(JOB, "job")                                                                                  \
     X(TASK, "task")                                                                                \
-    X(COMPLETE, "complete") /* all its tasks were said: it is accepted */                          \
-    X(RESULT, "result")     /* the one result of a task */                                         \
-    X(CANCEL, "cancel")     /* no task of it that has no result shall run */                       \
-    X(OVER, "over")         /* it has ended: not to be told of at the next start */                \
-    X(FORGET, "forget")     /* all of it may go; also for a job of which nothing is known */
+    X(COMPLETE, "complete")     /* all its tasks were said: it is accepted */                      \
+    X(RESULT, "result")         /* the one result of a task */                                     \
+    X(CANCEL, "cancel")         /* no task of it that has no result shall run */                   \
+    X(OVER, "over")             /* it has ended: not to be told of at the next start */            \
+    X(FORGET, "forget")         /* all of it may go; also for a job of which nothing is known */   \
+    X(QUEUE, "queue")           /* one was made. In this and the next three `job` is its number */ \
+    X(QUEUE_PUT, "queue put")   /* items behind those that are there */                            \
+    X(QUEUE_DONE, "queue done") /* of an item; its bytes may go */                                 \
+    X(QUEUE_REMOVED, "queue removed") /* all of it may go */
 
 #define CORE_ENUM_RECORD(name, text) CORE_RECORD_##name,
 enum core_record_type { CORE_RECORDS(CORE_ENUM_RECORD) };
@@ -84,6 +88,21 @@ struct core_record {
             bool is_lost;    /* without an end of its own */
         } result;
         struct wire_job_done over;
+        struct {
+            uint32_t uid;
+            struct slice name;
+        } queue;
+        struct {
+            uint64_t first; /* number of the first item; the others follow by one */
+            struct wire_slices items;
+            struct wire_key putter;
+            uint64_t request;          /* to be kept as this putter's last, whatever its queue */
+            struct wire_key forgotten; /* not zero: the putter whose last one makes room */
+        } queue_put;
+        struct {
+            uint64_t item, hand; /* the hand is kept in place of the bytes */
+            uint64_t forgotten;  /* not zero: an item done before, of which nothing stays */
+        } queue_done;
     };
 };
 

@@ -49,6 +49,9 @@ enum core_source {
     X(JOURNALED, "journaled")             /* records are on disk, or could not be written */       \
     X(JOURNAL_JOB, "journal job")         /* at start: a job on disk that has not ended */         \
     X(JOURNAL_TASKS, "journal tasks")     /* its tasks without result, as far as asked for */      \
+    X(JOURNAL_QUEUE, "journal queue")     /* at start: a queue on disk */                          \
+    X(JOURNAL_ITEMS, "journal items")     /* behind it: all its items, in one piece or several */  \
+    X(JOURNAL_PUTTER, "journal putter")   /* at start: somebody's last put that is on disk */      \
     X(JOURNAL_END, "journal end")         /* at start: that was all */                             \
     X(JOURNAL_LOOKED, "journal looked")   /* what is on disk of a job */                           \
     X(JOURNAL_LISTED, "journal listed")   /* jobs that ended */                                    \
@@ -57,6 +60,13 @@ enum core_source {
 
 #define CORE_ENUM_EVENT(name, text) CORE_EVENT_##name,
 enum core_event_type { CORE_EVENTS(CORE_ENUM_EVENT) };
+
+struct core_kept_item { /* of a queue, on disk */
+    uint64_t number;
+    uint64_t hand; /* not zero: it is done, under this one, and has no bytes */
+    struct wire_key putter;
+    struct slice bytes;
+};
 
 struct core_event {
     enum core_event_type type;
@@ -192,6 +202,19 @@ struct core_event {
             const struct wire_job_row *rows; /* the last one first; their state is the core's */
             uint32_t n;
         } journal_listed;
+            uint64_t queue;
+            uint32_t uid;
+            struct slice name;
+        } journal_queue;
+        struct {
+            uint64_t queue;
+            const struct core_kept_item *items; /* by number */
+            uint32_t n;
+        } journal_items;
+        struct {
+            struct wire_key key;
+            uint64_t request;
+        } journal_putter;
         struct {
             uint64_t number; /* of the effect */
             int error;       /* 0: on disk, for good. Else negative errno: what was there stays */

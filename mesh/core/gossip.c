@@ -10,6 +10,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 #include "mesh/core/trust.h"
 #include "wire/base/rate.h"
 
@@ -43,6 +44,7 @@ static void fill_entry(struct core *core, const struct core_card *card,
         .is_gone = card->is_gone,
         .cores = is_self ? core_exec_offered(core) : core_card_cores(card),
         .arch = core_batch_copy(core, slice_str(core_card_arch(card))),
+        .queues = core_queue_names(core, card),
     };
 }
 
@@ -137,6 +139,11 @@ void core_gossip_self_changed(struct core *core)
     }
 }
 
+void core_gossip_queues_changed(struct core *core)
+{
+    raise_version(core, core->self->card->version);
+}
+
 void core_gossip_lost(struct core *core, struct core_peer *peer)
 {
     struct core_card *card = peer->card;
@@ -207,9 +214,7 @@ static void tell_all(struct core *core, struct core_peer *to)
             fill_entry(core, other->card, &entries[n++]);
         }
     }
-    if (core->is_sparse) {
-        fill_entry(core, core->self->card, &entries[n++]);
-    }
+    fill_entry(core, core->self->card, &entries[n++]); /* in a small one for its queues */
     tell(core, to, entries, n);
 }
 
@@ -315,7 +320,12 @@ static void hear(struct core *core, struct core_peer *from, const struct wire_pe
     if (card == NULL) {
         return;
     }
-    if (entry->version > 0 && is_news(card, entry)) {
+    bool is_own_word = from->card == card && entry->version >= card->version;
+    bool is_to_be_told = entry->version > 0 && is_news(card, entry);
+    if (is_to_be_told || is_own_word) {
+        core_queue_heard(core, card, &entry->queues);
+    }
+    if (is_to_be_told) {
         hear_news(core, card, entry);
     }
     if (has_session(card) || entry->is_gone) {

@@ -12,6 +12,7 @@
 #include "mesh/core/job.h"
 #include "mesh/core/look.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 #include "wire/base/mem.h"
 
 /* --- saying ------------------------------------------------------------------------------------
@@ -74,6 +75,22 @@ static void emit_result(struct core *core, struct core_entry *entry, const struc
     record->result.is_lost = !core_task_is_own_end(done->result.end);
 }
 
+/* NULL, and freed: there is no need for it any more. */
+static struct core_record *say_queue(struct core *core, struct core_entry *entry)
+{
+    struct core_record about = {0};
+    if (!core_queue_fill(core, entry, &about)) {
+        mem_free(entry);
+        return NULL;
+    }
+    struct core_record *record = emit(core, entry);
+    about.type = record->type;
+    about.number = record->number;
+    about.job = record->job;
+    *record = about;
+    return record;
+}
+
 /* A record that has to get to disk some day; nothing when there is no need for it any more. */
 static void say(struct core *core, struct core_entry *entry)
 {
@@ -96,10 +113,16 @@ static void say(struct core *core, struct core_entry *entry)
     case CORE_RECORD_FORGET:
         emit(core, entry);
         return;
+    case CORE_RECORD_QUEUE_DONE:
+    case CORE_RECORD_QUEUE_REMOVED:
+        say_queue(core, entry);
+        return;
     case CORE_RECORD_JOB:
     case CORE_RECORD_TASK:
     case CORE_RECORD_COMPLETE:
-        break; /* said once: if they fail, the job is refused */
+    case CORE_RECORD_QUEUE:
+    case CORE_RECORD_QUEUE_PUT:
+        break; /* said once: if they fail, the job or the put is refused */
     }
     ensure(!"reached");
 }
@@ -121,6 +144,20 @@ static void say_or_wait(struct core *core, struct core_entry *entry)
     } else {
         say(core, entry);
     }
+}
+
+struct core_record *core_journal_queue(struct core *core, enum core_record_type type,
+                                       uint64_t queue, uint64_t item, uint64_t client)
+{
+    struct core_entry *entry = entry_new(type, queue);
+    entry->item = item;
+    entry->client = client;
+    bool may_wait = type == CORE_RECORD_QUEUE_DONE || type == CORE_RECORD_QUEUE_REMOVED;
+    if (may_wait && core->journal.is_failing) {
+        say_or_wait(core, entry);
+        return NULL;
+    }
+    return say_queue(core, entry);
 }
 
 void core_journal_job(struct core *core, struct core_job *job)
@@ -364,6 +401,12 @@ static void on_kept(struct core *core, const struct core_entry *entry)
         }
         core_look_on_news(core, entry->job);
         return;
+    case CORE_RECORD_QUEUE:
+    case CORE_RECORD_QUEUE_PUT:
+    case CORE_RECORD_QUEUE_DONE:
+    case CORE_RECORD_QUEUE_REMOVED:
+        core_queue_on_kept(core, entry);
+        return;
     }
     ensure(!"reached");
 }
@@ -440,6 +483,11 @@ static bool on_failed(struct core *core, struct core_entry *entry, int error)
         return true;
     case CORE_RECORD_OVER:
         return true;
+    case CORE_RECORD_QUEUE:
+    case CORE_RECORD_QUEUE_PUT:
+    case CORE_RECORD_QUEUE_DONE:
+    case CORE_RECORD_QUEUE_REMOVED:
+        return core_queue_on_failed(core, entry, fault_text(core, error));
     }
     ensure(!"reached");
 }
@@ -593,6 +641,11 @@ struct slice core_journal_fault(struct core *core)
     }
     return core_batch_printf(core, "%.*s: no detached job is taken until there is room",
                              SLICE_FMT(fault_text(core, core->journal.error)));
+}
+
+struct slice core_journal_disk_fault(struct core *core)
+{
+    return core->journal.is_failing ? fault_text(core, core->journal.error) : (struct slice){0};
 }
 
 bool core_journal_is_blocked(const struct core *core, const struct core_job *job)

@@ -39,6 +39,14 @@ void core_journal_forget(struct core *core, uint64_t job, uint64_t client);
 /* Each task has its result. */
 void core_journal_over(struct core *core, struct core_job *job);
 
+/* Of queues, for queue_kept.c: said now, or when there is room again, when it is one that has to be
+ * said. `item`: of QUEUE_DONE; `client`: who waits for QUEUE_REMOVED. Returns the record, for what
+ * core_queue_fill() leaves to be filled in, or NULL when it waits. */
+struct core_record *core_journal_queue(struct core *core, enum core_record_type type,
+                                       uint64_t queue, uint64_t item, uint64_t client);
+/* Empty, or what is wrong with the disk. */
+struct slice core_journal_disk_fault(struct core *core);
+
 /* restore.c */
 void core_restore_on_job(struct core *core, const struct core_event *event);
 void core_restore_on_tasks(struct core *core, const struct core_event *event);

@@ -10,6 +10,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 #include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
@@ -168,6 +169,7 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
     bool is_new_life = peer->had_session && peer->epoch != event->link_up.epoch;
     if (is_new_life) {
         core_owner_peer_lost(core, peer);
+        core_queue_peer_lost(core, peer);
         core_exec_owner_restarted(core, peer);
     }
     if (is_new_life || !slice_eq_str(event->link_up.address, peer->address)) {
@@ -196,6 +198,7 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
     core_trust_link_up(core, peer);
     core_blob_link_up(core, peer);
     core_owner_link_up(core, peer);
+    core_queue_link_up(core, peer);
 }
 
 static struct core_link *link_new(struct core *core, const struct core_event *event,
@@ -314,7 +317,8 @@ static void peer_cut(struct core *core, struct core_peer *peer, const struct cor
                       slice_str("it says that two live daemons share one key"));
         core_peer_move(core, peer, CORE_PEER_ON_REFUSE);
         core_timer_set(core, &peer->lost_timer, core->now_ns + CORE_ACCUSED_NS);
-    } else if (reason == WIRE_REASON_IDLE && peer->n_placed == 0 && peer->n_open == 0) {
+    } else if (reason == WIRE_REASON_IDLE && peer->n_placed == 0 && peer->n_open == 0 &&
+               !core_queue_needs(peer)) {
         core_sparse_dismissed(core, peer);
     } else if (is_final(reason)) {
         core_text_set(peer->detail, sizeof(peer->detail), slice_str(wire_reason_text(reason)));

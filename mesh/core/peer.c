@@ -6,6 +6,7 @@
 #include "mesh/core/blob.h"
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
+#include "mesh/core/queue.h"
 #include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
@@ -61,6 +62,8 @@ static struct core_peer *peer_new(struct core *core, struct core_card *card)
     list_init(&peer->queued);
     list_init(&peer->active);
     list_init(&peer->xjobs);
+    list_init(&peer->takers);
+    list_init(&peer->posts);
     table_insert(&core->peers, &peer->by_key, &peer->key);
     card->peer = peer;
     return peer;
@@ -117,8 +120,8 @@ static bool is_needed(const struct core *core, const struct core_peer *peer)
     if (peer->is_self || peer->link != NULL || !list_is_empty(&peer->dials) ||
         !list_is_empty(&peer->placed) || !list_is_empty(&peer->past) ||
         !list_is_empty(&peer->fetches) || !list_is_empty(&peer->held) ||
-        !list_is_empty(&peer->xjobs) || peer->n_lefts > 0 || core_peer_is_here(peer) ||
-        peer->state == CORE_PEER_CONFLICT) {
+        !list_is_empty(&peer->xjobs) || peer->n_lefts > 0 || core_queue_needs(peer) ||
+        core_peer_is_here(peer) || peer->state == CORE_PEER_CONFLICT) {
         return true;
     }
     table_for_each (entry, &core->links) {
@@ -255,6 +258,7 @@ static void act_on_state(struct core *core, struct core_peer *peer, enum core_pe
     case CORE_PEER_CONFLICT:
         core_timer_stop(core, &peer->lost_timer);
         core_owner_peer_lost(core, peer);
+        core_queue_peer_lost(core, peer);
         if (peer->state == CORE_PEER_CONFLICT) {
             core_timer_set(core, &peer->lost_timer, core->now_ns + CORE_CONFLICT_NS);
         }
@@ -365,7 +369,8 @@ void core_peer_deliver(struct core *core, struct core_peer *peer,
     default:
         break;
     }
-    if (!core_owner_on_message(core, peer, message) && !core_exec_on_message(core, peer, message)) {
+    if (!core_owner_on_message(core, peer, message) && !core_exec_on_message(core, peer, message) &&
+        !core_queue_on_message(core, peer, message)) {
         core->n_ignored++;
     }
 }

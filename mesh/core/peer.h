@@ -131,6 +131,8 @@ void core_gossip_link_up(struct core *core, struct core_peer *peer);
 void core_gossip_lost(struct core *core, struct core_peer *peer);
 /* What we say of ourselves changed. */
 void core_gossip_self_changed(struct core *core);
+/* The names of our queues did, which are told in any mesh. */
+void core_gossip_queues_changed(struct core *core);
 /* The mesh is a large one from now on. */
 void core_gossip_grown(struct core *core);
 void core_gossip_on_peers(struct core *core, struct core_peer *from,

@@ -6,6 +6,7 @@
 #include "mesh/core/job.h"
 #include "mesh/core/journal.h"
 #include "mesh/core/look.h"
+#include "mesh/core/queue.h"
 
 static void read_fire(struct core *core, struct core_timer *timer)
 {
@@ -120,6 +121,7 @@ void core_restore_on_end(struct core *core)
         core_timer_set(core, &core->journal.hold_timer, core->now_ns + core->config.dead_after_ns);
         core_log(core, CORE_LOG_INFO, "%zu jobs go on from the journal", core->jobs.n);
     }
+    core_queue_restored(core);
     update_jobs(core);
 }
 

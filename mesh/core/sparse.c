@@ -9,6 +9,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 
 /* --- scores ------------------------------------------------------------------------------------
  */
@@ -51,13 +52,15 @@ bool core_sparse_wants(const struct core *core, const struct core_card *card)
     return !core->is_sparse || card->score >= core->score_min ||
            (peer != NULL &&
             (peer->may_be_off_link || peer->is_sought || peer->state == CORE_PEER_LOST ||
-             !list_is_empty(&peer->held))); /* results wait for it */
+             !list_is_empty(&peer->held) ||  /* results wait for it, */
+             !list_is_empty(&peer->posts))); /* or somebody here for an item of its queues */
 }
 
 static bool is_working(const struct core_peer *peer)
 {
     return peer->n_placed > 0 || peer->n_open > 0 || peer->want_sent.n_tasks > 0 ||
-           !list_is_empty(&peer->held) || !list_is_empty(&peer->fetches) || peer->n_lefts > 0;
+           !list_is_empty(&peer->held) || !list_is_empty(&peer->fetches) || peer->n_lefts > 0 ||
+           core_queue_needs(peer);
 }
 
 bool core_sparse_keeps(const struct core *core, const struct core_peer *peer)

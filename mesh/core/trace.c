@@ -89,6 +89,15 @@ static void print_journal_event(const struct core_event *event, struct buf *to)
     if (event->type == CORE_EVENT_JOURNALED) {
         buf_printf(to, " up to %llu error %d", (unsigned long long)event->journaled.number,
                    event->journaled.error);
+    } else if (event->type == CORE_EVENT_JOURNAL_QUEUE) {
+        buf_printf(to, " %s", wire_job_text(event->journal_queue.queue, job));
+        print_text(to, "name", event->journal_queue.name);
+    } else if (event->type == CORE_EVENT_JOURNAL_ITEMS) {
+        buf_printf(to, " %s %u items", wire_job_text(event->journal_items.queue, job),
+                   event->journal_items.n);
+    } else if (event->type == CORE_EVENT_JOURNAL_PUTTER) {
+        print_key(to, &event->journal_putter.key);
+        buf_printf(to, " %llu", (unsigned long long)event->journal_putter.request);
     } else if (event->type == CORE_EVENT_JOURNAL_JOB) {
         buf_printf(to, " %s %u tasks %u results%s%s", wire_job_text(event->journal_job.job, job),
                    event->journal_job.n_tasks, event->journal_job.n_results,
@@ -167,6 +176,9 @@ void core_event_print(const struct core_event *event, struct buf *to)
     case CORE_EVENT_JOURNAL_TASKS:
     case CORE_EVENT_JOURNAL_LOOKED:
     case CORE_EVENT_JOURNAL_LISTED:
+    case CORE_EVENT_JOURNAL_QUEUE:
+    case CORE_EVENT_JOURNAL_ITEMS:
+    case CORE_EVENT_JOURNAL_PUTTER:
         print_journal_event(event, to);
         return;
     case CORE_EVENT_TRUST_KEPT:
@@ -222,6 +234,16 @@ static void print_record(const struct core_record *record, struct buf *to)
     } else if (record->type == CORE_RECORD_RESULT) {
         buf_printf(to, "/%u#%u", record->result.done.task, record->result.done.attempt);
         print_end(to, &record->result.done.result);
+    } else if (record->type == CORE_RECORD_QUEUE) {
+        print_text(to, "name", record->queue.name);
+    } else if (record->type == CORE_RECORD_QUEUE_PUT) {
+        print_key(to, &record->queue_put.putter);
+        buf_printf(to, " request %llu: %u items from %llu",
+                   (unsigned long long)record->queue_put.request, record->queue_put.items.n,
+                   (unsigned long long)record->queue_put.first);
+    } else if (record->type == CORE_RECORD_QUEUE_DONE) {
+        buf_printf(to, " item %llu hand %llu", (unsigned long long)record->queue_done.item,
+                   (unsigned long long)record->queue_done.hand);
     }
 }
 

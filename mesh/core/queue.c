@@ -1,0 +1,617 @@
+/* Queues at their peer: items in order, who has which, and what they take.
+ *
+ * An item comes with a put (NEW), waits once that is on disk, is handed to one getter (TAKEN), and
+ * leaves when that getter is done (LEAVING, until that is on disk). If the getter goes before, the
+ * item waits again where it was. Its number and last hand stay a while (DONE), for a done whose
+ * answer was lost. */
+#include "mesh/core/queue.h"
+
+#include <string.h>
+
+#include "mesh/core/peer.h"
+#include "wire/base/mem.h"
+
+/* --- items -------------------------------------------------------------------------------------
+ */
+
+static uint64_t cost_of(const struct core_item *item)
+{
+    return item->n_bytes + CORE_ITEM_OVERHEAD;
+}
+
+static void count(struct core *core, struct core_item *item)
+{
+    item->queue->bytes += cost_of(item);
+    core->queues.bytes += cost_of(item);
+    item->putter->bytes += cost_of(item);
+    item->putter->n_items++;
+}
+
+static void uncount(struct core *core, struct core_item *item)
+{
+    struct core_putter *putter = STEAL(item->putter);
+    if (putter != NULL) {
+        item->queue->bytes -= cost_of(item);
+        core->queues.bytes -= cost_of(item);
+        putter->bytes -= cost_of(item);
+        putter->n_items--;
+    }
+}
+
+static uint32_t *n_in(struct core_queue *queue, enum core_item_state state)
+{
+    switch (state) {
+    case CORE_ITEM_NEW:
+        return &queue->n_new;
+    case CORE_ITEM_WAITING:
+        return &queue->n_waiting;
+    case CORE_ITEM_TAKEN:
+    case CORE_ITEM_LEAVING:
+        return &queue->n_taken;
+    case CORE_ITEM_DONE:
+        return &queue->n_done;
+    }
+    ensure(!"reached");
+}
+
+/* Out of its list. */
+static void move(struct core_item *item, enum core_item_state state)
+{
+    list_remove(&item->in_queue);
+    --*n_in(item->queue, item->state);
+    item->state = state;
+    ++*n_in(item->queue, state);
+}
+
+struct core_item *core_item_find(const struct core *core, uint64_t number)
+{
+    struct table_entry *entry = table_find(&core->queues.items, &number);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_item, by_number) : NULL;
+}
+
+struct core_item *core_item_new(struct core *core, struct core_queue *queue,
+                                struct core_putter *putter, uint64_t number, struct slice bytes)
+{
+    struct core_item *item = mem_alloc(1, sizeof(*item));
+    uint8_t *copy = mem_dup(bytes.p, bytes.n);
+    if (item == NULL || copy == NULL) {
+        mem_free(copy);
+        return mem_free(item);
+    }
+    item->queue = queue;
+    item->putter = putter;
+    item->number = number;
+    item->n_bytes = (uint32_t)bytes.n;
+    item->bytes = copy;
+    queue->n_new++;
+    count(core, item);
+    table_insert(&core->queues.items, &item->by_number, &item->number);
+    return item;
+}
+
+static void item_bury(struct core_grave *grave)
+{
+    struct core_item *item = CONTAINER_OF(grave, struct core_item, grave);
+    mem_free(item->bytes);
+    mem_free(item);
+}
+
+void core_item_free(struct core *core, struct core_item *item)
+{
+    uncount(core, item);
+    list_remove(&item->in_queue);
+    --*n_in(item->queue, item->state);
+    if (item->taker != NULL) {
+        item->taker->item = NULL;
+    }
+    table_remove(&core->queues.items, &item->by_number);
+    core_bury(core, &item->grave, item_bury); /* effects may point to its bytes */
+}
+
+void core_item_wait(struct core *core, struct core_item *item)
+{
+    struct core_queue *queue = item->queue;
+    if (item->taker != NULL) {
+        STEAL(item->taker)->item = NULL;
+    }
+    move(item, CORE_ITEM_WAITING);
+    struct list *behind = queue->waiting.prev;
+    if (behind != &queue->waiting &&
+        LIST_ENTRY(behind, struct core_item, in_queue)->number > item->number) {
+        list_for_each (node, &queue->waiting) { /* who was handed out was among the first */
+            if (LIST_ENTRY(node, struct core_item, in_queue)->number > item->number) {
+                list_insert_before(node, &item->in_queue);
+                return;
+            }
+        }
+    }
+    list_push_back(&queue->waiting, &item->in_queue);
+}
+
+void core_item_leave(struct core *core, struct core_item *item)
+{
+    uncount(core, item);
+    move(item, CORE_ITEM_LEAVING);
+    list_push_back(&item->queue->taken, &item->in_queue);
+    item->bytes = mem_free(item->bytes);
+    item->n_bytes = 0;
+}
+
+void core_item_done(struct core_item *item)
+{
+    move(item, CORE_ITEM_DONE);
+    list_push_back(&item->queue->done, &item->in_queue);
+}
+
+uint64_t core_item_forget(struct core *core, struct core_queue *queue)
+{
+    if (queue->n_done < CORE_QUEUE_DONES_MAX) {
+        return 0;
+    }
+    struct core_item *oldest = LIST_ENTRY(queue->done.next, struct core_item, in_queue);
+    uint64_t number = oldest->number;
+    core_item_free(core, oldest);
+    return number;
+}
+
+/* --- getters -----------------------------------------------------------------------------------
+ */
+
+static struct core_taker_key key_of(const struct core_peer *peer, uint64_t request)
+{
+    return (struct core_taker_key){.peer = peer->key, .request = request};
+}
+
+struct core_taker *core_taker_find(const struct core *core, const struct core_peer *peer,
+                                   uint64_t request)
+{
+    struct core_taker_key key = key_of(peer, request);
+    struct table_entry *entry = table_find(&core->queues.takers, &key);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_taker, by_key) : NULL;
+}
+
+struct core_taker *core_taker_new(struct core *core, struct core_peer *peer,
+                                  struct core_queue *queue, uint64_t request)
+{
+    struct core_taker *taker = mem_alloc(1, sizeof(*taker));
+    if (taker == NULL) {
+        return NULL;
+    }
+    taker->key = key_of(peer, request);
+    taker->peer = peer;
+    taker->queue = queue;
+    taker->is_seen = true;
+    table_insert(&core->queues.takers, &taker->by_key, &taker->key);
+    list_push_back(&peer->takers, &taker->of_peer);
+    peer->n_takers++;
+    return taker;
+}
+
+void core_taker_wait(struct core *core, struct core_taker *taker)
+{
+    list_push_back(&taker->queue->takers, &taker->in_queue);
+    taker->queue->n_takers++;
+    core_queue_hand_out(core, taker->queue);
+}
+
+static void wait_no_longer(struct core_taker *taker)
+{
+    if (list_is_linked(&taker->in_queue)) {
+        list_remove(&taker->in_queue);
+        taker->queue->n_takers--;
+    }
+}
+
+void core_taker_has(struct core_taker *taker, struct core_item *item)
+{
+    wait_no_longer(taker);
+    if (item->taker != NULL) {
+        item->taker->item = NULL;
+    }
+    move(item, CORE_ITEM_TAKEN);
+    list_push_back(&item->queue->taken, &item->in_queue);
+    item->taker = taker;
+    taker->item = item;
+}
+
+void core_taker_free(struct core *core, struct core_taker *taker)
+{
+    struct core_queue *queue = taker->queue;
+    struct core_item *item = STEAL(taker->item);
+    wait_no_longer(taker);
+    table_remove(&core->queues.takers, &taker->by_key);
+    list_remove(&taker->of_peer);
+    taker->peer->n_takers--;
+    mem_free(taker);
+    if (item == NULL) {
+        return;
+    }
+    item->taker = NULL;
+    if (item->state == CORE_ITEM_TAKEN) {
+        core_item_wait(core, item);
+        core_queue_hand_out(core, queue);
+    }
+}
+
+void core_queue_hand_out(struct core *core, struct core_queue *queue)
+{
+    while (!core->queues.is_holding && core->effects != NULL && queue->n_waiting > 0 &&
+           queue->n_takers > 0) {
+        struct core_taker *taker = LIST_ENTRY(queue->takers.next, struct core_taker, in_queue);
+        struct core_item *item = LIST_ENTRY(queue->waiting.next, struct core_item, in_queue);
+        core_taker_has(taker, item);
+        item->hand = core->queues.next_hand++;
+        struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ITEM};
+        message.queue_item =
+            (struct wire_queue_item){.request = taker->key.request,
+                                     .item = item->number,
+                                     .hand = item->hand,
+                                     .bytes = slice_of(item->bytes, item->n_bytes)};
+        core_send(core, taker->peer, &message);
+        core_beat_hurry(core, taker->peer);
+    }
+}
+
+/* --- putters -----------------------------------------------------------------------------------
+ */
+
+struct core_putter *core_putter_find(const struct core *core, const struct wire_key *key)
+{
+    struct table_entry *entry = table_find(&core->queues.putters, key);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_putter, by_key) : NULL;
+}
+
+/* The first that put nothing which is still here, and is not here itself. */
+static struct core_putter *one_to_forget(const struct core *core)
+{
+    table_for_each (entry, &core->queues.putters) {
+        struct core_putter *putter = LIST_ENTRY(entry, struct core_putter, by_key);
+        const struct core_peer *peer = core_peer_find(core, &putter->key);
+        bool is_here = peer != NULL && (peer->is_self || core_peer_is_here(peer));
+        if (putter->n_items == 0 && putter->pending == 0 && !is_here) {
+            return putter;
+        }
+    }
+    return NULL;
+}
+
+static void putter_free(struct core *core, struct core_putter *putter)
+{
+    table_remove(&core->queues.putters, &putter->by_key);
+    mem_free(putter);
+}
+
+struct core_putter *core_putter_get(struct core *core, const struct wire_key *key,
+                                    struct wire_key *ret_forgotten)
+{
+    struct core_putter *putter = core_putter_find(core, key);
+    if (putter != NULL) {
+        return putter;
+    }
+    if (core->queues.putters.n >= CORE_PUTTERS_MAX) {
+        struct core_putter *other = one_to_forget(core);
+        if (other == NULL) {
+            return NULL;
+        }
+        *ret_forgotten = other->key;
+        putter_free(core, other);
+    }
+    putter = mem_alloc_or_die(1, sizeof(*putter));
+    putter->key = *key;
+    table_insert(&core->queues.putters, &putter->by_key, &putter->key);
+    return putter;
+}
+
+static uint64_t bytes_max(const struct core *core)
+{
+    uint64_t quarter = core->config.mem_bytes / 4;
+    return quarter > 0 && quarter < CORE_QUEUES_BYTES_MAX ? quarter : CORE_QUEUES_BYTES_MAX;
+}
+
+/* What is here of all that share its origin. */
+static uint64_t bytes_of_origin(const struct core *core, const struct core_peer *peer)
+{
+    uint64_t bytes = 0;
+    table_for_each (entry, &core->queues.putters) {
+        const struct core_putter *putter = LIST_ENTRY(entry, struct core_putter, by_key);
+        const struct core_peer *other =
+            putter->bytes > 0 ? core_peer_find(core, &putter->key) : NULL;
+        bool is_one = other != NULL && (other == peer || other->origin == peer->origin);
+        bytes += is_one ? putter->bytes : 0;
+    }
+    return bytes;
+}
+
+struct slice core_queue_full(struct core *core, const struct core_queue *queue,
+                             const struct core_peer *peer, uint32_t n, uint64_t bytes)
+{
+    uint64_t n_after = (uint64_t)queue->n_new + queue->n_waiting + queue->n_taken + n;
+    if (n_after > CORE_QUEUE_ITEMS_MAX) {
+        return core_batch_printf(core, "queue %s is full: %u items at most", queue->name,
+                                 CORE_QUEUE_ITEMS_MAX);
+    }
+    uint64_t max = bytes_max(core);
+    uint64_t after = core->queues.bytes + bytes + (uint64_t)n * CORE_ITEM_OVERHEAD;
+    if (after > max) {
+        return core_batch_printf(core,
+                                 "the queues of %s are full: %llu MiB at most, each item "
+                                 "counted with %u bytes more",
+                                 core->config.name, (unsigned long long)(max >> 20),
+                                 CORE_ITEM_OVERHEAD);
+    }
+    if (!peer->is_self && bytes_of_origin(core, peer) + after - core->queues.bytes > max - after) {
+        return core_batch_printf(core,
+                                 "this peer's share of the queues of %s is used up: as much "
+                                 "as is still free",
+                                 core->config.name);
+    }
+    return (struct slice){0};
+}
+
+/* --- queues ------------------------------------------------------------------------------------
+ */
+
+void core_queue_name_set(char to[static CORE_QUEUE_NAME_BYTES], struct slice from)
+{
+    ensure(from.n < CORE_QUEUE_NAME_BYTES);
+    memset(to, 0, CORE_QUEUE_NAME_BYTES);
+    if (from.n > 0) {
+        memcpy(to, from.p, from.n);
+    }
+}
+
+struct core_queue *core_queue_find(const struct core *core, const char *name)
+{
+    struct table_entry *entry = table_find(&core->queues.by_name, name);
+    return entry != NULL ? LIST_ENTRY(entry, struct core_queue, by_name) : NULL;
+}
+
+struct core_queue *core_queue_by_id(const struct core *core, uint64_t id)
+{
+    table_for_each (entry, &core->queues.by_name) {
+        struct core_queue *queue = LIST_ENTRY(entry, struct core_queue, by_name);
+        if (queue->id == id) {
+            return queue;
+        }
+    }
+    return NULL;
+}
+
+struct core_queue *core_queue_new(struct core *core, uint64_t id, uint32_t uid, const char *name)
+{
+    struct core_queue *queue = mem_alloc_or_die(1, sizeof(*queue));
+    queue->id = id;
+    queue->uid = uid;
+    memcpy(queue->name, name, sizeof(queue->name));
+    list_init(&queue->waiting);
+    list_init(&queue->taken);
+    list_init(&queue->done);
+    list_init(&queue->lots);
+    list_init(&queue->takers);
+    table_insert(&core->queues.by_name, &queue->by_name, queue->name);
+    return queue;
+}
+
+static void queue_bury(struct core_grave *grave)
+{
+    mem_free(CONTAINER_OF(grave, struct core_queue, grave));
+}
+
+static void drop_items(struct core *core, struct list *items)
+{
+    while (!list_is_empty(items)) {
+        core_item_free(core, LIST_ENTRY(items->next, struct core_item, in_queue));
+    }
+}
+
+static void drop_takers(struct core *core, struct core_queue *queue)
+{
+    table_for_each (entry, &core->queues.takers) {
+        struct core_taker *taker = LIST_ENTRY(entry, struct core_taker, by_key);
+        if (taker->queue != queue) {
+            continue;
+        }
+        if (core->effects != NULL) {
+            core_queue_answer(core, taker->peer, taker->key.request, WIRE_ERROR_UNKNOWN,
+                              slice_str("the queue was removed"));
+        }
+        core_taker_free(core, taker);
+    }
+}
+
+static void drop_lots(struct core *core, struct core_queue *queue)
+{
+    while (!list_is_empty(&queue->lots)) {
+        struct core_lot *lot = LIST_ENTRY(queue->lots.next, struct core_lot, node);
+        struct core_peer *peer = core_peer_find(core, &lot->putter->key);
+        if (peer != NULL && core->effects != NULL) {
+            core_queue_answer(core, peer, lot->request, WIRE_ERROR_UNAVAILABLE,
+                              slice_str("the queue was removed"));
+        }
+        if (lot->putter->pending == lot->request) {
+            lot->putter->pending = 0;
+        }
+        drop_items(core, &lot->items);
+        list_remove(&lot->node);
+        mem_free(lot);
+    }
+}
+
+void core_queue_drop(struct core *core, struct core_queue *queue)
+{
+    bool was_kept = queue->is_kept;
+    drop_lots(core, queue);
+    /* Those LEAVING as well: that they are gone is what was asked for. */
+    drop_items(core, &queue->waiting);
+    drop_items(core, &queue->taken);
+    drop_items(core, &queue->done);
+    drop_takers(core, queue);
+    table_remove(&core->queues.by_name, &queue->by_name);
+    core_bury(core, &queue->grave, queue_bury);
+    if (was_kept) {
+        core_queue_names_changed(core);
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static void hold_fire(struct core *core, struct core_timer *timer)
+{
+    core->queues.is_holding = false;
+    table_for_each (entry, &core->queues.by_name) {
+        core_queue_hand_out(core, LIST_ENTRY(entry, struct core_queue, by_name));
+    }
+}
+
+static void look_fire(struct core *core, struct core_timer *timer)
+{
+    core->queues.is_due = true;
+}
+
+void core_queue_init(struct core *core)
+{
+    struct core_queues *queues = &core->queues;
+    uint64_t seed = core->config.seed;
+    table_init(&queues->by_name, CORE_QUEUE_NAME_BYTES, seed);
+    table_init(&queues->items, sizeof(uint64_t), seed);
+    table_init(&queues->putters, sizeof(struct wire_key), seed);
+    table_init(&queues->takers, sizeof(struct core_taker_key), seed);
+    table_init(&queues->by_request, sizeof(uint64_t), seed);
+    uint64_t first = (uint64_t)core->config.incarnation << 32 | 1; /* of no earlier life */
+    queues->next_item = queues->next_hand = queues->next_queue = queues->next_request = first;
+    list_init(&queues->asks);
+    list_init(&queues->looks);
+    queues->hold_timer.fire = hold_fire;
+    queues->look_timer.fire = look_fire;
+}
+
+void core_queue_free_all(struct core *core)
+{
+    struct core_queues *queues = &core->queues;
+    core_ask_free_all(core);
+    table_for_each (entry, &queues->by_name) {
+        core_queue_drop(core, LIST_ENTRY(entry, struct core_queue, by_name));
+    }
+    table_for_each (entry, &queues->putters) {
+        putter_free(core, LIST_ENTRY(entry, struct core_putter, by_key));
+    }
+    table_done(&queues->by_name);
+    table_done(&queues->items);
+    table_done(&queues->putters);
+    table_done(&queues->takers);
+    table_done(&queues->by_request);
+}
+
+bool core_queue_is_needed(const struct core *core)
+{
+    table_for_each (entry, &core->queues.by_name) {
+        const struct core_queue *queue = LIST_ENTRY(entry, struct core_queue, by_name);
+        if (queue->n_new + queue->n_waiting + queue->n_taken + queue->n_takers > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool core_queue_on_message(struct core *core, struct core_peer *peer,
+                           const struct wire_message *message)
+{
+    return core_queue_owner_on_message(core, peer, message) ||
+           core_ask_on_message(core, peer, message);
+}
+
+void core_queue_link_up(struct core *core, struct core_peer *peer)
+{
+    core_queue_owner_link_up(peer);
+    core_ask_link_up(core, peer);
+}
+
+void core_queue_peer_lost(struct core *core, struct core_peer *peer)
+{
+    core_queue_owner_lost(core, peer);
+    core_ask_peer_lost(core, peer);
+}
+
+bool core_queue_needs(const struct core_peer *peer)
+{
+    return peer->n_takers > 0 || !list_is_empty(&peer->posts);
+}
+
+/* --- rules -------------------------------------------------------------------------------------
+ */
+
+static void check_queue(const struct core *core, const struct core_queue *queue, uint64_t *bytes)
+{
+    uint32_t n_waiting = 0;
+    uint32_t n_taken = 0;
+    uint32_t n_done = 0;
+    uint64_t last = 0;
+    uint64_t sum = 0;
+    list_for_each (node, &queue->waiting) {
+        const struct core_item *item = LIST_ENTRY(node, struct core_item, in_queue);
+        ensure(item->state == CORE_ITEM_WAITING && item->queue == queue); /* 30 */
+        ensure(item->number > last && item->taker == NULL);               /* 30 */
+        last = item->number;
+        sum += cost_of(item);
+        n_waiting++;
+    }
+    list_for_each (node, &queue->taken) {
+        const struct core_item *item = LIST_ENTRY(node, struct core_item, in_queue);
+        bool is_leaving = item->state == CORE_ITEM_LEAVING;
+        ensure(item->queue == queue && (is_leaving || item->state == CORE_ITEM_TAKEN)); /* 30 */
+        ensure(is_leaving || item->taker != NULL);                                      /* 31 */
+        ensure(item->taker == NULL || item->taker->item == item);                       /* 31 */
+        sum += is_leaving ? 0 : cost_of(item);
+        n_taken++;
+    }
+    list_for_each (node, &queue->done) {
+        ensure(LIST_ENTRY(node, struct core_item, in_queue)->state == CORE_ITEM_DONE); /* 30 */
+        n_done++;
+    }
+    ensure(n_waiting == queue->n_waiting && n_taken == queue->n_taken); /* 30 */
+    ensure(n_done == queue->n_done);                                    /* 30 */
+    list_for_each (node, &queue->lots) {
+        list_for_each (inner, &LIST_ENTRY(node, struct core_lot, node)->items) {
+            sum += cost_of(LIST_ENTRY(inner, struct core_item, in_queue));
+        }
+    }
+    ensure(sum == queue->bytes); /* 32 */
+    *bytes += sum;
+    bool can_hand_out = n_waiting > 0 && queue->n_takers > 0;
+    ensure(!can_hand_out || core->queues.is_holding); /* 33 */
+}
+
+void core_queue_check(const struct core *core)
+{
+    const struct core_queues *queues = &core->queues;
+    uint64_t bytes = 0;
+    uint64_t n_items = 0;
+    table_for_each (entry, &queues->by_name) {
+        const struct core_queue *queue = LIST_ENTRY(entry, struct core_queue, by_name);
+        check_queue(core, queue, &bytes);
+        n_items += (uint64_t)queue->n_new + queue->n_waiting + queue->n_taken + queue->n_done;
+    }
+    ensure(n_items == queues->items.n); /* 30 */
+    ensure(bytes == queues->bytes);     /* 32 */
+    uint64_t of_putters = 0;
+    table_for_each (entry, &queues->putters) {
+        of_putters += LIST_ENTRY(entry, struct core_putter, by_key)->bytes;
+    }
+    ensure(of_putters == bytes); /* 32 */
+    uint64_t n_takers = 0;
+    table_for_each (entry, &core->peers) {
+        const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
+        ensure(peer->n_takers == 0 || peer->is_self || core_peer_is_here(peer)); /* 31 */
+        n_takers += peer->n_takers;
+    }
+    ensure(n_takers == queues->takers.n); /* 31 */
+    list_for_each (node, &queues->asks) {
+        const struct core_queue_ask *ask = LIST_ENTRY(node, struct core_queue_ask, node);
+        bool is_one = !list_is_empty(&ask->posts) && ask->posts.next == ask->posts.prev;
+        ensure(ask->state == CORE_ASK_OPEN || is_one); /* 34 */
+        ensure(ask->client != NULL || ask->state == CORE_ASK_SAID ||
+               ask->state == CORE_ASK_DONE);                          /* 34 */
+        ensure((ask->request != 0) == (ask->by_request.key != NULL)); /* 34 */
+    }
+}
