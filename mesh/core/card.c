@@ -268,6 +268,7 @@ bool core_card_move(struct core *core, struct core_card *card, enum core_peer_ca
     core->is_check_due = true; /* it may be the one that a job waits for, or was */
     core->is_place_due = true;
     core_sparse_changed(core);
+    core_queue_sight_changed(core);
     return true;
 }
 

@@ -139,9 +139,22 @@ void core_gossip_self_changed(struct core *core)
     }
 }
 
+/* In a small mesh to all, at once: whoever puts something next should not make a queue that is there
+ * already. */
 void core_gossip_queues_changed(struct core *core)
 {
-    raise_version(core, core->self->card->version);
+    struct core_card *self = core->self->card;
+    if (core->is_sparse) {
+        raise_version(core, self->version);
+        return;
+    }
+    core_card_set_news(core, self, self->version + 1, false);
+    table_for_each (entry, &core->links) {
+        struct core_peer *to = standing(entry);
+        if (to != NULL) {
+            tell_of(core, to, self);
+        }
+    }
 }
 
 void core_gossip_lost(struct core *core, struct core_peer *peer)

@@ -298,6 +298,7 @@ bool core_peer_move(struct core *core, struct core_peer *peer, enum core_peer_ca
         core_sparse_changed(core);
     }
     act_on_state(core, peer, cause, was_here);
+    core_queue_sight_changed(core);
     core_place_peer_changed(core, peer);
     return true;
 }

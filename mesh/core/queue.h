@@ -34,6 +34,8 @@ bool core_queue_on_client_message(struct core *core, struct core_client *client,
 bool core_queue_on_message(struct core *core, struct core_peer *peer,
                            const struct wire_message *message);
 void core_queue_client_gone(struct core *core, struct core_client *client);
+/* Somebody came into sight, or went. */
+void core_queue_sight_changed(struct core *core);
 /* A new session stands. */
 void core_queue_link_up(struct core *core, struct core_peer *peer);
 /* It is down, or has another life: nothing of it is here any more. */

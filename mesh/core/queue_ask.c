@@ -360,6 +360,9 @@ static void make_here(struct core *core, struct core_queue_ask *ask)
 static void send_put(struct core *core, struct core_queue_ask *ask)
 {
     bool is_young = core->now_ns < core->config.now_ns + CORE_STARTUP_NS;
+    if (ask->home == NULL && core_queue_find(core, ask->name) != NULL) {
+        ask->home = core->self->card; /* made for another put a moment ago */
+    }
     if (ask->home != NULL) {
         struct core_post *other = list_is_empty(&ask->posts) ? NULL : only_post(ask);
         if (other != NULL && other->peer->card != ask->home) {

@@ -133,6 +133,11 @@ void core_queue_names_changed(struct core *core)
     core->queues.is_due |= core->queues.n_asks > 0;
 }
 
+void core_queue_sight_changed(struct core *core)
+{
+    core->queues.is_due |= core->queues.n_asks > 0;
+}
+
 void core_queue_run(struct core *core)
 {
     if (core->queues.are_names_changed) {

@@ -31,7 +31,17 @@
 #define WORLD_LONE_LINK 1000u /* a lone link's number is this or a little more */
 
 struct core_book;
+struct kept_queues;
 struct world;
+
+#define WORLD_ASKS_MAX 64u /* numbers of puts and gets of queues that a client may use, from 1 */
+
+struct world_ask { /* what was heard of one */
+    unsigned n_replies, n_taken;
+    uint32_t error;
+    char error_text[WIRE_REASON_BYTES_MAX + 1];
+    char taken[64]; /* the last item */
+};
 
 struct world_client { /* what the client of a node has seen */
     bool is_up, is_accepted, is_kept, is_job_done, has_error, has_ok;
@@ -66,6 +76,10 @@ struct world_client { /* what the client of a node has seen */
     bool has_trust;
     struct wire_trust_list trust; /* slices cleared */
     uint32_t n_banned;            /* in it */
+    struct world_ask asks[WORLD_ASKS_MAX + 1];
+    unsigned n_queue_rows;
+    struct wire_queue_row queue_rows[WIRE_QUEUES_MAX]; /* of the last table; peers cleared */
+    char queue_names[WIRE_QUEUES_MAX][WIRE_NAME_BYTES_MAX + 1];
 };
 
 struct world *world_new(uint64_t seed);
@@ -174,6 +188,20 @@ void world_trust_fail(struct world *world, unsigned i, int error);
 const struct core_book *world_kept_trust(const struct world *world, unsigned i);
 /* Both have a session with the other. */
 bool world_are_linked(struct world *world, unsigned i, unsigned j);
+
+/* Queues: the client of a node (it connects if need be) puts these words, each an item of its own;
+ * gets; is done or gives back; looks at the table. */
+void world_queue_put(struct world *world, unsigned i, uint64_t id, const char *name,
+                     const char *words);
+void world_queue_get(struct world *world, unsigned i, uint64_t id, const char *name);
+void world_queue_end(struct world *world, unsigned i, uint64_t id, bool is_done);
+void world_queue_remove(struct world *world, unsigned i, const char *name);
+void world_queue_look(struct world *world, unsigned i);
+/* What was heard of it; valid as long as the client. */
+const struct world_ask *world_ask_of(struct world *world, unsigned i, uint64_t id);
+/* Runs until it was answered, or has its item; fails after 20 s. */
+const struct world_ask *world_queue_wait(struct world *world, unsigned i, uint64_t id);
+const struct kept_queues *world_kept_queues(const struct world *world, unsigned i);
 
 /* What happened. */
 void world_set_run(struct world *world, uint64_t run_ns);

@@ -111,6 +111,11 @@ static void apply(struct world *world, struct disk *disk, const struct disk_reco
     const struct core_record *record = &at->record;
     struct disk_job *job = job_find(disk, record->job);
     disk->number = record->number;
+    if (kept_is_of_queue(record->type)) {
+        const char *fault = kept_queues_apply(&disk->queues, record);
+        ck_assert_msg(fault == NULL, "%s", fault);
+        return;
+    }
     if (record->type == CORE_RECORD_JOB) {
         apply_job(world, disk, at);
         return;
@@ -145,7 +150,13 @@ static void apply(struct world *world, struct disk *disk, const struct disk_reco
             job_free(job);
         }
         return;
+    case CORE_RECORD_QUEUE:
+    case CORE_RECORD_QUEUE_PUT:
+    case CORE_RECORD_QUEUE_DONE:
+    case CORE_RECORD_QUEUE_REMOVED:
+        break;
     }
+    ensure(!"reached");
 }
 
 /* --- writing -----------------------------------------------------------------------------------
@@ -203,7 +214,7 @@ void world_disk_on_journal(struct world *world, unsigned i, const struct core_re
     }
     ck_assert_uint_gt(record->number, disk->said);
     disk->said = record->number;
-    copy->record = *record;
+    copy->record = kept_record_copy(&copy->arena, record);
     copy->message = message.type != WIRE_MESSAGE_NONE ? copy_into(&copy->arena, &message) : message;
     list_push_back(&disk->queue, &copy->node);
     disk->n_queued++;
@@ -398,6 +409,17 @@ static void send_job(struct world *world, unsigned i, const struct disk_job *job
     }
 }
 
+struct disk_reader {
+    struct world *world;
+    unsigned node;
+};
+
+static void step_reader(void *user, struct core_event *event)
+{
+    const struct disk_reader *reader = user;
+    world_step(reader->world, reader->node, event);
+}
+
 void world_disk_start(struct world *world, unsigned i)
 {
     struct disk *disk = &world->nodes[i].disk;
@@ -410,6 +432,8 @@ void world_disk_start(struct world *world, unsigned i)
             send_job(world, i, job);
         }
     }
+    struct disk_reader reader = {.world = world, .node = i};
+    kept_queues_restore(&disk->queues, step_reader, &reader);
     struct core_event event = {.type = CORE_EVENT_JOURNAL_END};
     world_step(world, i, &event);
 }
@@ -422,6 +446,7 @@ void world_disk_init(struct world *world, unsigned i)
     struct disk *disk = &world->nodes[i].disk;
     list_init(&disk->jobs);
     list_init(&disk->queue);
+    kept_queues_init(&disk->queues);
     disk->latency_ns = 2 * CORE_MS;
     disk->random = world->seed + i;
 }
@@ -430,6 +455,7 @@ void world_disk_wipe(struct world *world, unsigned i)
 {
     struct disk *disk = &world->nodes[i].disk;
     drop_queue(disk);
+    kept_queues_wipe(&disk->queues);
     while (!list_is_empty(&disk->jobs)) {
         job_free(LIST_ENTRY(disk->jobs.next, struct disk_job, node));
     }

@@ -4,6 +4,7 @@
 
 #include "mesh/core/trust_book.h"
 #include "tests/lib/core_world.h"
+#include "tests/lib/kept_queues.h"
 #include "wire/base/arena.h"
 #include "wire/base/heap.h"
 #include "wire/base/list.h"
@@ -77,7 +78,8 @@ struct disk {
     struct list queue; /* of disk_record.node: said, and not written */
     unsigned n_queued, n_writing;
     uint64_t said, number; /* numbers of records: said last, written last */
-    uint64_t latency_ns, random, n_reads, n_said[8];
+    struct kept_queues queues;
+    uint64_t latency_ns, random, n_reads, n_said[16];
     bool is_full, is_torn, is_unreadable;
 };
 
@@ -151,6 +153,8 @@ void world_feed(struct world *world, unsigned i);
 /* Whether a fetch is answered without the peer: the blob is here, or finds no room. */
 bool world_store_answers(struct world *world, unsigned i, const struct core_effect *effect);
 void world_check_start(struct world *world, unsigned i, const struct core_effect *effect);
+/* core_world_queue.c: what a client hears of queues. */
+void world_queue_on_message(struct world_client *client, const struct wire_message *message);
 void world_disk_init(struct world *world, unsigned i);
 void world_disk_start(struct world *world, unsigned i);
 void world_disk_kill(struct world *world, unsigned i);

@@ -1,0 +1,765 @@
+/* Queues: found from any peer, each item with one getter at a time, nothing lost and nothing done
+ * twice by cuts and restarts. QUEUE_SEED=N plays one random schedule and prints its timeline. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/core_world.h"
+#include "tests/lib/kept_queues.h"
+#include "tests/lib/runner.h"
+
+static struct world *mesh_of(unsigned n, uint64_t seed)
+{
+    struct world *world = world_new(seed);
+    for (unsigned i = 0; i < n; i++) {
+        world_config(world, i)->has_journal = true;
+        world_start(world, i, true);
+    }
+    world_run_for(world, 2 * CORE_S); /* who is young waits for others before it makes a queue */
+    return world;
+}
+
+static void put(struct world *world, unsigned i, uint64_t id, const char *name, const char *words)
+{
+    world_queue_put(world, i, id, name, words);
+    const struct world_ask *ask = world_queue_wait(world, i, id);
+    ck_assert_msg(ask->error == 0, "put: %s", ask->error_text);
+    world_run_for(world, 20 * CORE_MS); /* others hear of it */
+}
+
+static void get(struct world *world, unsigned i, uint64_t id, const char *name, const char *item)
+{
+    world_queue_get(world, i, id, name);
+    const struct world_ask *ask = world_queue_wait(world, i, id);
+    ck_assert_uint_eq(ask->n_replies, 0);
+    ck_assert_str_eq(ask->taken, item);
+}
+
+static uint32_t end_of(struct world *world, unsigned i, uint64_t id, bool is_done)
+{
+    world_queue_end(world, i, id, is_done);
+    return world_queue_wait(world, i, id)->error;
+}
+
+static void done(struct world *world, unsigned i, uint64_t id)
+{
+    ck_assert_uint_eq(end_of(world, i, id, true), 0);
+}
+
+static unsigned n_kept(const struct world *world, unsigned i, const char *name)
+{
+    return kept_n_items(world_kept_queues(world, i), name);
+}
+
+static void end(struct world *world)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        if (world_core(world, i) != NULL) {
+            world_client_down(world, i);
+        }
+    }
+    world_run_for(world, 90 * CORE_S);
+    for (unsigned i = 0; i < 8; i++) {
+        struct core *core = world_core(world, i);
+        if (core != NULL) {
+            ck_assert_uint_eq(core_counts(core).n_asks, 0);
+            ck_assert_uint_eq(core_counts(core).n_takers, 0);
+        }
+    }
+    world_assert_quiet(world);
+    world_free(world);
+}
+
+/* --- where -------------------------------------------------------------------------------------
+ */
+
+START_TEST(a_queue_lives_where_it_was_made_and_is_found_from_anywhere)
+{
+    struct world *world = mesh_of(3, 1);
+    put(world, 0, 1, "work", "a b");
+    put(world, 2, 1, "work", "c");
+    ck_assert_uint_eq(n_kept(world, 0, "work"), 3);
+    ck_assert_uint_eq(n_kept(world, 2, "work"), 0);
+    get(world, 1, 1, "work", "a");
+    get(world, 2, 2, "work", "b");
+    get(world, 0, 2, "work", "c");
+    done(world, 1, 1);
+    done(world, 2, 2);
+    done(world, 0, 2);
+    ck_assert_uint_eq(n_kept(world, 0, "work"), 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_get_waits_for_a_queue_that_is_made_later)
+{
+    struct world *world = mesh_of(2, 2);
+    world_queue_get(world, 1, 1, "later");
+    world_run_for(world, 5 * CORE_S);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_taken, 0);
+    put(world, 0, 1, "later", "x");
+    world_run_for(world, CORE_S);
+    ck_assert_str_eq(world_ask_of(world, 1, 1)->taken, "x");
+    done(world, 1, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(two_queues_of_one_name_are_one_to_getters)
+{
+    struct world *world = mesh_of(3, 3);
+    world_queue_put(world, 0, 1, "twin", "a"); /* at once: neither has heard of the other */
+    world_queue_put(world, 1, 1, "twin", "b");
+    world_queue_wait(world, 0, 1);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(n_kept(world, 0, "twin"), 1);
+    ck_assert_uint_eq(n_kept(world, 1, "twin"), 1);
+    put(world, 1, 2, "twin", "c"); /* to its own */
+    ck_assert_uint_eq(n_kept(world, 1, "twin"), 2);
+    unsigned n_taken = 0;
+    for (uint64_t id = 1; id <= 3; id++) {
+        world_queue_get(world, 2, id, "twin");
+        n_taken += world_queue_wait(world, 2, id)->n_taken;
+        done(world, 2, id);
+    }
+    ck_assert_uint_eq(n_taken, 3);
+    ck_assert_uint_eq(n_kept(world, 0, NULL) + n_kept(world, 1, NULL), 0);
+    world_queue_look(world, 2);
+    world_run_for(world, 2 * CORE_S);
+    ck_assert_uint_eq(world_client(world, 2)->n_queue_rows, 2);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_large_mesh_hears_of_queues_it_has_no_session_with)
+{
+    enum { N = 24 };
+    struct world *world = world_new(4);
+    for (unsigned i = 0; i < N; i++) {
+        struct core_config *config = world_config(world, i);
+        config->has_journal = true;
+        config->dense_max = 8;
+        config->chosen = 3;
+        world_start(world, i, true);
+    }
+    world_run_for(world, 120 * CORE_S); /* sessions that nobody needs are closed */
+    unsigned far = 0;
+    for (unsigned i = 1; i < N && far == 0; i++) {
+        far = world_are_linked(world, 0, i) ? 0 : i;
+    }
+    ck_assert_uint_gt(far, 0);
+    put(world, 0, 1, "work", "a b");
+    world_run_for(world, 30 * CORE_S);
+    get(world, far, 1, "work", "a");
+    ck_assert(world_are_linked(world, 0, far));
+    world_run_for(world, 90 * CORE_S); /* as long as it has an item, the session stays */
+    ck_assert(world_are_linked(world, 0, far));
+    done(world, far, 1);
+    put(world, far, 2, "work", "c");
+    ck_assert_uint_eq(n_kept(world, 0, "work"), 2);
+    for (unsigned i = 0; i < N; i++) {
+        world_client_down(world, i);
+    }
+    world_run_for(world, 90 * CORE_S);
+    ck_assert(!world_are_linked(world, 0, far));
+    world_free(world);
+}
+END_TEST
+
+START_TEST(a_daemon_without_journal_makes_no_queue_but_uses_those_of_others)
+{
+    struct world *world = world_new(5);
+    world_config(world, 0)->has_journal = true;
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, 2 * CORE_S);
+    world_queue_put(world, 1, 1, "work", "a");
+    const struct world_ask *ask = world_queue_wait(world, 1, 1);
+    ck_assert_uint_eq(ask->error, WIRE_ERROR_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(ask->error_text, "keeps no journal"));
+    put(world, 0, 1, "work", "b");
+    put(world, 1, 2, "work", "c");
+    get(world, 1, 3, "work", "b");
+    done(world, 1, 3);
+    ck_assert_uint_eq(n_kept(world, 0, "work"), 1);
+    end(world);
+}
+END_TEST
+
+/* --- exactly one getter ------------------------------------------------------------------------
+ */
+
+START_TEST(an_item_comes_back_to_its_place_when_it_is_given_back)
+{
+    struct world *world = mesh_of(2, 6);
+    put(world, 0, 1, "q", "a b c");
+    get(world, 1, 1, "q", "a");
+    get(world, 1, 2, "q", "b");
+    ck_assert_uint_eq(end_of(world, 1, 2, false), 0);
+    ck_assert_uint_eq(end_of(world, 1, 1, false), 0);
+    get(world, 0, 2, "q", "a");
+    get(world, 0, 3, "q", "b");
+    get(world, 0, 4, "q", "c");
+    end(world);
+}
+END_TEST
+
+START_TEST(an_item_comes_back_when_its_getter_leaves)
+{
+    struct world *world = mesh_of(2, 7);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    world_queue_get(world, 0, 2, "q");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_ask_of(world, 0, 2)->n_taken, 0);
+    world_client_down(world, 1);
+    world_run_for(world, CORE_S);
+    ck_assert_str_eq(world_ask_of(world, 0, 2)->taken, "a");
+    end(world);
+}
+END_TEST
+
+START_TEST(an_item_comes_back_when_its_getters_peer_is_down)
+{
+    for (unsigned is_cut = 0; is_cut < 2; is_cut++) {
+        struct world *world = mesh_of(3, 8);
+        put(world, 0, 1, "q", "a");
+        get(world, 1, 1, "q", "a");
+        world_queue_get(world, 2, 1, "q");
+        world_run_for(world, CORE_S);
+        if (is_cut) {
+            world_cut(world, 1);
+        } else {
+            world_kill(world, 1);
+        }
+        world_run_for(world, 5 * CORE_S);
+        ck_assert_str_eq(world_ask_of(world, 2, 1)->taken, "a");
+        if (is_cut) { /* the late word does not count, and says so */
+            world_mend(world, 1);
+            world_run_for(world, 10 * CORE_S);
+            ck_assert_uint_eq(end_of(world, 1, 1, true), WIRE_ERROR_UNKNOWN);
+            ck_assert_ptr_nonnull(
+                strstr(world_ask_of(world, 1, 1)->error_text, "handed out again"));
+        }
+        done(world, 2, 1);
+        end(world);
+    }
+}
+END_TEST
+
+START_TEST(a_short_cut_changes_nothing)
+{
+    struct world *world = mesh_of(3, 9);
+    put(world, 0, 1, "q", "a b");
+    get(world, 1, 1, "q", "a");
+    world_queue_get(world, 1, 2, "other");
+    world_reset_link(world, 0, 1);
+    world_run_for(world, CORE_S);
+    world_cut(world, 1);
+    world_run_for(world, CORE_S);
+    world_mend(world, 1);
+    world_run_for(world, 2 * CORE_S);
+    get(world, 2, 1, "q", "b"); /* not the other one's */
+    done(world, 1, 1);
+    done(world, 2, 1);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(what_nobody_was_handed_since_may_still_be_done)
+{
+    struct world *world = mesh_of(2, 10);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    world_cut(world, 1);
+    world_run_for(world, 10 * CORE_S); /* taken back, and nobody asked for it */
+    world_mend(world, 1);
+    world_run_for(world, 5 * CORE_S);
+    done(world, 1, 1);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_done_counts_when_it_is_on_disk)
+{
+    struct world *world = mesh_of(2, 11);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    world_disk_set_latency(world, 0, 500 * CORE_MS);
+    world_queue_end(world, 1, 1, true);
+    world_run_for(world, 400 * CORE_MS);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 0);
+    world_run_for(world, 200 * CORE_MS);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 1);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_client_that_leaves_with_its_done_under_way_is_believed)
+{
+    struct world *world = mesh_of(2, 12);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    world_reset_link(world, 0, 1);
+    world_queue_end(world, 1, 1, true);
+    world_run_for(world, CORE_MS);
+    world_client_down(world, 1);
+    world_run_for(world, 3 * CORE_S);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
+    end(world);
+}
+END_TEST
+
+/* --- restarts and disks ------------------------------------------------------------------------
+ */
+
+START_TEST(a_queue_survives_its_peers_restart)
+{
+    struct world *world = mesh_of(3, 13);
+    put(world, 0, 1, "q", "a b c");
+    get(world, 1, 1, "q", "a");
+    get(world, 2, 1, "q", "b");
+    world_kill(world, 0);
+    world_run_for(world, 500 * CORE_MS);
+    world_restart(world, 0);
+    world_queue_get(world, 2, 2, "q");
+    world_run_for(world, 10 * CORE_S);
+    ck_assert_str_eq(world_ask_of(world, 2, 2)->taken, "c"); /* the others have theirs still */
+    done(world, 1, 1);
+    done(world, 2, 1);
+    done(world, 2, 2);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(what_its_getter_does_not_claim_after_a_restart_goes_to_others)
+{
+    struct world *world = mesh_of(3, 14);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    world_kill(world, 0);
+    world_kill(world, 1);
+    world_run_for(world, 500 * CORE_MS);
+    world_restart(world, 0);
+    get(world, 2, 1, "q", "a");
+    done(world, 2, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_put_during_a_restart_waits_for_the_queue)
+{
+    struct world *world = mesh_of(2, 15);
+    put(world, 0, 1, "q", "a");
+    world_kill(world, 0);
+    world_run_for(world, CORE_S);
+    world_queue_put(world, 1, 1, "q", "b");
+    world_run_for(world, 2 * CORE_S);
+    world_restart(world, 0);
+    ck_assert_uint_eq(world_queue_wait(world, 1, 1)->error, 0);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 2);
+    ck_assert_uint_eq(n_kept(world, 1, NULL), 0);
+    world_kill(world, 0); /* and stays away: a new one is made */
+    world_run_for(world, CORE_S);
+    put(world, 1, 2, "q", "c");
+    ck_assert_uint_eq(n_kept(world, 1, "q"), 1);
+    end(world);
+}
+END_TEST
+
+/* Killed at each moment of a put, of which the answer may be lost: it is there once. */
+START_TEST(a_put_is_not_doubled_by_a_lost_answer)
+{
+    struct world *world = mesh_of(2, 16);
+    put(world, 0, 1, "q", "first");
+    world_disk_set_latency(world, 0, 5 * CORE_MS);
+    world_queue_put(world, 1, 1, "q", "a b");
+    world_run_for(world, (uint64_t)_i * CORE_MS);
+    if (_i % 2 == 0) {
+        world_kill(world, 0);
+        world_run_for(world, CORE_S);
+        world_restart(world, 0);
+    } else {
+        world_reset_link(world, 0, 1);
+    }
+    world_run_for(world, 10 * CORE_S);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 1);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, 0);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 3);
+    end(world);
+}
+END_TEST
+
+/* The same of a done: it counts once, and its getter hears that it does. */
+START_TEST(a_done_is_not_lost_with_its_answer)
+{
+    struct world *world = mesh_of(3, 17);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    world_queue_get(world, 2, 1, "q");
+    world_disk_set_latency(world, 0, 5 * CORE_MS);
+    world_queue_end(world, 1, 1, true);
+    world_run_for(world, (uint64_t)_i * CORE_MS);
+    if (_i % 2 == 0) {
+        world_kill(world, 0);
+        world_run_for(world, CORE_S);
+        world_restart(world, 0);
+    } else {
+        world_reset_link(world, 0, 1);
+    }
+    world_run_for(world, 10 * CORE_S);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 1);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, 0);
+    ck_assert_uint_eq(world_ask_of(world, 2, 1)->n_taken, 0);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_full_disk_refuses_puts_and_keeps_dones_for_later)
+{
+    struct world *world = mesh_of(2, 18);
+    put(world, 0, 1, "q", "a b");
+    get(world, 1, 1, "q", "a");
+    world_disk_set_full(world, 0, true);
+    world_queue_put(world, 1, 2, "q", "c");
+    ck_assert_uint_eq(world_queue_wait(world, 1, 2)->error, WIRE_ERROR_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(world_ask_of(world, 1, 2)->error_text, "the disk is full"));
+    world_queue_put(world, 0, 2, "new", "d");
+    ck_assert_uint_eq(world_queue_wait(world, 0, 2)->error, WIRE_ERROR_UNAVAILABLE);
+    world_queue_end(world, 1, 1, true);
+    world_run_for(world, 5 * CORE_S);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 0);
+    world_disk_set_full(world, 0, false);
+    ck_assert_uint_eq(world_queue_wait(world, 1, 1)->error, 0);
+    put(world, 1, 3, "q", "e");
+    get(world, 1, 4, "q", "b");
+    done(world, 1, 4);
+    get(world, 1, 5, "q", "e");
+    done(world, 1, 5);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_queues, 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_put_or_done_whose_peer_stays_away_is_answered_at_last)
+{
+    struct world *world = mesh_of(2, 19);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    world_kill(world, 0);
+    world_queue_end(world, 1, 1, true);
+    world_run_for(world, 50 * CORE_S);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 0);
+    world_run_for(world, 20 * CORE_S);
+    ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, WIRE_ERROR_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(world_ask_of(world, 1, 1)->error_text, "not known whether"));
+    end(world);
+}
+END_TEST
+
+/* --- removing, bounds --------------------------------------------------------------------------
+ */
+
+START_TEST(a_queue_is_removed_by_its_owner_where_it_lives)
+{
+    struct world *world = mesh_of(2, 20);
+    put(world, 0, 1, "q", "a b");
+    get(world, 1, 1, "q", "a");
+    world_queue_remove(world, 1, "q");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_client(world, 1)->error, WIRE_ERROR_UNKNOWN);
+    world_queue_remove(world, 0, "q");
+    world_run_for(world, CORE_S);
+    ck_assert(world_client(world, 0)->has_ok);
+    ck_assert_ptr_null(kept_queue_find(world_kept_queues(world, 0), "q"));
+    ck_assert_uint_eq(end_of(world, 1, 1, true), WIRE_ERROR_UNKNOWN);
+    put(world, 1, 2, "q", "c"); /* a new one, here */
+    ck_assert_uint_eq(n_kept(world, 1, "q"), 1);
+    end(world);
+}
+END_TEST
+
+START_TEST(another_users_queue_is_not_removed)
+{
+    struct world *world = mesh_of(1, 21);
+    put(world, 0, 1, "q", "a");
+    struct core_event event = {.type = CORE_EVENT_CLIENT_UP};
+    event.client_up.client = 99;
+    event.client_up.uid = 4242;
+    world_event(world, 0, &event);
+    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_REMOVE};
+    message.queue_remove.name = slice_str("q");
+    event = (struct core_event){.type = CORE_EVENT_CLIENT_MESSAGE};
+    event.client_message.client = 99;
+    event.client_message.message = &message;
+    world_event(world, 0, &event);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 1);
+    end(world);
+}
+END_TEST
+
+/* Of bytes that nobody reads, until it is told that this is enough. */
+START_TEST(one_peer_fills_half_of_what_is_free_and_no_more)
+{
+    struct world *world = world_new(22);
+    for (unsigned i = 0; i < 3; i++) {
+        struct core_config *config = world_config(world, i);
+        config->has_journal = true;
+        config->mem_bytes = UINT64_C(32) << 20; /* of which queues take a quarter */
+        world_start(world, i, true);
+    }
+    world_run_for(world, 2 * CORE_S);
+    put(world, 0, 1, "q", "a");
+    static uint8_t block[WIRE_ITEM_BYTES_MAX];
+    struct wire_queue_bytes items[8];
+    for (unsigned k = 0; k < 8; k++) {
+        items[k].bytes = slice_of(block, sizeof(block));
+    }
+    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ADD};
+    message.queue_add = (struct wire_queue_add){.id = 1, .name = slice_str("q")};
+    message.queue_add.items = (struct wire_queue_items){.items = items, .n = 8};
+    unsigned n_of[3] = {0};
+    for (unsigned i = 2; i + 1 > 0; i--) { /* a stranger, another one, our own */
+        uint32_t error = 0;
+        world_client_up(world, i);
+        while (error == 0) {
+            world_client_say(world, i, &message);
+            error = world_queue_wait(world, i, 1)->error;
+            n_of[i] += error == 0;
+        }
+        ck_assert_uint_eq(error, WIRE_ERROR_LIMIT);
+    }
+    ck_assert_uint_eq(n_of[2], 7); /* of 15 half-MiB puts that there is room for */
+    ck_assert_uint_ge(n_of[1], 3);
+    ck_assert_uint_eq(n_of[0] + n_of[1] + n_of[2], 15);
+    world_queue_get(world, 1, 2, "q");
+    world_queue_wait(world, 1, 2);
+    done(world, 1, 2);
+    end(world);
+}
+END_TEST
+
+START_TEST(a_peer_that_makes_up_words_spoils_nothing)
+{
+    struct world *world = mesh_of(3, 23);
+    put(world, 0, 1, "q", "a");
+    get(world, 1, 1, "q", "a");
+    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_DONE};
+    for (uint64_t number = 0; number < 200; number++) { /* it guesses item and hand */
+        uint64_t item = (UINT64_C(1) << 32) + number % 10;
+        uint64_t hand = (UINT64_C(1) << 32) + number / 10;
+        message.queue_done = (struct wire_queue_done){
+            .request = number, .item = item, .hand = hand, .is_done = number % 2 == 0};
+        world_forge(world, 2, 0, &message);
+    }
+    struct wire_message answer = {.type = WIRE_MESSAGE_QUEUE_ANSWER};
+    struct wire_message claim = {.type = WIRE_MESSAGE_QUEUE_GET};
+    for (uint64_t number = 0; number < 50; number++) {
+        answer.queue_answer.request = (UINT64_C(1) << 32) + number;
+        world_forge(world, 2, 1, &answer);
+        claim.queue_get = (struct wire_queue_get){.request = number,
+                                                  .name = slice_str("q"),
+                                                  .item = (UINT64_C(1) << 32) + number,
+                                                  .hand = number};
+        world_forge(world, 2, 0, &claim);
+    }
+    world_run_for(world, 2 * CORE_S);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 1);
+    done(world, 1, 1);
+    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
+    end(world);
+}
+END_TEST
+
+START_TEST(the_table_shows_each_queue)
+{
+    struct world *world = mesh_of(3, 24);
+    put(world, 0, 1, "q", "a b c");
+    put(world, 1, 1, "p", "x");
+    get(world, 2, 1, "q", "a");
+    world_queue_get(world, 2, 2, "p");
+    world_queue_get(world, 2, 3, "p");
+    world_run_for(world, CORE_S);
+    world_queue_look(world, 2);
+    world_run_for(world, CORE_S);
+    const struct world_client *client = world_client(world, 2);
+    ck_assert_uint_eq(client->n_queue_rows, 2);
+    for (unsigned k = 0; k < 2; k++) {
+        const struct wire_queue_row *row = &client->queue_rows[k];
+        bool is_q = slice_eq_str(row->name, "q");
+        ck_assert(is_q || slice_eq_str(row->name, "p"));
+        ck_assert(row->is_known);
+        ck_assert_uint_eq(row->n_waiting, is_q ? 2 : 0);
+        ck_assert_uint_eq(row->n_taken, 1);
+        ck_assert_uint_eq(row->n_getters, is_q ? 0 : 1);
+    }
+    world_cut(world, 0); /* who does not answer is shown without numbers */
+    world_queue_look(world, 2);
+    world_run_for(world, 1500 * CORE_MS);
+    ck_assert_uint_eq(client->n_queue_rows, 2);
+    ck_assert_uint_eq(client->queue_rows[0].is_known + client->queue_rows[1].is_known, 1);
+    world_mend(world, 0);
+    end(world);
+}
+END_TEST
+
+/* --- at random ---------------------------------------------------------------------------------
+ */
+
+#define N_SEEDS 60
+#define N_NODES 4u
+#define N_WORDS 24u
+
+struct play {
+    struct world *world;
+    uint64_t random;
+    bool is_dead[N_NODES];
+    unsigned n_put, n_done[N_WORDS], n_answered[N_WORDS];
+};
+
+static unsigned draw(struct play *play, unsigned n)
+{
+    play->random = play->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(play->random >> 33) % n;
+}
+
+/* Each client uses an id for one thing at a time: puts 1..24 by word, gets 30..33. */
+static void act(struct play *play)
+{
+    struct world *world = play->world;
+    unsigned i = draw(play, N_NODES);
+    if (play->is_dead[i]) {
+        world_restart(world, i);
+        play->is_dead[i] = false;
+        return;
+    }
+    unsigned what = draw(play, 20);
+    uint64_t id = 30 + draw(play, 4);
+    const struct world_ask *ask = world_ask_of(world, i, id);
+    if (what < 6 && play->n_put < N_WORDS) {
+        char word[16];
+        snprintf(word, sizeof(word), "w%u", play->n_put);
+        world_queue_put(world, i, ++play->n_put, "q", word);
+    } else if (what < 15) {
+        if (ask->n_taken > ask->n_replies) {
+            world_queue_end(world, i, id, draw(play, 4) > 0);
+        } else if (ask->n_taken == ask->n_replies) {
+            world_queue_get(world, i, id, "q");
+        }
+    } else if (what == 15) {
+        world_client_down(world, i);
+        memset(world_client(world, i)->asks, 0, sizeof(world_client(world, i)->asks));
+    } else if (what == 16) {
+        world_kill(world, i);
+        memset(world_client(world, i)->asks, 0, sizeof(world_client(world, i)->asks));
+        play->is_dead[i] = true;
+    } else if (what == 17) {
+        world_reset_link(world, i, (i + 1) % N_NODES);
+    } else if (what == 18) {
+        world_cut(world, i);
+        world_run_for(world, draw(play, 6000) * CORE_MS);
+        world_mend(world, i);
+    } else {
+        world_disk_set_full(world, i, draw(play, 2) == 0);
+    }
+}
+
+START_TEST(nothing_is_lost_or_done_twice_whatever_happens)
+{
+    struct play play = {.world = mesh_of(N_NODES, 100 + _i), .random = 100 + _i};
+    struct world *world = play.world;
+    bool is_shown = getenv("QUEUE_SEED") != NULL;
+    if (is_shown) {
+        world_trace(world);
+    }
+    put(world, 0, 25, "q", "begin");
+    for (unsigned n = 0; n < 150; n++) {
+        act(&play);
+        world_run_for(world, draw(&play, 300) * CORE_MS);
+    }
+    for (unsigned i = 0; i < N_NODES; i++) {
+        if (play.is_dead[i]) {
+            world_restart(world, i);
+        }
+        world_disk_set_full(world, i, false);
+    }
+    world_run_for(world, 20 * CORE_S);
+    for (unsigned i = 0; i < N_NODES; i++) {
+        world_client_down(world, i);
+        memset(world_client(world, i)->asks, 0, sizeof(world_client(world, i)->asks));
+    }
+    world_run_for(world, 90 * CORE_S);
+    /* What is left is there once, and comes out in full. */
+    for (unsigned k = 0; k < play.n_put; k++) {
+        char word[16];
+        snprintf(word, sizeof(word), "w%u", k);
+        unsigned n = 0;
+        for (unsigned i = 0; i < N_NODES; i++) {
+            n += kept_n_of(world_kept_queues(world, i), slice_str(word));
+        }
+        ck_assert_msg(n <= 1, "%s is there %u times", word, n);
+    }
+    unsigned n_left = 0;
+    for (unsigned i = 0; i < N_NODES; i++) {
+        n_left += n_kept(world, i, NULL);
+    }
+    for (unsigned k = 0; k < n_left; k++) {
+        world_queue_get(world, 1, 40, "q");
+        ck_assert_uint_eq(world_queue_wait(world, 1, 40)->n_replies, k);
+        done(world, 1, 40);
+    }
+    if (is_shown) {
+        struct slice text = world_trace_text(world);
+        fwrite(text.p, 1, text.n, stderr);
+    }
+    end(world);
+}
+END_TEST
+
+static Suite *core_queue_suite(void)
+{
+    Suite *s = suite_create("core_queue");
+    TCase *tc = tcase_create("core_queue");
+    tcase_set_timeout(tc, 240);
+    tcase_add_test(tc, a_queue_lives_where_it_was_made_and_is_found_from_anywhere);
+    tcase_add_test(tc, a_get_waits_for_a_queue_that_is_made_later);
+    tcase_add_test(tc, two_queues_of_one_name_are_one_to_getters);
+    tcase_add_test(tc, a_large_mesh_hears_of_queues_it_has_no_session_with);
+    tcase_add_test(tc, a_daemon_without_journal_makes_no_queue_but_uses_those_of_others);
+    tcase_add_test(tc, an_item_comes_back_to_its_place_when_it_is_given_back);
+    tcase_add_test(tc, an_item_comes_back_when_its_getter_leaves);
+    tcase_add_test(tc, an_item_comes_back_when_its_getters_peer_is_down);
+    tcase_add_test(tc, a_short_cut_changes_nothing);
+    tcase_add_test(tc, what_nobody_was_handed_since_may_still_be_done);
+    tcase_add_test(tc, a_done_counts_when_it_is_on_disk);
+    tcase_add_test(tc, a_client_that_leaves_with_its_done_under_way_is_believed);
+    tcase_add_test(tc, a_queue_survives_its_peers_restart);
+    tcase_add_test(tc, what_its_getter_does_not_claim_after_a_restart_goes_to_others);
+    tcase_add_test(tc, a_put_during_a_restart_waits_for_the_queue);
+    tcase_add_loop_test(tc, a_put_is_not_doubled_by_a_lost_answer, 0, 12);
+    tcase_add_loop_test(tc, a_done_is_not_lost_with_its_answer, 0, 12);
+    tcase_add_test(tc, a_full_disk_refuses_puts_and_keeps_dones_for_later);
+    tcase_add_test(tc, a_put_or_done_whose_peer_stays_away_is_answered_at_last);
+    tcase_add_test(tc, a_queue_is_removed_by_its_owner_where_it_lives);
+    tcase_add_test(tc, another_users_queue_is_not_removed);
+    tcase_add_test(tc, one_peer_fills_half_of_what_is_free_and_no_more);
+    tcase_add_test(tc, a_peer_that_makes_up_words_spoils_nothing);
+    tcase_add_test(tc, the_table_shows_each_queue);
+    const char *seed = getenv("QUEUE_SEED");
+    int first = seed != NULL ? atoi(seed) : 0;
+    tcase_add_loop_test(tc, nothing_is_lost_or_done_twice_whatever_happens, first,
+                        seed != NULL ? first + 1 : N_SEEDS);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    return run_suite(core_queue_suite());
+}
