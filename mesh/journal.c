@@ -180,6 +180,10 @@ static struct wire_message message_of(const struct core_record *record)
     case CORE_RECORD_COMPLETE:
     case CORE_RECORD_CANCEL:
     case CORE_RECORD_FORGET:
+    case CORE_RECORD_QUEUE:
+    case CORE_RECORD_QUEUE_PUT:
+    case CORE_RECORD_QUEUE_DONE:
+    case CORE_RECORD_QUEUE_REMOVED:
         return message;
     }
     ensure(!"reached");
@@ -205,6 +209,7 @@ static void say(struct meshd_journal *journal, const struct core_record *record)
         item->put.is_success = record->result.is_success;
         item->put.is_lost = record->result.is_lost;
     }
+    journal_queue_fill(item, record);
     collect_hashes(item, record);
     for (uint32_t i = 0; i < item->put.n_hashes; i++) {
         pin_add(journal, &item->hashes[i]);
@@ -497,6 +502,7 @@ int meshd_journal_report(struct meshd_journal *journal, struct errmsg *err)
     struct report report = {.journal = journal};
     int error = journal_db_each_open(journal->db, report_job, &report);
     error = error == 0 ? report.error : error;
+    error = error == 0 ? journal_queue_report(journal) : error;
     if (error < 0) {
         errmsg_set(err, "cannot read the journal: %s", strerror(-error));
         return error;

@@ -36,7 +36,11 @@ static const char schema[] =
     "PRIMARY KEY(job, seq)) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX result_of_task ON result(job, task);"
     "CREATE TABLE blob(job INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(job, hash)) "
-    "WITHOUT ROWID;";
+    "WITHOUT ROWID;"
+    "CREATE TABLE queue(id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, name BLOB NOT NULL UNIQUE);"
+    "CREATE TABLE queue_item(number INTEGER PRIMARY KEY, queue INTEGER NOT NULL, "
+    "putter BLOB NOT NULL, hand INTEGER NOT NULL DEFAULT 0, bytes BLOB NOT NULL);"
+    "CREATE TABLE queue_putter(key BLOB PRIMARY KEY, request INTEGER NOT NULL) WITHOUT ROWID;";
 
 /* --- SQLite ------------------------------------------------------------------------------------
  */
@@ -88,7 +92,7 @@ void db_bind_u64(sqlite3_stmt *statement, int i, uint64_t value)
     ensure(rc == SQLITE_OK); /* the parameter is there */
 }
 
-static void bind_bytes(sqlite3_stmt *statement, int i, struct slice bytes)
+void db_bind_bytes(sqlite3_stmt *statement, int i, struct slice bytes)
 {
     int rc = sqlite3_bind_blob64(statement, i, bytes.n > 0 ? (const void *)bytes.p : "", bytes.n,
                                  SQLITE_STATIC);
@@ -376,7 +380,7 @@ static int put_blobs(struct journal_db *db, const struct journal_put *put)
 {
     for (uint32_t i = 0; i < put->n_hashes; i++) {
         sqlite3_stmt *add = db_statement(db, STATEMENT_ADD_BLOB);
-        bind_bytes(add, 1, slice_of(put->hashes[i].b, sizeof(put->hashes[i].b)));
+        db_bind_bytes(add, 1, slice_of(put->hashes[i].b, sizeof(put->hashes[i].b)));
         db_bind_u64(add, 2, put->job);
         int error = db_run(db, add);
         if (error < 0) {
@@ -431,7 +435,7 @@ static int put_result(struct journal_db *db, const struct journal_put *put)
     db_bind_u64(add, 3, put->task);
     db_bind_u64(add, 4, put->is_success);
     db_bind_u64(add, 5, put->is_lost);
-    bind_bytes(add, 6, put->bytes);
+    db_bind_bytes(add, 6, put->bytes);
     int error = db_run(db, add);
     if (error == 0 && sqlite3_changes(db->sqlite) == 0) {
         db->n_doubled++;
@@ -457,17 +461,20 @@ static int put_record(struct journal_db *db, const struct journal_put *put)
     if (put->type == CORE_RECORD_RESULT) {
         return put_result(db, put);
     }
+    if (put->type >= CORE_RECORD_QUEUE) {
+        return db_put_queue(db, put);
+    }
     sqlite3_stmt *statement = bound(db, put);
     if (put->type == CORE_RECORD_JOB) {
         db_bind_u64(statement, 2, put->uid);
         db_bind_u64(statement, 3, put->at_s);
-        bind_bytes(statement, 4, put->bytes);
+        db_bind_bytes(statement, 4, put->bytes);
     } else if (put->type == CORE_RECORD_TASK) {
         db_bind_u64(statement, 2, put->task);
-        bind_bytes(statement, 3, put->bytes);
+        db_bind_bytes(statement, 3, put->bytes);
     } else if (put->type == CORE_RECORD_OVER) {
         db_bind_u64(statement, 2, put->at_s);
-        bind_bytes(statement, 3, put->bytes);
+        db_bind_bytes(statement, 3, put->bytes);
     }
     return db_run(db, statement);
 }

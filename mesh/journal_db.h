@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "mesh/core/effect.h"
+#include "mesh/core/event.h"
 #include "wire/base/buf.h"
 #include "wire/base/errmsg.h"
 
@@ -24,15 +25,23 @@
 
 struct journal_db;
 
+struct journal_put_queue {   /* of records of queues, whose `job` is the queue */
+    uint64_t first, request; /* PUT */
+    struct wire_key putter, forgotten_putter;
+    uint64_t item, hand, forgotten; /* DONE */
+};
+
 /* A record as it is written. All borrowed. */
 struct journal_put {
     enum core_record_type type;
     uint64_t job;
-    uint32_t uid;                   /* JOB */
-    uint32_t task;                  /* TASK, RESULT */
-    bool is_success, is_lost;       /* RESULT */
-    uint64_t at_s;                  /* the wall clock's; JOB, OVER */
-    struct slice bytes;             /* the message: submit, add_task, done, job_done; else empty */
+    uint32_t uid;             /* JOB */
+    uint32_t task;            /* TASK, RESULT */
+    bool is_success, is_lost; /* RESULT */
+    uint64_t at_s;            /* the wall clock's; JOB, OVER */
+    struct slice bytes;       /* the message: submit, add_task, done, job_done; else empty.
+                               * Of a queue its name, of a put its items, see journal_queue.c */
+    struct journal_put_queue queue;
     const struct wire_hash *hashes; /* of blobs that it names: made durable before it is */
     uint32_t n_hashes;
     bool *are_new; /* one for each: set where the job did not name that blob before */
@@ -98,6 +107,17 @@ int journal_db_results(struct journal_db *db, uint64_t job, uint64_t after, uint
 int journal_db_each_blob(struct journal_db *db,
                          void (*each)(void *user, const struct wire_hash *hash),
                          void *user) MUST_CHECK;
+
+/* --- queues, in journal_db_queue.c --- */
+
+typedef void (*journal_queue_cb)(void *user, uint64_t id, uint32_t uid, struct slice name);
+typedef void (*journal_item_cb)(void *user, uint64_t queue, const struct core_kept_item *item);
+typedef void (*journal_putter_cb)(void *user, const struct wire_key *key, uint64_t request);
+/* Bytes are borrowed for the call. */
+int journal_db_each_queue(struct journal_db *db, journal_queue_cb each, void *user) MUST_CHECK;
+/* Of all queues, by number. */
+int journal_db_each_item(struct journal_db *db, journal_item_cb each, void *user) MUST_CHECK;
+int journal_db_each_putter(struct journal_db *db, journal_putter_cb each, void *user) MUST_CHECK;
 
 /* --- what may go --- */
 

@@ -46,6 +46,18 @@
       "SELECT seq, result.message, task.message FROM result JOIN task USING(job, task) "           \
       "WHERE result.job = ?1 AND seq > ?2 AND result.task = ?3")                                   \
     X(BLOBS, "SELECT hash FROM blob")                                                              \
+    X(ADD_QUEUE, "INSERT OR IGNORE INTO queue(id, uid, name) VALUES(?1, ?2, ?3)")                  \
+    X(DROP_QUEUE, "DELETE FROM queue WHERE id = ?1")                                               \
+    X(QUEUES, "SELECT id, uid, name FROM queue ORDER BY id")                                       \
+    X(ADD_ITEM, "INSERT INTO queue_item(number, queue, putter, bytes) VALUES(?1, ?2, ?3, ?4)")     \
+    X(ITEM_DONE, "UPDATE queue_item SET hand = ?2, bytes = x'' WHERE number = ?1")                 \
+    X(DROP_ITEM, "DELETE FROM queue_item WHERE number = ?1")                                       \
+    X(DROP_ITEMS, "DELETE FROM queue_item WHERE queue = ?1")                                       \
+    X(ITEMS, "SELECT number, queue, putter, hand, bytes FROM queue_item ORDER BY number")          \
+    X(SET_PUTTER, "INSERT INTO queue_putter(key, request) VALUES(?1, ?2) "                         \
+                  "ON CONFLICT(key) DO UPDATE SET request = ?2")                                   \
+    X(DROP_PUTTER, "DELETE FROM queue_putter WHERE key = ?1")                                      \
+    X(PUTTERS, "SELECT key, request FROM queue_putter")                                            \
     X(EXPIRE, "UPDATE job SET is_forgotten = 1 WHERE is_over = 1 AND ended < ?1")                  \
     X(FORGOTTEN, "SELECT id FROM job WHERE is_forgotten = 1 LIMIT 1")                              \
     X(SWEEP_RESULTS,                                                                               \
@@ -85,5 +97,10 @@ int db_error(struct journal_db *db);
 void db_bind_u64(sqlite3_stmt *statement, int i, uint64_t value);
 uint64_t db_u64(sqlite3_stmt *statement, int i);
 struct slice db_blob(sqlite3_stmt *statement, int i);
+
+void db_bind_bytes(sqlite3_stmt *statement, int i, struct slice bytes);
+
+/* journal_db_queue.c: a record of a queue. */
+int db_put_queue(struct journal_db *db, const struct journal_put *put) MUST_CHECK;
 
 #endif

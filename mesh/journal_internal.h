@@ -72,6 +72,10 @@ uint64_t journal_age_ns(const struct journal_job *job);
 void journal_put_tasks(struct meshd_journal *journal, const struct journal_item *item);
 void journal_put_read(struct meshd_journal *journal, const struct journal_item *item);
 
+/* journal_queue.c */
+void journal_queue_fill(struct journal_item *item, const struct core_record *record);
+int journal_queue_report(struct meshd_journal *journal) MUST_CHECK;
+
 /* The thread. arg is the journal. */
 void journal_thread(void *arg);
 void journal_item_free(struct journal_item *item);

@@ -93,6 +93,8 @@ struct core_record {
             struct slice name;
         } queue;
         struct {
+            uint32_t uid; /* as in queue, which may be lost with a journal that was corrupt */
+            struct slice name;
             uint64_t first; /* number of the first item; the others follow by one */
             struct wire_slices items;
             struct wire_key putter;

@@ -202,6 +202,7 @@ struct core_event {
             const struct wire_job_row *rows; /* the last one first; their state is the core's */
             uint32_t n;
         } journal_listed;
+        struct {
             uint64_t queue;
             uint32_t uid;
             struct slice name;

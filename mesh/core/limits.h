@@ -119,21 +119,22 @@
 /* --- queues ------------------------------------------------------------------------------------
  */
 
-#define CORE_QUEUE_ITEMS_MAX  1000000u
-#define CORE_QUEUES_BYTES_MAX (UINT64_C(256) << 20) /* of all queues here, in memory and on disk   \
-                                                     */
-#define CORE_QUEUE_DONES_MAX 1024u                  /* of a queue: hands that are remembered */
-#define CORE_PUTTERS_MAX     4096u                  /* peers of which the last put is remembered */
-#define CORE_TAKERS_MAX      1024u                  /* gets of one peer here */
-#define CORE_ASKS_MAX        1024u                  /* gets and puts of one client, */
-#define CORE_ASK_PUTS_MAX    16u                    /* of these puts, which take memory */
+#define CORE_QUEUE_ITEMS_MAX 1000000u
+#define CORE_QUEUES_BYTES_MAX                                                                      \
+    (UINT64_C(256) << 20)          /* of all queues here, in memory and on disk                    \
+                                    */
+#define CORE_QUEUE_DONES_MAX 1024u /* of a queue: hands that are remembered */
+#define CORE_PUTTERS_MAX     4096u /* peers of which the last put is remembered */
+#define CORE_TAKERS_MAX      1024u /* gets of one peer here */
+#define CORE_ASKS_MAX        1024u /* gets and puts of one client, */
+#define CORE_ASK_PUTS_MAX    16u   /* of these puts, which take memory */
 /* A queue whose peer was lost so recently is not made a second time: that may be restarting. */
 #define CORE_QUEUE_BACK_NS (10 * CORE_S)
 /* A put or a done that was said is not answered for so long with its peer away: whether it counts
  * is not known then. */
-#define CORE_QUEUE_GONE_NS (60 * CORE_S)
-#define CORE_LOOK_ROWS_MAX 8192u        /* in the table of all queues: they fit one message */
-#define CORE_LOOK_NS       (1 * CORE_S) /* for peers to say how their queues stand */
+#define CORE_QUEUE_GONE_NS  (60 * CORE_S)
+#define CORE_QUEUE_ROWS_MAX 8192u        /* in the table of all queues: they fit one message */
+#define CORE_QUEUE_LOOK_NS  (1 * CORE_S) /* for peers to say how their queues stand */
 
 /* --- executor ----------------------------------------------------------------------------------
  */

@@ -143,7 +143,7 @@ void core_queue_names_changed(struct core *core);
 void core_queue_look_start(struct core *core, struct core_client *client);
 void core_queue_look_on_query(struct core *core, struct core_peer *peer, uint64_t request);
 void core_queue_look_on_rows(struct core *core, struct core_peer *peer,
-                       const struct wire_queue_rows *rows);
+                             const struct wire_queue_rows *rows);
 void core_queue_look_client_gone(struct core *core, const struct core_client *client);
 
 #endif

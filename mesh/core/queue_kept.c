@@ -46,6 +46,8 @@ void core_queue_keep_lot(struct core *core, struct core_queue *queue, struct cor
         record->queue_put.first = n == 0 ? item->number : record->queue_put.first;
         items[n++] = slice_of(item->bytes, item->n_bytes);
     }
+    record->queue_put.uid = queue->uid;
+    record->queue_put.name = core_batch_copy(core, slice_str(queue->name));
     record->queue_put.putter = lot->putter->key;
     record->queue_put.request = lot->request;
     record->queue_put.forgotten = *forgotten;

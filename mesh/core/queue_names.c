@@ -228,9 +228,9 @@ static void look_finish(struct core *core, struct core_queue_look *look)
     list_for_each (node, &look->answers) {
         n_answers++;
     }
-    n_answers = n_answers < CORE_LOOK_ROWS_MAX / WIRE_QUEUES_MAX
+    n_answers = n_answers < CORE_QUEUE_ROWS_MAX / WIRE_QUEUES_MAX
                     ? n_answers
-                    : CORE_LOOK_ROWS_MAX / WIRE_QUEUES_MAX;
+                    : CORE_QUEUE_ROWS_MAX / WIRE_QUEUES_MAX;
     struct wire_queue_row *rows =
         core_batch_alloc(core, (size_t)n_answers * WIRE_QUEUES_MAX, sizeof(*rows));
     uint32_t n = 0;
@@ -251,7 +251,8 @@ static void look_fire(struct core *core, struct core_timer *timer)
     look_finish(core, CONTAINER_OF(timer, struct core_queue_look, timer));
 }
 
-static void ask_for_rows(struct core *core, struct core_queue_look *look, const struct core_card *card)
+static void ask_for_rows(struct core *core, struct core_queue_look *look,
+                         const struct core_card *card)
 {
     struct core_queue_look_answer *answer = arena_alloc(&look->arena, 1, sizeof(*answer));
     ensure(answer != NULL);
@@ -290,7 +291,7 @@ void core_queue_look_start(struct core *core, struct core_client *client)
     if (look->n_awaited == 0) {
         look_finish(core, look);
     } else {
-        core_timer_set(core, &look->timer, core->now_ns + CORE_LOOK_NS);
+        core_timer_set(core, &look->timer, core->now_ns + CORE_QUEUE_LOOK_NS);
     }
 }
 
@@ -311,7 +312,8 @@ static void note_rows(struct core *core, struct core_queue_look *look, const str
                       const struct wire_queue_rows_list *rows)
 {
     list_for_each (node, &look->answers) {
-        struct core_queue_look_answer *answer = LIST_ENTRY(node, struct core_queue_look_answer, node);
+        struct core_queue_look_answer *answer =
+            LIST_ENTRY(node, struct core_queue_look_answer, node);
         if (answer->is_awaited && wire_key_eq(&answer->key, &peer->key)) {
             answer->is_awaited = false;
             answer->is_here = true;
@@ -325,7 +327,7 @@ static void note_rows(struct core *core, struct core_queue_look *look, const str
 }
 
 void core_queue_look_on_rows(struct core *core, struct core_peer *peer,
-                       const struct wire_queue_rows *rows)
+                             const struct wire_queue_rows *rows)
 {
     list_for_each_safe (node, &core->queues.looks) {
         struct core_queue_look *look = LIST_ENTRY(node, struct core_queue_look, node);

@@ -69,6 +69,7 @@ struct core_record kept_record_copy(struct arena *arena, const struct core_recor
             items[i] = copy(arena, record->queue_put.items.items[i]);
         }
         to.queue_put.items.items = items;
+        to.queue_put.name = copy(arena, record->queue_put.name);
     }
     return to;
 }
