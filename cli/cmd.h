@@ -28,7 +28,7 @@ struct cmd_command {
 
 extern const struct cmd_command cmd_peers, cmd_submit, cmd_jobs, cmd_cancel, cmd_stats, cmd_cores,
     cmd_wait, cmd_results, cmd_forget, cmd_lock, cmd_invite, cmd_join, cmd_unlock, cmd_trust,
-    cmd_ban;
+    cmd_ban, cmd_queue;
 
 /* The whole of `mesh`: returns the exit status. */
 int cmd_main(int argc, char **argv);

@@ -11,9 +11,9 @@
 #include "wire/base/text.h"
 
 static const struct cmd_command *const commands[] = {
-    &cmd_peers,  &cmd_submit, &cmd_jobs,   &cmd_wait,  &cmd_results,
-    &cmd_cancel, &cmd_forget, &cmd_stats,  &cmd_cores, &cmd_lock,
-    &cmd_invite, &cmd_join,   &cmd_unlock, &cmd_trust, &cmd_ban,
+    &cmd_peers,  &cmd_submit, &cmd_jobs,  &cmd_wait,  &cmd_results, &cmd_cancel,
+    &cmd_forget, &cmd_stats,  &cmd_cores, &cmd_lock,  &cmd_invite,  &cmd_join,
+    &cmd_unlock, &cmd_trust,  &cmd_ban,   &cmd_queue,
 };
 
 enum { KEY_SOCKET = 1, KEY_VERSION, KEY_HELP };
