@@ -299,7 +299,7 @@ static void on_error(struct sim *sim, struct sim_job *job, const struct wire_err
 void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
                  const struct wire_message *message)
 {
-    if (closed_hears(sim, node, client, message)) {
+    if (closed_hears(sim, node, client, message) || queues_hears(sim, node, client, message)) {
         return;
     }
     struct sim_job *job = client_of(sim, client);
@@ -448,6 +448,7 @@ void client_closed(struct sim *sim, struct sim_node *node, uint64_t client)
 
 void client_daemon_gone(struct sim *sim, struct sim_node *node)
 {
+    queues_daemon_gone(sim, node);
     list_for_each (at, &sim->jobs) {
         struct sim_job *job = LIST_ENTRY(at, struct sim_job, node);
         if (job->owner == node && job->is_connected) {

@@ -17,6 +17,7 @@ struct record { /* said, and not on disk */
     struct wire_message message; /* of JOB: the submit; of RESULT: the done. In arena */
     struct arena arena;
     bool is_success, is_lost;
+    struct core_record of_queue; /* copied into arena, when it is that */
 };
 
 struct sim_kept { /* a job as the disk knows it */
@@ -119,6 +120,10 @@ static void apply(struct sim *sim, struct sim_node *node, const struct record *r
 {
     struct sim_kept *kept = kept_find(node, record->job);
     node->n_on_disk = record->number;
+    if (kept_is_of_queue(record->type)) {
+        queues_apply(sim, node, &record->of_queue);
+        return;
+    }
     if (record->type == CORE_RECORD_JOB) {
         if (kept != NULL) {
             sim_broken(sim, "%s writes a job twice", node->name);
@@ -162,6 +167,10 @@ static void apply(struct sim *sim, struct sim_node *node, const struct record *r
         kept->is_forgotten = true;
         return;
     }
+    case CORE_RECORD_QUEUE:
+    case CORE_RECORD_QUEUE_PUT:
+    case CORE_RECORD_QUEUE_DONE:
+    case CORE_RECORD_QUEUE_REMOVED:
     case CORE_RECORD_JOB:
         return;
     }
@@ -225,6 +234,7 @@ void disk_say(struct sim *sim, struct sim_node *node, const struct core_effect *
     record->type = said->type;
     record->number = said->number;
     record->job = said->job;
+    record->of_queue = kept_record_copy(&record->arena, said);
     struct wire_message message = {0};
     if (said->type == CORE_RECORD_JOB) {
         message.type = WIRE_MESSAGE_SUBMIT;
@@ -326,6 +336,17 @@ void disk_look(struct sim *sim, struct sim_node *node, const struct core_effect 
 /* --- lives -------------------------------------------------------------------------------------
  */
 
+struct reader {
+    struct sim *sim;
+    struct sim_node *node;
+};
+
+static void step_reader(void *user, struct core_event *event)
+{
+    const struct reader *reader = user;
+    sim_step(reader->sim, reader->node, event);
+}
+
 void disk_start(struct sim *sim, struct sim_node *node)
 {
     list_for_each (at, &node->kept) {
@@ -348,6 +369,8 @@ void disk_start(struct sim *sim, struct sim_node *node)
             send_tasks(sim, node, kept, 1, READ_MAX, 0);
         }
     }
+    struct reader reader = {.sim = sim, .node = node};
+    kept_queues_restore(&node->queues, step_reader, &reader);
     struct core_event event = {.type = CORE_EVENT_JOURNAL_END};
     sim_step(sim, node, &event);
 }
@@ -372,6 +395,7 @@ void disk_kill(struct sim *sim, struct sim_node *node)
 void disk_wipe(struct sim *sim, struct sim_node *node)
 {
     drop_said(node);
+    queues_wipe(sim, node);
     while (!list_is_empty(&node->kept)) {
         kept_free(LIST_ENTRY(node->kept.next, struct sim_kept, node));
     }

@@ -318,6 +318,9 @@ static int conclude(const struct command *command, const uint64_t *broken, size_
     printf("%llu meshes were closed, %llu peers were invited again, %llu traitors put out\n",
            (unsigned long long)report.n_closed, (unsigned long long)report.n_joins,
            (unsigned long long)report.n_bans);
+    printf("%llu meshes had queues: %llu items were put, %llu were done\n",
+           (unsigned long long)report.n_queue_plays, (unsigned long long)report.n_queue_items,
+           (unsigned long long)report.n_queue_dones);
     printf(
         "%llu shares of executors were judged; the worst used %.1f %% of what it may fall short\n",
         (unsigned long long)report.n_shares, (double)report.unfair_permille / 10);

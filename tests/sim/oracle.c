@@ -665,6 +665,7 @@ static void check_rest(struct sim *sim, const struct sim_node *node, unsigned n_
 void oracle_quiet(struct sim *sim)
 {
     closed_quiet(sim);
+    queues_quiet(sim);
     unsigned n_live = count_live(sim);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         if (sim->nodes[i]->core != NULL) {

@@ -83,6 +83,7 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
     sim->faults_end_ns = sim->start_ns + seconds * SIM_S;
     fault_plan(sim);
     closed_play(sim);
+    queues_play(sim);
     fault_start(sim);
     while (sim->now_ns < sim->faults_end_ns) {
         sim_run_until(sim, sim->now_ns + 500 * SIM_MS);
@@ -97,6 +98,7 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
         contest_start(sim);
         run_to_end(sim);
     }
+    queues_finish(sim);
     /* A cloned key is kept out for a minute; as long is not believed what could not be reached. */
     bool is_slow =
         sim->report.n_by_kind[SIM_FAULT_CLONE] > 0 || sim->dense_max > 0 || sim->is_closed;
@@ -151,6 +153,9 @@ void sim_report_add(struct sim_report *a, const struct sim_report *b)
     a->n_closed += b->n_closed;
     a->n_joins += b->n_joins;
     a->n_bans += b->n_bans;
+    a->n_queue_plays += b->n_queue_plays;
+    a->n_queue_items += b->n_queue_items;
+    a->n_queue_dones += b->n_queue_dones;
     a->n_recalled += b->n_recalled;
     a->n_frames += b->n_frames;
     a->n_bytes += b->n_bytes;

@@ -334,6 +334,7 @@ struct sim_node *sim_node_new(struct sim *sim)
     list_init(&node->fetches);
     list_init(&node->kept);
     list_init(&node->said);
+    kept_queues_init(&node->queues);
     table_init(&node->store, sizeof(struct wire_hash), sim->options.seed);
     core_effects_init(&node->effects);
     node->tick = mem_alloc_or_die(1, sizeof(*node->tick));
@@ -536,6 +537,7 @@ void sim_free(struct sim *sim)
         node_free(sim, sim->nodes[i]);
     }
     client_free_all(sim);
+    queues_free(sim);
     while (heap_first(&sim->queue) != NULL) {
         sim_event_free(sim, LIST_ENTRY(heap_first(&sim->queue), struct sim_event, at));
     }

@@ -58,6 +58,7 @@ struct sim_report {    /* what a run that broke no rule has to tell; everything 
     uint64_t n_tasks, n_peers, n_jobs, n_attempts, n_second, n_recalled;
     uint64_t n_away, n_passed, n_gone;  /* results that stayed, were passed on, were lost */
     uint64_t n_closed, n_joins, n_bans; /* closed meshes; invited again; traitors put out */
+    uint64_t n_queue_plays, n_queue_items, n_queue_dones; /* put, done: as clients heard it */
     uint64_t n_taken[CORE_N_MACHINES][CORE_ROWS_MAX];
     uint64_t n_frames, n_bytes, n_messages;
     uint64_t virtual_ns;

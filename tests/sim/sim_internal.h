@@ -10,6 +10,7 @@
  * disk.c    the journal
  * found.c   discovery
  * fault.c   what goes wrong, and its end; strike_*.c, kind by kind
+ * queues.c  clients of named queues, and their rules
  * closed.c  closed meshes: members, invitations, traitors and their bans
  * contest.c  submitters that all want the same cores
  * oracle.c  the rules that must hold, seen from outside; fairness.c, those of who gets how much
@@ -20,6 +21,7 @@
 #include "mesh/core/core.h"
 #include "mesh/core/limits.h"
 #include "mesh/core/trust_book.h"
+#include "tests/lib/kept_queues.h"
 #include "tests/sim/dice.h"
 #include "tests/sim/sim.h"
 #include "wire/base/arena.h"
@@ -228,6 +230,7 @@ struct sim_node {
     struct list said; /* records that are not there yet */
     uint64_t n_said, n_on_disk;
     bool is_writing;
+    struct kept_queues queues;
 };
 
 /* --- clients -----------------------------------------------------------------------------------
@@ -337,8 +340,9 @@ struct sim {
     uint32_t n_addresses;
     uint8_t *cut; /* [from * nodes_max + to]: how many faults cut this way; NULL: never cut */
     struct list jobs;
-    struct table started; /* of sim_started: attempts whose START was seen */
-    struct fair *fair;    /* fairness.c; NULL: nobody looks */
+    struct table started;      /* of sim_started: attempts whose START was seen */
+    struct fair *fair;         /* fairness.c; NULL: nobody looks */
+    struct queue_play *queues; /* queues.c; NULL: there are none */
     struct sim_fault *faults;
     uint32_t n_faults;
     uint64_t dead_after_ns;
@@ -513,6 +517,19 @@ void disk_kill(struct sim *sim, struct sim_node *node);
 void disk_wipe(struct sim *sim, struct sim_node *node);
 bool disk_has_result(const struct sim_node *node, uint64_t job, uint32_t task);
 bool disk_names(const struct sim *sim, const struct sim_node *node, const struct wire_hash *hash);
+
+/* queues.c */
+void queues_play(struct sim *sim);
+void queues_finish(struct sim *sim);
+void queues_quiet(struct sim *sim);
+void queues_free(struct sim *sim);
+void queues_daemon_gone(struct sim *sim, const struct sim_node *node);
+/* Whether it was for one of its clients. */
+bool queues_hears(struct sim *sim, const struct sim_node *node, uint64_t id,
+                  const struct wire_message *message);
+/* A record is on disk; a disk is gone. */
+void queues_apply(struct sim *sim, struct sim_node *node, const struct core_record *record);
+void queues_wipe(struct sim *sim, struct sim_node *node);
 
 /* found.c */
 void found_new_node(struct sim *sim, struct sim_node *node);
