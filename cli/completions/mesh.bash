@@ -19,6 +19,8 @@ _mesh()
     elif [[ $command == help ]]; then
         COMPREPLY=($(compgen -W "$(mesh --help 2>/dev/null |
             sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')" -- "$cur"))
+    elif [[ $command == queue && ${COMP_WORDS[COMP_CWORD - 1]} == queue ]]; then
+        COMPREPLY=($(compgen -W "put get ls rm" -- "$cur"))
     elif [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$(mesh help "$command" 2>/dev/null |
             sed -n '/^options:/,/^$/s/^  \(-[^ ]*,\? *-*[a-z-]*\).*/\1/p' | tr , ' ')" -- "$cur"))
