@@ -50,6 +50,43 @@ void mesh_data_unref(struct mesh_data *data)
     mem_free(data);
 }
 
+/* --- sending ------------------------------------------------------------------------------------
+ */
+
+static int send_put(mesh *m, struct mesh_data *data, struct errmsg *err)
+{
+    int fd = fcntl(data->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        data->error = MESH_EIO;
+        errmsg_set(&data->text, "no descriptor is left: %s", strerror(errno));
+        return 0;
+    }
+    struct wire_message message = {.type = WIRE_MESSAGE_PUT};
+    message.put.id = ++m->next_put;
+    int r = mesh_client_queue(m->client, &message, &fd, 1, err);
+    if (r == 0) {
+        data->put_id = message.put.id;
+    }
+    return r;
+}
+
+int mesh_data_send_puts(mesh *m, struct errmsg *err)
+{
+    int r = 0;
+    if (!m->has_puts) {
+        return 0;
+    }
+    list_for_each (it, &m->datas) {
+        struct mesh_data *data = LIST_ENTRY(it, struct mesh_data, node);
+        if (r == 0 && data->is_wanted && !mesh_data_is_there(data) && data->put_id == 0 &&
+            data->error == 0) {
+            r = send_put(m, data, err);
+        }
+    }
+    m->has_puts = r < 0;
+    return r;
+}
+
 /* --- for users ---------------------------------------------------------------------------------
  */
 

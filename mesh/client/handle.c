@@ -170,9 +170,10 @@ static mesh *handle_new(void)
     m->wake_fd = -1;
     m->tasks_per_job = MESH_TASKS_MAX;
     m->opened_ms = mesh_client_now_ms();
-    struct list *const lists[] = {&m->names, &m->jobs,  &m->futures,  &m->datas,      &m->groups,
-                                  &m->maps,  &m->waits, &m->requests, &m->resolvable, &m->called,
-                                  &m->freed, &m->ended, &m->fetching, &m->blocked,    &m->dying};
+    struct list *const lists[] = {&m->names,     &m->jobs,       &m->futures, &m->datas,
+                                  &m->groups,    &m->maps,       &m->waits,   &m->requests,
+                                  &m->queue_ops, &m->resolvable, &m->called,  &m->freed,
+                                  &m->ended,     &m->fetching,   &m->blocked, &m->dying};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         list_init(lists[i]);
     }

@@ -284,6 +284,7 @@ struct mesh {
     bool is_burying;
 
     struct list names, jobs, datas, groups, maps, requests, waits;
+    struct list queue_ops;  /* of queue.c */
     struct list futures;    /* calls that are not done */
     struct list ended;      /* and those that are, and were not freed */
     struct list resolvable; /* BLOCKED calls whose arguments are there */
@@ -294,7 +295,7 @@ struct mesh {
     uint64_t n_open;    /* calls that are not done */
     uint64_t n_calling; /* calls whose callback is due or runs */
     unsigned n_putting; /* threads in mesh_put() */
-    uint64_t next_serial, next_put;
+    uint64_t next_serial, next_put, next_queue;
     atomic_bool has_ranges;    /* there may be some: read without the lock */
     struct mesh_range *ranges; /* by address; owned */
     size_t n_ranges, cap_ranges;
@@ -462,6 +463,16 @@ void mesh_data_unref(struct mesh_data *data);
 void mesh_data_release(mesh *m, const struct wire_hash *hash);
 /* Whether the daemon has it now. */
 bool mesh_data_is_there(const struct mesh_data *data);
+int mesh_data_send_puts(mesh *m, struct errmsg *err) MUST_CHECK;
+
+/* --- queue.c -----------------------------------------------------------------------------------
+ */
+
+int mesh_queue_send(mesh *m, struct errmsg *err) MUST_CHECK;
+/* Whether it was about a queue. */
+bool mesh_queue_on_message(mesh *m, const struct wire_message *message);
+/* The connection is. */
+void mesh_queue_lost(mesh *m);
 
 /* --- group.c, map.c, about.c -------------------------------------------------------------------
  */

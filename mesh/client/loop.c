@@ -44,6 +44,7 @@ static void on_lost(mesh *m)
         mesh_job_lost(m, LIST_ENTRY(it, struct mesh_job, node));
     }
     mesh_away_lost(m);
+    mesh_queue_lost(m);
     list_for_each (it, &m->requests) {
         struct mesh_request *request = LIST_ENTRY(it, struct mesh_request, node);
         request->is_sent = false;
@@ -139,7 +140,8 @@ static void sleep_until_something(mesh *m, int timeout_ms)
 
 static bool is_needed(const mesh *m)
 {
-    return m->n_open > 0 || !list_is_empty(&m->requests) || m->n_putting > 0;
+    return m->n_open > 0 || !list_is_empty(&m->requests) || m->n_putting > 0 ||
+           !list_is_empty(&m->queue_ops);
 }
 
 /* With no connection: finds one, if there is anything to be done with it. */
@@ -184,40 +186,6 @@ static int send_requests(mesh *m, struct errmsg *err)
         }
         request->is_sent = true;
     }
-    return r;
-}
-
-static int send_put(mesh *m, struct mesh_data *data, struct errmsg *err)
-{
-    int fd = fcntl(data->fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0) {
-        data->error = MESH_EIO;
-        errmsg_set(&data->text, "no descriptor is left: %s", strerror(errno));
-        return 0;
-    }
-    struct wire_message message = {.type = WIRE_MESSAGE_PUT};
-    message.put.id = ++m->next_put;
-    int r = mesh_client_queue(m->client, &message, &fd, 1, err);
-    if (r == 0) {
-        data->put_id = message.put.id;
-    }
-    return r;
-}
-
-static int send_puts(mesh *m, struct errmsg *err)
-{
-    int r = 0;
-    if (!m->has_puts) {
-        return 0;
-    }
-    list_for_each (it, &m->datas) {
-        struct mesh_data *data = LIST_ENTRY(it, struct mesh_data, node);
-        if (r == 0 && data->is_wanted && !mesh_data_is_there(data) && data->put_id == 0 &&
-            data->error == 0) {
-            r = send_put(m, data, err);
-        }
-    }
-    m->has_puts = r < 0;
     return r;
 }
 
@@ -281,7 +249,8 @@ static int send_all(mesh *m, bool *ret_has_more, struct errmsg *err)
         struct wire_message query = {.type = WIRE_MESSAGE_PEERS_QUERY};
         r = mesh_client_queue(m->client, &query, NULL, 0, err);
     }
-    r = r == 0 ? send_puts(m, err) : r;
+    r = r == 0 ? mesh_data_send_puts(m, err) : r;
+    r = r == 0 ? mesh_queue_send(m, err) : r;
     r = r == 0 ? send_jobs(m, ret_has_more, err) : r;
     r = r == 0 ? send_gets(m, err) : r;
     r = r == 0 ? send_releases(m, err) : r;
@@ -429,6 +398,9 @@ static int on_message(mesh *m, const struct wire_message *message)
 {
     struct mesh_request *request;
     struct mesh_job *job;
+    if (mesh_queue_on_message(m, message)) {
+        return 0;
+    }
     switch ((unsigned)message->type) { /* as a number: others are newer than we are */
     case WIRE_MESSAGE_ACCEPTED:
         on_accepted(m, &message->accepted);

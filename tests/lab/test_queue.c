@@ -164,6 +164,31 @@ START_TEST(a_queue_is_back_with_its_daemon)
 }
 END_TEST
 
+/* The example, which is libmesh: one puts, two on other hosts work, one of them is killed. */
+START_TEST(programs_of_libmesh_share_a_queue)
+{
+    struct daemon_scene scene;
+    const char *program = getenv("EXAMPLE_QUEUE");
+    const char *env[] = {"MESH_SOCKET=" DAEMON_SOCKET, NULL};
+    struct lab_start how = {.env = env};
+    ck_assert_ptr_nonnull(program);
+    const char *put[] = {program, "put", "60", NULL};
+    const char *work[] = {program, "work", NULL};
+    daemon_scene_make(&scene, "1", PATIENCE_MS);
+    lab_expect(lab_spawnv(scene.hosts[0], put, &how), PATIENCE_MS, 0);
+    struct lab_process *first = lab_spawnv(scene.hosts[1], work, &how);
+    lab_let_pass(300); /* it may be anywhere in its work */
+    lab_kill(first);
+    struct lab_process *second = lab_spawnv(scene.hosts[2], work, &how);
+    lab_expect(second, PATIENCE_MS, 0);
+    struct lab_process *ls = daemon_ask(scene.hosts[3], "queue", "ls", "--json", NULL);
+    lab_expect(ls, PATIENCE_MS, 0);
+    ck_assert_ptr_nonnull(strstr(lab_output(ls), "\"waiting\": 0"));
+    ck_assert_ptr_nonnull(strstr(lab_output(ls), "\"taken\": 0"));
+    lab_free(scene.lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue");
@@ -171,6 +196,7 @@ int main(void)
     tcase_set_timeout(tc, getenv("MESH_LAB_QUEUE_ITEMS") != NULL ? 3000 : 280);
     tcase_add_test(tc, each_item_is_done_once_whatever_getters_are_killed);
     tcase_add_test(tc, a_queue_is_back_with_its_daemon);
+    tcase_add_test(tc, programs_of_libmesh_share_a_queue);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);
 }

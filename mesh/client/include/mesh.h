@@ -89,7 +89,7 @@ enum mesh_error {
     MESH_EFAILED = -9, /* the function failed: mesh_fail(), or it returned something else than 0 */
     MESH_ECRASHED = -10,   /* its worker was killed by a signal, which the text names, or exited */
     MESH_ECANCELLED = -11, /* mesh_cancel(), or the handle was closed */
-    MESH_ELATE = -12,      /* it ran longer than its timeout */
+    MESH_ELATE = -12,      /* it ran longer than its timeout; an item was handed out again */
     MESH_ELOST = -13,      /* its peers were lost, more often than may be */
     MESH_ESTART = -14, /* no peer could start the program; the text has the loader's own words */
     MESH_EBUSY = -15,  /* an in-out buffer is on its way with another call */
@@ -442,6 +442,37 @@ MESH_API mesh_data *mesh_put(mesh *m, const void *bytes, size_t n_bytes);
 MESH_API mesh_data *mesh_put_file(mesh *m, const char *path);
 /* Calls under way keep what they need. NULL is allowed. Returns NULL. */
 MESH_API mesh_data *mesh_data_free(mesh_data *data);
+
+/* --- queues ------------------------------------------------------------------------------------
+ */
+
+/* Named queues of items, which any program and any peer may use; see mesh(1), queue. A queue lives
+ * on the disk of the peer that put something into it first. Each item is handed to one getter, and
+ * to another when that one ends before it is done. */
+typedef struct mesh_queue_item mesh_queue_item;
+
+/* Adds an item of at most 65,536 bytes. 0 once it is on the queue's disk; MESH_ELIMIT where there
+ * is no room; MESH_EDAEMON: the daemon ended, and it is not known. */
+MESH_API int mesh_queue_put(mesh *m, const char *queue, const void *bytes, size_t n_bytes);
+/* Waits for an item, also for a queue that is made later. NULL and mesh_error() on failure,
+ * MESH_ETIMEDOUT among these. Owned until one of the next two is called, before mesh_close(). */
+MESH_API mesh_queue_item *mesh_queue_get(mesh *m, const char *queue, double timeout);
+/* A NUL stands behind them. Valid as long as the item. */
+MESH_API const void *mesh_queue_item_bytes(const mesh_queue_item *item, size_t *ret_n);
+/* It is done, and gone from the queue: 0 once that is on disk. MESH_ELATE: it was handed out again,
+ * as this peer was away for too long. Frees the item in any case. */
+MESH_API int mesh_queue_item_done(mesh_queue_item *item);
+/* Gives it back, for another getter. NULL is allowed. Returns NULL. */
+MESH_API mesh_queue_item *mesh_queue_item_free(mesh_queue_item *item);
+
+struct mesh_queue_info {
+    char name[65], peer[65]; /* the queue's; whose it is */
+    uint64_t n_waiting, n_taken, n_getters;
+    bool is_known; /* these numbers: else its peer did not answer */
+};
+/* Fills in up to infos_max, and tells how many queues there are. */
+MESH_API int mesh_queue_list(mesh *m, struct mesh_queue_info *infos, size_t infos_max,
+                             size_t *ret_n);
 
 /* --- maps --------------------------------------------------------------------------------------
  */
