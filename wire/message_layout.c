@@ -610,7 +610,6 @@ LAYOUT_RULED(wire_kept_task, "kept_task", wire_rule_kept_task);
 
 static const struct wire_field fields_wire_job_forget[] = {U64(wire_job_forget, job)};
 LAYOUT(wire_job_forget, "job_forget");
-
 #include "wire/message_layout_queue.h"
 
 /* --- by number ---------------------------------------------------------------------------------

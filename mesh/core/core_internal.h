@@ -518,19 +518,7 @@ struct core_held { /* an attempt here */
     uint64_t stream_at[2];     /* offset of the first byte that is not acknowledged */
 };
 
-/* --- clients -----------------------------------------------------------------------------------
- */
-
-struct core_client {
-    struct table_entry by_id;
-    uint64_t id;
-    uint32_t uid;
-    bool is_privileged, is_watching, is_watch_due;
-    struct table puts;             /* of core_put.by_hash, in put.c */
-    uint32_t n_asks, n_queue_puts; /* of queues; of these puts */
-    uint64_t listed_ns;
-    struct core_timer watch_timer;
-};
+#include "mesh/core/client_state.h" /* and what stands above */
 
 /* --- trust (trust.c, trust_link.c) -------------------------------------------------------------
  */

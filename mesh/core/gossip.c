@@ -139,8 +139,8 @@ void core_gossip_self_changed(struct core *core)
     }
 }
 
-/* In a small mesh to all, at once: whoever puts something next should not make a queue that is there
- * already. */
+/* In a small mesh to all, at once: whoever puts something next should not make a queue that is
+ * there already. */
 void core_gossip_queues_changed(struct core *core)
 {
     struct core_card *self = core->self->card;

@@ -1,7 +1,6 @@
 /* Queues: found from any peer, each item with one getter at a time, nothing lost and nothing done
- * twice by cuts and restarts. QUEUE_SEED=N plays one random schedule and prints its timeline. */
+ * twice by cuts and restarts. At random: test_core_queue_chaos.c. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/core_world.h"
@@ -609,119 +608,6 @@ START_TEST(the_table_shows_each_queue)
 }
 END_TEST
 
-/* --- at random ---------------------------------------------------------------------------------
- */
-
-#define N_SEEDS 60
-#define N_NODES 4u
-#define N_WORDS 24u
-
-struct play {
-    struct world *world;
-    uint64_t random;
-    bool is_dead[N_NODES];
-    unsigned n_put, n_done[N_WORDS], n_answered[N_WORDS];
-};
-
-static unsigned draw(struct play *play, unsigned n)
-{
-    play->random = play->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (unsigned)(play->random >> 33) % n;
-}
-
-/* Each client uses an id for one thing at a time: puts 1..24 by word, gets 30..33. */
-static void act(struct play *play)
-{
-    struct world *world = play->world;
-    unsigned i = draw(play, N_NODES);
-    if (play->is_dead[i]) {
-        world_restart(world, i);
-        play->is_dead[i] = false;
-        return;
-    }
-    unsigned what = draw(play, 20);
-    uint64_t id = 30 + draw(play, 4);
-    const struct world_ask *ask = world_ask_of(world, i, id);
-    if (what < 6 && play->n_put < N_WORDS) {
-        char word[16];
-        snprintf(word, sizeof(word), "w%u", play->n_put);
-        world_queue_put(world, i, ++play->n_put, "q", word);
-    } else if (what < 15) {
-        if (ask->n_taken > ask->n_replies) {
-            world_queue_end(world, i, id, draw(play, 4) > 0);
-        } else if (ask->n_taken == ask->n_replies) {
-            world_queue_get(world, i, id, "q");
-        }
-    } else if (what == 15) {
-        world_client_down(world, i);
-        memset(world_client(world, i)->asks, 0, sizeof(world_client(world, i)->asks));
-    } else if (what == 16) {
-        world_kill(world, i);
-        memset(world_client(world, i)->asks, 0, sizeof(world_client(world, i)->asks));
-        play->is_dead[i] = true;
-    } else if (what == 17) {
-        world_reset_link(world, i, (i + 1) % N_NODES);
-    } else if (what == 18) {
-        world_cut(world, i);
-        world_run_for(world, draw(play, 6000) * CORE_MS);
-        world_mend(world, i);
-    } else {
-        world_disk_set_full(world, i, draw(play, 2) == 0);
-    }
-}
-
-START_TEST(nothing_is_lost_or_done_twice_whatever_happens)
-{
-    struct play play = {.world = mesh_of(N_NODES, 100 + _i), .random = 100 + _i};
-    struct world *world = play.world;
-    bool is_shown = getenv("QUEUE_SEED") != NULL;
-    if (is_shown) {
-        world_trace(world);
-    }
-    put(world, 0, 25, "q", "begin");
-    for (unsigned n = 0; n < 150; n++) {
-        act(&play);
-        world_run_for(world, draw(&play, 300) * CORE_MS);
-    }
-    for (unsigned i = 0; i < N_NODES; i++) {
-        if (play.is_dead[i]) {
-            world_restart(world, i);
-        }
-        world_disk_set_full(world, i, false);
-    }
-    world_run_for(world, 20 * CORE_S);
-    for (unsigned i = 0; i < N_NODES; i++) {
-        world_client_down(world, i);
-        memset(world_client(world, i)->asks, 0, sizeof(world_client(world, i)->asks));
-    }
-    world_run_for(world, 90 * CORE_S);
-    /* What is left is there once, and comes out in full. */
-    for (unsigned k = 0; k < play.n_put; k++) {
-        char word[16];
-        snprintf(word, sizeof(word), "w%u", k);
-        unsigned n = 0;
-        for (unsigned i = 0; i < N_NODES; i++) {
-            n += kept_n_of(world_kept_queues(world, i), slice_str(word));
-        }
-        ck_assert_msg(n <= 1, "%s is there %u times", word, n);
-    }
-    unsigned n_left = 0;
-    for (unsigned i = 0; i < N_NODES; i++) {
-        n_left += n_kept(world, i, NULL);
-    }
-    for (unsigned k = 0; k < n_left; k++) {
-        world_queue_get(world, 1, 40, "q");
-        ck_assert_uint_eq(world_queue_wait(world, 1, 40)->n_replies, k);
-        done(world, 1, 40);
-    }
-    if (is_shown) {
-        struct slice text = world_trace_text(world);
-        fwrite(text.p, 1, text.n, stderr);
-    }
-    end(world);
-}
-END_TEST
-
 static Suite *core_queue_suite(void)
 {
     Suite *s = suite_create("core_queue");
@@ -751,15 +637,11 @@ static Suite *core_queue_suite(void)
     tcase_add_test(tc, one_peer_fills_half_of_what_is_free_and_no_more);
     tcase_add_test(tc, a_peer_that_makes_up_words_spoils_nothing);
     tcase_add_test(tc, the_table_shows_each_queue);
-    const char *seed = getenv("QUEUE_SEED");
-    int first = seed != NULL ? atoi(seed) : 0;
-    tcase_add_loop_test(tc, nothing_is_lost_or_done_twice_whatever_happens, first,
-                        seed != NULL ? first + 1 : N_SEEDS);
     suite_add_tcase(s, tc);
     return s;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     return run_suite(core_queue_suite());
 }
