@@ -94,8 +94,8 @@ static bool is_early(enum core_event_type type)
            type == CORE_EVENT_JOURNAL_JOB || type == CORE_EVENT_JOURNAL_TASKS ||
            type == CORE_EVENT_JOURNAL_QUEUE || type == CORE_EVENT_JOURNAL_ITEMS ||
            type == CORE_EVENT_JOURNAL_PUTTER || type == CORE_EVENT_JOURNAL_END ||
-           type == CORE_EVENT_JOURNAL_LOOKED ||
-           type == CORE_EVENT_TRUST_KEPT || type == CORE_EVENT_DRAWN;
+           type == CORE_EVENT_JOURNAL_LOOKED || type == CORE_EVENT_TRUST_KEPT ||
+           type == CORE_EVENT_DRAWN;
 }
 
 static void run_timers(struct core *core)

@@ -550,8 +550,8 @@ static void check_queue(const struct core *core, const struct core_queue *queue,
     uint64_t sum = 0;
     list_for_each (node, &queue->waiting) {
         const struct core_item *item = LIST_ENTRY(node, struct core_item, in_queue);
-        ensure(item->state == CORE_ITEM_WAITING && item->queue == queue); /* 40 */
-        ensure(item->number > last && item->taker == NULL);               /* 40 */
+        ensure(item->state == CORE_ITEM_WAITING && item->queue == queue); /* 32 */
+        ensure(item->number > last && item->taker == NULL);               /* 32 */
         last = item->number;
         sum += cost_of(item);
         n_waiting++;
@@ -559,27 +559,27 @@ static void check_queue(const struct core *core, const struct core_queue *queue,
     list_for_each (node, &queue->taken) {
         const struct core_item *item = LIST_ENTRY(node, struct core_item, in_queue);
         bool is_leaving = item->state == CORE_ITEM_LEAVING;
-        ensure(item->queue == queue && (is_leaving || item->state == CORE_ITEM_TAKEN)); /* 40 */
-        ensure(is_leaving || item->taker != NULL);                                      /* 41 */
-        ensure(item->taker == NULL || item->taker->item == item);                       /* 41 */
+        ensure(item->queue == queue && (is_leaving || item->state == CORE_ITEM_TAKEN)); /* 32 */
+        ensure(is_leaving || item->taker != NULL);                                      /* 33 */
+        ensure(item->taker == NULL || item->taker->item == item);                       /* 33 */
         sum += is_leaving ? 0 : cost_of(item);
         n_taken++;
     }
     list_for_each (node, &queue->done) {
-        ensure(LIST_ENTRY(node, struct core_item, in_queue)->state == CORE_ITEM_DONE); /* 40 */
+        ensure(LIST_ENTRY(node, struct core_item, in_queue)->state == CORE_ITEM_DONE); /* 32 */
         n_done++;
     }
-    ensure(n_waiting == queue->n_waiting && n_taken == queue->n_taken); /* 40 */
-    ensure(n_done == queue->n_done);                                    /* 40 */
+    ensure(n_waiting == queue->n_waiting && n_taken == queue->n_taken); /* 32 */
+    ensure(n_done == queue->n_done);                                    /* 32 */
     list_for_each (node, &queue->lots) {
         list_for_each (inner, &LIST_ENTRY(node, struct core_lot, node)->items) {
             sum += cost_of(LIST_ENTRY(inner, struct core_item, in_queue));
         }
     }
-    ensure(sum == queue->bytes); /* 42 */
+    ensure(sum == queue->bytes); /* 34 */
     *bytes += sum;
     bool can_hand_out = n_waiting > 0 && queue->n_takers > 0;
-    ensure(!can_hand_out || core->queues.is_holding); /* 43 */
+    ensure(!can_hand_out || core->queues.is_holding); /* 35 */
 }
 
 void core_queue_check(const struct core *core)
@@ -592,26 +592,26 @@ void core_queue_check(const struct core *core)
         check_queue(core, queue, &bytes);
         n_items += (uint64_t)queue->n_new + queue->n_waiting + queue->n_taken + queue->n_done;
     }
-    ensure(n_items == queues->items.n); /* 40 */
-    ensure(bytes == queues->bytes);     /* 42 */
+    ensure(n_items == queues->items.n); /* 32 */
+    ensure(bytes == queues->bytes);     /* 34 */
     uint64_t of_putters = 0;
     table_for_each (entry, &queues->putters) {
         of_putters += LIST_ENTRY(entry, struct core_putter, by_key)->bytes;
     }
-    ensure(of_putters == bytes); /* 42 */
+    ensure(of_putters == bytes); /* 34 */
     uint64_t n_takers = 0;
     table_for_each (entry, &core->peers) {
         const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
-        ensure(peer->n_takers == 0 || peer->is_self || core_peer_is_here(peer)); /* 41 */
+        ensure(peer->n_takers == 0 || peer->is_self || core_peer_is_here(peer)); /* 33 */
         n_takers += peer->n_takers;
     }
-    ensure(n_takers == queues->takers.n); /* 41 */
+    ensure(n_takers == queues->takers.n); /* 33 */
     list_for_each (node, &queues->asks) {
         const struct core_queue_ask *ask = LIST_ENTRY(node, struct core_queue_ask, node);
         bool is_one = !list_is_empty(&ask->posts) && ask->posts.next == ask->posts.prev;
-        ensure(ask->state == CORE_ASK_OPEN || is_one); /* 44 */
+        ensure(ask->state == CORE_ASK_OPEN || is_one); /* 36 */
         ensure(ask->client != NULL || ask->state == CORE_ASK_SAID ||
-               ask->state == CORE_ASK_DONE);                          /* 44 */
-        ensure((ask->request != 0) == (ask->by_request.key != NULL)); /* 44 */
+               ask->state == CORE_ASK_DONE);                          /* 36 */
+        ensure((ask->request != 0) == (ask->by_request.key != NULL)); /* 36 */
     }
 }
