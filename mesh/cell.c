@@ -34,9 +34,9 @@ void cell_part_closed(void *user)
     finish_close(cell);
 }
 
-static void on_process_closed(uv_handle_t *handle)
+static void on_process_closed(struct spawned *process)
 {
-    cell_part_closed(CONTAINER_OF((uv_process_t *)handle, struct cell, process));
+    cell_part_closed(CONTAINER_OF(process, struct cell, process));
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -119,12 +119,12 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     IGNORE(take_message(CONTAINER_OF(poll, struct cell, poll))); /* one a turn */
 }
 
-static void on_process_exit(uv_process_t *process, int64_t status, int signal)
+static void on_process_end(struct spawned *process, int status, int signal)
 {
     struct cell *cell = CONTAINER_OF(process, struct cell, process);
     cell->has_exited = true;
     if (cell->is_closing) {
-        uv_close((uv_handle_t *)process, on_process_closed);
+        spawned_close(process, on_process_closed);
         uv_timer_stop(&cell->timer);
         uv_close((uv_handle_t *)&cell->timer, on_timer_closed);
         return;
@@ -135,14 +135,14 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
     }
     char what[64];
     snprintf(what, sizeof what, "%s %d", signal != 0 ? "killed by signal" : "exit status",
-             signal != 0 ? signal : (int)status);
+             signal != 0 ? signal : status);
     cell_die(cell, what);
 }
 
 static void on_timeout(uv_timer_t *timer)
 {
     struct cell *cell = CONTAINER_OF(timer, struct cell, timer);
-    uv_process_kill(&cell->process, SIGKILL);
+    spawned_kill(&cell->process, SIGKILL);
     cell_die(cell, "it did not stand in time");
 }
 
@@ -250,7 +250,7 @@ static int open_handles(struct cell *cell, struct sandbox_command *command, stru
     uv_timer_init(loop, &cell->timer);
     uv_timer_init(loop, &cell->later);
     cell->n_open = 4;
-    r = sandbox_spawn(loop, &cell->process, command, on_process_exit);
+    r = sandbox_spawn(loop, &cell->process, command, on_process_end);
     if (r < 0) {
         errmsg_set(reterr, "run %s: %s", command->argv[0], uv_strerror(r));
         cell->has_exited = true;
@@ -320,9 +320,9 @@ int cell_new(const struct cell_config *config, struct cell **ret_cell, struct er
 
 /* --- end --- */
 
-static void on_removed(uv_process_t *process, int64_t status, int signal)
+static void on_removed(struct spawned *process, int status, int signal)
 {
-    uv_close((uv_handle_t *)process, on_process_closed);
+    spawned_close(process, on_process_closed);
 }
 
 /* The folder of a bare cell whose init was killed may be full: mesh-cell empties it, for that may
@@ -332,17 +332,14 @@ static void remove_dir(struct cell *cell)
     char program[] = "mesh-cell";
     char mode[] = CELL_ARG_REMOVE;
     char *argv[] = {program, mode, cell->dir, NULL};
-    char *env[] = {NULL};
-    uv_process_options_t options = {
+    const struct spawn_options options = {
         .file = cell->config.sandbox->cell_program,
-        .args = argv,
-        .env = env,
-        .exit_cb = on_removed,
+        .argv = argv,
     };
     cell->is_removed = true;
     cell->n_open++;
-    if (uv_spawn(cell->config.loop, &cell->process, &options) < 0) {
-        uv_close((uv_handle_t *)&cell->process, on_process_closed); /* the folder stays */
+    if (spawn(cell->config.loop, &cell->process, &options, on_removed) < 0) {
+        spawned_close(&cell->process, on_process_closed); /* the folder stays */
     }
 }
 
@@ -377,7 +374,7 @@ void cell_close(struct cell *cell, void (*on_closed)(void *user), void *user)
     uv_close((uv_handle_t *)&cell->poll, on_poll_closed);
     uv_close((uv_handle_t *)&cell->later, on_later_closed);
     if (cell->has_exited) {
-        uv_close((uv_handle_t *)&cell->process, on_process_closed);
+        spawned_close(&cell->process, on_process_closed);
         uv_close((uv_handle_t *)&cell->timer, on_timer_closed);
     } else {
         uv_timer_start(&cell->timer, on_timeout, CLOSE_TIMEOUT_MS, 0);

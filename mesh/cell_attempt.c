@@ -165,7 +165,7 @@ static void send_kill(struct cell *cell)
     if (cell_message_send(cell->socket_fd, &message, NULL, 0) < 0) {
         /* An init that does not read any more cannot kill either: the process goes, and with it
          * all that is inside. */
-        uv_process_kill(&cell->process, SIGKILL);
+        spawned_kill(&cell->process, SIGKILL);
     }
 }
 
@@ -332,7 +332,7 @@ void cell_pause(struct cell *cell, bool is_paused)
         cell->is_paused = is_paused;
     } else if (!is_paused) {
         /* An init that does not read any more: nothing in there will ever go on. */
-        uv_process_kill(&cell->process, SIGKILL);
+        spawned_kill(&cell->process, SIGKILL);
     }
 }
 

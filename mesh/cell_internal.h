@@ -7,6 +7,7 @@
 #include "mesh/cell_groups.h"
 #include "mesh/cell_proto.h"
 #include "mesh/input.h"
+#include "mesh/spawn.h"
 #include "wire/base/buf.h"
 #include "wire/worker.h"
 
@@ -61,10 +62,10 @@ struct cell_program_state { /* what a worker is started with */
 
 struct cell {
     struct cell_config config;
-    uv_process_t process; /* bwrap, or mesh-cell itself; at last the remover */
-    uv_poll_t poll;       /* socket_fd */
-    uv_timer_t timer;     /* until READY, and after close: kills a cell that hangs */
-    uv_timer_t later;     /* 0 ms: what must not call back at once */
+    struct spawned process; /* bwrap, or mesh-cell itself; at last the remover */
+    uv_poll_t poll;         /* socket_fd */
+    uv_timer_t timer;       /* until READY, and after close: kills a cell that hangs */
+    uv_timer_t later;       /* 0 ms: what must not call back at once */
     int socket_fd;
     struct cell_group group; /* none, where it is watched or bare */
     int err_fd;              /* what bwrap and mesh-cell say when they fail */

@@ -50,7 +50,7 @@ void cell_worker_stop(struct cell_worker *worker)
     }
     worker->is_killed = true;
     if (cell_message_send(cell->socket_fd, &message, NULL, 0) < 0) {
-        uv_process_kill(&cell->process, SIGKILL); /* an init that does not read cannot kill */
+        spawned_kill(&cell->process, SIGKILL); /* an init that does not read cannot kill */
     }
 }
 

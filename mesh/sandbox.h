@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "mesh/cell_proto.h"
+#include "mesh/spawn.h"
 #include "wire/base/ensure.h"
 #include "wire/base/errmsg.h"
 
@@ -87,10 +87,9 @@ void sandbox_command_done(struct sandbox_command *command);
  * that an ordinary user made has no more rights outside of it than that user. */
 bool sandbox_drops_ids(void);
 
-/* Runs the command with an empty environment. As uv_spawn(): whatever it returns, the process
- * handle is to be closed. */
-int sandbox_spawn(uv_loop_t *loop, uv_process_t *process, const struct sandbox_command *command,
-                  uv_exit_cb on_exit) MUST_CHECK;
+/* Runs the command: see spawn(). */
+int sandbox_spawn(uv_loop_t *loop, struct spawned *process, const struct sandbox_command *command,
+                  void (*on_end)(struct spawned *process, int status, int signal)) MUST_CHECK;
 
 /* Makes a sandbox once and lets it end. Takes some 10 ms, 5 s at most; only at start. 0, or -errno
  * and why tasks of strangers cannot run here. */

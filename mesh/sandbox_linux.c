@@ -424,65 +424,48 @@ int sandbox_find_cell_program(char *to, size_t n_to, struct errmsg *reterr)
 
 /* --- the probe: a loop of its own, so that it may run before there is a daemon --- */
 
-int sandbox_spawn(uv_loop_t *loop, uv_process_t *process, const struct sandbox_command *command,
-                  uv_exit_cb on_exit)
+int sandbox_spawn(uv_loop_t *loop, struct spawned *process, const struct sandbox_command *command,
+                  void (*on_end)(struct spawned *process, int status, int signal))
 {
-    char *env[] = {NULL};
-    uv_stdio_container_t *stdio = mem_alloc(command->n_fds, sizeof *stdio);
-    uv_process_options_t options = {
+    const struct spawn_options options = {
         .file = command->argv[0],
-        .args = command->argv,
-        .env = env,
-        .exit_cb = on_exit,
-        .stdio = stdio,
-        .stdio_count = (int)command->n_fds,
-        .uid = SANDBOX_OUTSIDE_ID,
-        .gid = SANDBOX_OUTSIDE_ID,
+        .argv = command->argv,
+        .fds = command->fds,
+        .n_fds = command->n_fds,
+        .has_id = command->is_sandbox && sandbox_drops_ids(),
+        .id = SANDBOX_OUTSIDE_ID,
     };
-    for (size_t i = 0; stdio != NULL && i < command->n_fds; i++) {
-        stdio[i].flags = command->fds[i] < 0 ? UV_IGNORE : UV_INHERIT_FD;
-        stdio[i].data.fd = command->fds[i];
-    }
-    if (stdio == NULL) {
-        options.stdio_count = 0;
-        options.file = ""; /* fails, and makes the handle one that is to be closed */
-    }
-    if (command->is_sandbox && sandbox_drops_ids()) {
-        options.flags = UV_PROCESS_SETUID | UV_PROCESS_SETGID; /* and no supplementary groups */
-    }
-    int r = uv_spawn(loop, process, &options);
-    mem_free(stdio);
-    return r;
+    return spawn(loop, process, &options, on_end);
 }
 
 struct probe {
-    uv_process_t process;
+    struct spawned process;
     uv_timer_t timer;
-    int64_t status;
+    int status;
     int signal;
 };
 
-static void on_probe_exit(uv_process_t *process, int64_t status, int signal)
+static void on_probe_end(struct spawned *process, int status, int signal)
 {
     struct probe *probe = CONTAINER_OF(process, struct probe, process);
     probe->status = status;
     probe->signal = signal;
-    uv_close((uv_handle_t *)process, NULL);
+    spawned_close(process, NULL);
     uv_close((uv_handle_t *)&probe->timer, NULL);
 }
 
 static void on_probe_timeout(uv_timer_t *timer)
 {
     struct probe *probe = CONTAINER_OF(timer, struct probe, timer);
-    uv_process_kill(&probe->process, SIGKILL);
+    spawned_kill(&probe->process, SIGKILL);
 }
 
 static int probe_spawn(struct probe *probe, uv_loop_t *loop, const struct sandbox_command *command)
 {
     uv_timer_init(loop, &probe->timer);
-    int r = sandbox_spawn(loop, &probe->process, command, on_probe_exit);
+    int r = sandbox_spawn(loop, &probe->process, command, on_probe_end);
     if (r < 0) {
-        uv_close((uv_handle_t *)&probe->process, NULL);
+        spawned_close(&probe->process, NULL);
         uv_close((uv_handle_t *)&probe->timer, NULL);
         return r;
     }

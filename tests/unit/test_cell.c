@@ -344,7 +344,7 @@ END_TEST
 
 static void kill_the_cell(struct cell_fixture *fx)
 {
-    ck_assert_int_eq(uv_process_kill(&fx->cell->process, SIGKILL), 0);
+    spawned_kill(&fx->cell->process, SIGKILL);
 }
 
 struct pausing {

@@ -499,7 +499,7 @@ END_TEST
 
 static void kill_the_cell(struct cell_fixture *fx)
 {
-    uv_process_kill(&fx->cell->process, SIGKILL);
+    spawned_kill(&fx->cell->process, SIGKILL);
 }
 
 START_TEST(a_killed_cell_ends_its_call_once)
