@@ -566,6 +566,46 @@ START_TEST(what_waits_for_an_owner_that_is_away_goes_back_as_well)
 }
 END_TEST
 
+struct cut {
+    enum core_link_end end;
+    enum wire_reason reason;
+    bool is_forged;
+};
+
+static const struct cut cuts[] = {
+    {CORE_LINK_END_FAILED, WIRE_REASON_SIGNATURE, true},
+    {CORE_LINK_END_FAILED, WIRE_REASON_LIMIT, false},
+    {CORE_LINK_END_CLOSED, WIRE_REASON_SIGNATURE, false}, /* what he says of us is no proof */
+    {CORE_LINK_END_SILENT, WIRE_REASON_NONE, false},
+};
+
+/* A task begins before the signature of the message that placed it is checked. */
+START_TEST(what_a_bad_signature_began_is_killed_and_nothing_else_is)
+{
+    const struct cut *cut = &cuts[_i];
+    struct host host;
+    host_init(&host, 2, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        place(&host, ADA, ADA);
+    }
+    place(&host, BOB, BOB);
+    ck_assert_uint_eq(n_running(&host, ADA), 2);
+    unsigned n_waiting = (unsigned)core_counts(host.core).n_held_queued;
+    ck_assert_uint_eq(n_waiting, 2);
+    step(&host, (struct core_event){
+                    .type = CORE_EVENT_LINK_DOWN,
+                    .link_down = {.link = 10 + ADA, .end = cut->end, .reason = cut->reason}});
+    ck_assert_uint_eq(host.n_kills, cut->is_forged ? 2 : 0);
+    ck_assert_uint_eq(core_counts(host.core).n_held_queued, cut->is_forged ? 1 : 2);
+    if (cut->is_forged) {
+        struct run run = take_run(&host, ADA);
+        end_run(&host, &run, (struct wire_result){.end = WIRE_END_LEASE});
+        ck_assert_uint_eq(n_running(&host, BOB), 1); /* the core is his now */
+    }
+    host_done(&host);
+}
+END_TEST
+
 START_TEST(results_of_a_job_that_is_over_are_not_kept_past_its_lease)
 {
     struct host host;
@@ -687,6 +727,8 @@ int main(void)
     tcase_add_test(tcase, a_cell_closes_at_once_when_its_job_is_over);
     tcase_add_test(tcase, what_waits_goes_back_when_no_cores_are_offered_any_more);
     tcase_add_test(tcase, what_waits_for_an_owner_that_is_away_goes_back_as_well);
+    tcase_add_loop_test(tcase, what_a_bad_signature_began_is_killed_and_nothing_else_is, 0,
+                        ARRAY_LEN(cuts));
     tcase_add_test(tcase, leases_are_renewed_by_what_is_heard_and_not_by_what_is_said);
     tcase_add_test(tcase, results_of_a_job_that_is_over_are_not_kept_past_its_lease);
     tcase_add_test(tcase, files_of_a_job_that_has_nothing_here_are_let_go_soon_after_its_owner);
