@@ -2,7 +2,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cli/cmd.h"
@@ -25,7 +24,15 @@ static const struct cmd_column columns[N_COLUMNS] = {
     {NULL, "detail", false},
 };
 
-static void add_row(struct cmd_table *table, const struct wire_peer_row *row)
+/* The columns that are printed: a table of thousands of rows does not hold what nobody sees. */
+struct picked {
+    struct cmd_column columns[N_COLUMNS];
+    unsigned from[N_COLUMNS];
+    unsigned n;
+};
+
+static void add_row(struct cmd_table *table, const struct picked *picked,
+                    const struct wire_peer_row *row)
 {
     char id[MESH_CLIENT_ID_BYTES];
     char key[MESH_CLIENT_KEY_BYTES];
@@ -50,21 +57,41 @@ static void add_row(struct cmd_table *table, const struct wire_peer_row *row)
         cmd_text(row->detail),
     };
     static_assert(ARRAY_LEN(values) == ARRAY_LEN(columns), "a value for each column");
-    cmd_table_add(table, values);
+    struct cmd_value shown[N_COLUMNS];
+    for (unsigned i = 0; i < picked->n; i++) {
+        shown[i] = values[picked->from[i]];
+    }
+    cmd_table_add(table, shown);
+}
+
+static void pick_columns(const struct wire_peers_list *list, bool is_json,
+                         struct picked *ret_picked)
+{
+    struct picked picked = {.n = 0};
+    bool has_detail = false;
+    for (uint32_t i = 0; i < list->n; i++) {
+        has_detail = has_detail || list->items[i].detail.n > 0;
+    }
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        struct cmd_column column = columns[i];
+        if (i == N_COLUMNS - 1 && has_detail) {
+            column.heading = "DETAIL";
+        }
+        if (is_json || column.heading != NULL) {
+            picked.columns[picked.n] = column;
+            picked.from[picked.n++] = i;
+        }
+    }
+    *ret_picked = picked;
 }
 
 static void print_list(const struct wire_peers_list *list, const struct cmd_simple_options *how)
 {
-    struct cmd_column shown[N_COLUMNS];
-    memcpy(shown, columns, sizeof(shown));
+    struct picked picked;
+    pick_columns(list, how->is_json, &picked);
+    struct cmd_table *table = cmd_table_new(picked.columns, picked.n);
     for (uint32_t i = 0; i < list->n; i++) {
-        if (list->items[i].detail.n > 0) {
-            shown[N_COLUMNS - 1].heading = "DETAIL";
-        }
-    }
-    struct cmd_table *table = cmd_table_new(shown, N_COLUMNS);
-    for (uint32_t i = 0; i < list->n; i++) {
-        add_row(table, &list->items[i]);
+        add_row(table, &picked, &list->items[i]);
     }
     if (how->is_json) {
         cmd_table_print_json(table, how->is_watch);
