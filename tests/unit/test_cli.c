@@ -105,7 +105,7 @@ static const struct {
     {{"results", "--task", "0", "1.1"}, 2, "from 1 on"},
     {{"results", "1.1", "1.2"}, 2, "give one job"},
     {{"forget", "--all"}, 2, "unknown option --all"},
-    {{"submit", "--transferfile", "x", "true"}, 125, "unknown option --transferfile"},
+    {{"submit", "--sendfile", "x", "true"}, 125, "unknown option --sendfile"},
     {{"submit", "-Z", "true"}, 125, "unknown option -Z"},
     {{"submit", "-j"}, 125, "-j needs a value"},
     {{"submit", "-j", "-1", "true"}, 125, "--jobs: '-1' is not a number"},
@@ -367,7 +367,7 @@ static const struct {
     const char *words[3];
     unsigned n;
 } helps[] = {
-    {{"--help"}, 3},         {{"help", "peers"}, 2},  {{"help", "submit"}, 34},
+    {{"--help"}, 3},         {{"help", "peers"}, 2},  {{"help", "submit"}, 54},
     {{"help", "jobs"}, 1},   {{"help", "stats"}, 1},  {{"help", "cancel"}, 0},
     {{"help", "cores"}, 0},  {{"help", "lock"}, 0},   {{"help", "invite"}, 1},
     {{"help", "join"}, 0},   {{"help", "unlock"}, 0}, {{"help", "trust"}, 6},

@@ -1,278 +1,8 @@
 /* An executor by itself: whose task starts next, what becomes free again, who may have what is
- * here. One core, owners that exist only as the links they speak over, and programs that end when
- * the test says so. */
+ * here. */
 #include <string.h>
 
-#include "mesh/core/core.h"
-#include "mesh/core/limits.h"
-#include "tests/lib/runner.h"
-
-#define HOST_MEM_BYTES (UINT64_C(8) << 30)
-#define RUNS_MAX       64
-#define CLIENT         7u
-
-enum { SELF, ADA, BOB, CYD, N_OWNERS, NOBODY = N_OWNERS };
-
-struct run { /* a program of an owner that was started and did not end */
-    unsigned owner;
-    struct wire_attempt_id id;
-    uint64_t cell;
-};
-
-struct host {
-    struct core *core;
-    struct core_effects effects;
-    uint64_t now_ns;
-    struct run runs[RUNS_MAX]; /* in the order of their start */
-    unsigned n_runs;
-    unsigned n_tasks[N_OWNERS], n_refused[N_OWNERS];
-    enum wire_refusal refusal; /* the last */
-    struct wire_credit credit[N_OWNERS];
-    unsigned n_kills, n_renewals, n_beats, n_served[N_OWNERS]; /* blobs */
-    uint64_t own_job;                                          /* 0: none was submitted here */
-    unsigned first; /* the owner of the first task that the last step started; or NOBODY */
-    uint64_t first_job;
-    uint32_t first_task;
-    unsigned n_first;
-    uint64_t closed; /* the cell that it closed last; 0: none */
-};
-
-static struct wire_key key_of(unsigned owner)
-{
-    struct wire_key key;
-    memset(key.b, 0x11 * ((int)owner + 1), sizeof(key.b));
-    return key;
-}
-
-static unsigned owner_of(const struct wire_key *key)
-{
-    unsigned owner = key->b[0] / 0x11u - 1;
-    ck_assert_uint_lt(owner, N_OWNERS);
-    return owner;
-}
-
-/* --- the shell ---------------------------------------------------------------------------------
- */
-
-static void on_start(struct host *host, const struct core_effect *effect)
-{
-    ck_assert_uint_lt(host->n_runs, RUNS_MAX);
-    unsigned owner = owner_of(&effect->start.owner);
-    if (host->n_first++ == 0) {
-        host->first = owner;
-        host->first_job = effect->start.id.job;
-        host->first_task = effect->start.id.task;
-    }
-    host->runs[host->n_runs++] =
-        (struct run){.owner = owner, .id = effect->start.id, .cell = effect->start.cell};
-}
-
-static void on_effect(struct host *host, const struct core_effect *effect)
-{
-    const struct wire_message *message = &effect->send.message;
-    if (effect->type == CORE_EFFECT_START) {
-        on_start(host, effect);
-    } else if (effect->type == CORE_EFFECT_KILL) {
-        host->n_kills++;
-    } else if (effect->type == CORE_EFFECT_RENEW) {
-        host->n_renewals++;
-    } else if (effect->type == CORE_EFFECT_CELL_CLOSE) {
-        host->closed = effect->cell_close.cell;
-    } else if (effect->type == CORE_EFFECT_BLOB_SERVE) {
-        host->n_served[effect->blob_serve.link % 10]++;
-    } else if (effect->type == CORE_EFFECT_SEND && message->type == WIRE_MESSAGE_REFUSE) {
-        host->n_refused[effect->send.link % 10]++;
-        host->refusal = message->refuse.refusal;
-    } else if (effect->type == CORE_EFFECT_SEND && message->type == WIRE_MESSAGE_BEAT) {
-        host->n_beats++;
-    } else if (effect->type == CORE_EFFECT_SEND && message->type == WIRE_MESSAGE_CREDIT) {
-        host->credit[effect->send.link % 10] = message->credit;
-    } else if (effect->type == CORE_EFFECT_CLIENT_SEND &&
-               effect->client_send.message.type == WIRE_MESSAGE_ACCEPTED) {
-        host->own_job = effect->client_send.message.accepted.job;
-    }
-}
-
-static void step(struct host *host, struct core_event event)
-{
-    event.now_ns = host->now_ns;
-    host->first = NOBODY;
-    host->n_first = 0;
-    host->closed = 0;
-    core_step(host->core, &event, &host->effects);
-    core_check(host->core);
-    for (size_t i = 0; i < host->effects.n; i++) {
-        on_effect(host, &host->effects.items[i]);
-    }
-}
-
-static void pass(struct host *host, uint64_t ns)
-{
-    host->now_ns += ns;
-    while (core_next_deadline(host->core) <= host->now_ns) {
-        step(host, (struct core_event){.type = CORE_EVENT_TICK});
-    }
-}
-
-/* Else its loop would seem to be late. */
-static void pass_slowly(struct host *host, uint64_t ns)
-{
-    for (uint64_t at = 0; at < ns; at += CORE_S / 10) {
-        pass(host, CORE_S / 10);
-    }
-}
-
-/* --- what owners do ----------------------------------------------------------------------------
- */
-
-static void say(struct host *host, unsigned owner, const struct wire_message *message)
-{
-    step(host, (struct core_event){.type = CORE_EVENT_MESSAGE,
-                                   .message = {.link = 10 + owner, .message = message}});
-}
-
-static void link_up(struct host *host, unsigned owner)
-{
-    static const char *const addresses[] = {"10.0.0.1:7", "10.0.0.2:7", "10.0.0.3:7", "10.0.0.4:7"};
-    step(host, (struct core_event){.type = CORE_EVENT_LINK_UP,
-                                   .link_up = {.link = 10 + owner,
-                                               .key = key_of(owner),
-                                               .epoch = 100 + owner,
-                                               .incarnation = 1,
-                                               .protocol = 1,
-                                               .name = slice_str("owner"),
-                                               .arch = slice_str("x86_64"),
-                                               .os = slice_str("linux"),
-                                               .program = slice_str("test"),
-                                               .address = slice_str(addresses[owner]),
-                                               .is_on_link = true}});
-}
-
-static void name_job(struct host *host, unsigned owner, uint64_t job, struct wire_job_spec spec)
-{
-    spec.lease_ms = spec.is_durable ? 3600000 : 10000;
-    say(host, owner,
-        &(struct wire_message){.type = WIRE_MESSAGE_JOB, .job = {.job = job, .spec = spec}});
-}
-
-/* Task numbers count by owner over all its jobs. */
-static struct wire_attempt_id try_to_place(struct host *host, unsigned owner, uint64_t job)
-{
-    struct slice argv = slice_str("true");
-    struct wire_message message = {
-        .type = WIRE_MESSAGE_TASK,
-        .task = {.id = {.job = job, .task = ++host->n_tasks[owner], .incarnation = 1, .number = 1},
-                 .argv = {&argv, 1}}};
-    say(host, owner, &message);
-    return message.task.id;
-}
-
-static struct wire_attempt_id place(struct host *host, unsigned owner, uint64_t job)
-{
-    unsigned n_refused = host->n_refused[owner];
-    struct wire_attempt_id id = try_to_place(host, owner, job);
-    ck_assert_uint_eq(host->n_refused[owner], n_refused);
-    return id;
-}
-
-static unsigned n_running(const struct host *host, unsigned owner)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < host->n_runs; i++) {
-        n += host->runs[i].owner == owner;
-    }
-    return n;
-}
-
-/* The one that runs longest. */
-static struct run take_run(struct host *host, unsigned owner)
-{
-    for (unsigned i = 0; i < host->n_runs; i++) {
-        struct run run = host->runs[i];
-        if (run.owner == owner) {
-            host->n_runs--;
-            memmove(&host->runs[i], &host->runs[i + 1], (host->n_runs - i) * sizeof(run));
-            return run;
-        }
-    }
-    ck_abort_msg("owner %u has nothing running", owner);
-    return (struct run){0};
-}
-
-static void end_run(struct host *host, const struct run *run, struct wire_result result)
-{
-    step(host,
-         (struct core_event){.type = CORE_EVENT_ATTEMPT_STARTED,
-                             .attempt_started = {.owner = key_of(run->owner), .id = run->id}});
-    pass(host, CORE_MS);
-    step(host, (struct core_event){.type = CORE_EVENT_ATTEMPT_ENDED,
-                                   .attempt_ended = {.owner = key_of(run->owner),
-                                                     .id = run->id,
-                                                     .result = result,
-                                                     .is_cell_usable = true}});
-}
-
-static void acknowledge(struct host *host, const struct run *run)
-{
-    say(host, run->owner,
-        &(struct wire_message){.type = WIRE_MESSAGE_RESULT_ACK, .result_ack = {.id = run->id}});
-}
-
-/* A program of this owner ends, after a millisecond; the owner of what starts in its place. */
-static unsigned end_one(struct host *host, unsigned owner)
-{
-    struct run run = take_run(host, owner);
-    end_run(host, &run, (struct wire_result){.end = WIRE_END_EXITED});
-    unsigned first = host->first;
-    ck_assert_uint_le(host->n_first, 1);
-    if (owner != SELF) {
-        acknowledge(host, &run);
-    }
-    return first;
-}
-
-/* Owners 1 to n, each with a job of its number whose tasks are known to be short, so that its
- * credit goes beyond the cores. */
-static void host_init(struct host *host, uint32_t cores, unsigned n_owners)
-{
-    *host = (struct host){.now_ns = 1000 * CORE_S};
-    struct core_config config = {
-        .key = key_of(SELF),
-        .epoch = 1,
-        .incarnation = 1,
-        .seed = 42,
-        .now_ns = host->now_ns,
-        .name = "hal",
-        .arch = "x86_64",
-        .os = "linux",
-        .program = "test",
-        .address = "10.0.0.1:7",
-        .cores = cores,
-        .cores_effective = cores,
-        .dead_after_ns = 3 * CORE_S,
-        .has_sandbox = true,
-        .mem_bytes = HOST_MEM_BYTES,
-    };
-    host->core = core_new(&config);
-    core_effects_init(&host->effects);
-    for (unsigned owner = 1; owner <= n_owners; owner++) {
-        link_up(host, owner);
-        name_job(host, owner, owner, (struct wire_job_spec){.cores = 1});
-        say(host, owner,
-            &(struct wire_message){.type = WIRE_MESSAGE_WANT,
-                                   .want = {.n_tasks = 20, .cores = 20}});
-        place(host, owner, owner);
-        ck_assert_uint_eq(end_one(host, owner), NOBODY);
-    }
-    pass(host, CORE_MS);
-    ck_assert_uint_eq(host->n_runs, 0);
-}
-
-static void host_done(struct host *host)
-{
-    core_free(host->core);
-    core_effects_done(&host->effects);
-}
+#include "tests/lib/core_host.h"
 
 /* --- whose turn it is --------------------------------------------------------------------------
  */
@@ -282,17 +12,17 @@ START_TEST(a_core_that_comes_free_goes_to_the_owner_with_the_fewest)
     struct host host;
     host_init(&host, 4, 2);
     for (unsigned i = 0; i < 8; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
     for (unsigned i = 0; i < 6; i++) {
-        place(&host, BOB, BOB);
+        host_place(&host, BOB, BOB);
     }
-    ck_assert_uint_eq(n_running(&host, ADA), 4);
-    ck_assert_uint_eq(end_one(&host, ADA), BOB); /* 3 : 0 */
-    ck_assert_uint_eq(end_one(&host, ADA), BOB); /* 2 : 1 */
-    ck_assert_uint_eq(end_one(&host, ADA), ADA); /* 1 : 2 */
-    ck_assert_uint_eq(end_one(&host, BOB), BOB); /* 2 : 1 */
-    ck_assert_uint_eq(end_one(&host, ADA), ADA); /* 1 : 2 */
+    ck_assert_uint_eq(host_n_running(&host, ADA), 4);
+    ck_assert_uint_eq(host_end_one(&host, ADA), BOB); /* 3 : 0 */
+    ck_assert_uint_eq(host_end_one(&host, ADA), BOB); /* 2 : 1 */
+    ck_assert_uint_eq(host_end_one(&host, ADA), ADA); /* 1 : 2 */
+    ck_assert_uint_eq(host_end_one(&host, BOB), BOB); /* 2 : 1 */
+    ck_assert_uint_eq(host_end_one(&host, ADA), ADA); /* 1 : 2 */
     host_done(&host);
 }
 END_TEST
@@ -302,12 +32,12 @@ START_TEST(owners_of_as_many_cores_take_turns)
     struct host host;
     host_init(&host, 1, 2);
     for (unsigned i = 0; i < 4; i++) {
-        place(&host, ADA, ADA);
-        place(&host, BOB, BOB);
+        host_place(&host, ADA, ADA);
+        host_place(&host, BOB, BOB);
     }
     for (unsigned i = 0; i < 3; i++) {
-        ck_assert_uint_eq(end_one(&host, ADA), BOB);
-        ck_assert_uint_eq(end_one(&host, BOB), ADA);
+        ck_assert_uint_eq(host_end_one(&host, ADA), BOB);
+        ck_assert_uint_eq(host_end_one(&host, BOB), ADA);
     }
     host_done(&host);
 }
@@ -316,8 +46,8 @@ END_TEST
 /* Four tasks of a client here. */
 static void submit_own(struct host *host, struct wire_files files)
 {
-    step(host, (struct core_event){.type = CORE_EVENT_CLIENT_UP,
-                                   .client_up = {.client = CLIENT, .is_privileged = true}});
+    host_step(host, (struct core_event){.type = CORE_EVENT_CLIENT_UP,
+                                        .client_up = {.client = CLIENT, .is_privileged = true}});
     struct wire_message message = {
         .type = WIRE_MESSAGE_SUBMIT,
         .submit =
@@ -327,15 +57,15 @@ static void submit_own(struct host *host, struct wire_files files)
     };
     struct core_event event = {.type = CORE_EVENT_CLIENT_MESSAGE,
                                .client_message = {.client = CLIENT, .message = &message}};
-    step(host, event);
-    pass(host, CORE_MS);
+    host_step(host, event);
+    host_pass(host, CORE_MS);
     ck_assert_uint_ne(host->own_job, 0);
     struct slice argv = slice_str("true");
     for (uint32_t task = 1; task <= 4; task++) {
         message = (struct wire_message){
             .type = WIRE_MESSAGE_ADD_TASK,
             .add_task = {.job = host->own_job, .task = task, .argv = {&argv, 1}}};
-        step(host, event);
+        host_step(host, event);
     }
 }
 
@@ -344,19 +74,19 @@ START_TEST(own_tasks_go_first_up_to_half_of_the_cores_and_take_turns_beyond)
     struct host host;
     host_init(&host, 4, 3);
     for (unsigned i = 0; i < 3; i++) {
-        place(&host, ADA, ADA);
-        place(&host, BOB, BOB);
+        host_place(&host, ADA, ADA);
+        host_place(&host, BOB, BOB);
         if (i == 0) {
             submit_own(&host, (struct wire_files){0});
-            ck_assert_uint_eq(n_running(&host, SELF), 2);
-            ck_assert_uint_eq(end_one(&host, SELF), SELF); /* no other waits */
+            ck_assert_uint_eq(host_n_running(&host, SELF), 2);
+            ck_assert_uint_eq(host_end_one(&host, SELF), SELF); /* no other waits */
         }
-        place(&host, CYD, CYD);
+        host_place(&host, CYD, CYD);
     }
-    ck_assert_uint_eq(end_one(&host, SELF), SELF); /* 1 of 2, before CYD's 0 */
-    ck_assert_uint_eq(end_one(&host, ADA), CYD);   /* half is reached: it is CYD's turn */
-    ck_assert_uint_eq(n_running(&host, SELF), 2);
-    ck_assert_uint_eq(n_running(&host, BOB), 1);
+    ck_assert_uint_eq(host_end_one(&host, SELF), SELF); /* 1 of 2, before CYD's 0 */
+    ck_assert_uint_eq(host_end_one(&host, ADA), CYD);   /* half is reached: it is CYD's turn */
+    ck_assert_uint_eq(host_n_running(&host, SELF), 2);
+    ck_assert_uint_eq(host_n_running(&host, BOB), 1);
     host_done(&host);
 }
 END_TEST
@@ -365,28 +95,28 @@ START_TEST(cores_that_come_free_are_left_for_a_wide_task_whose_turn_it_is)
 {
     struct host host;
     host_init(&host, 4, 2);
-    name_job(&host, BOB, 9, (struct wire_job_spec){.cores = 3});
+    host_name_job(&host, BOB, 9, (struct wire_job_spec){.cores = 3});
     for (unsigned i = 0; i < 2; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
     for (unsigned i = 0; i < 2; i++) {
-        place(&host, BOB, BOB);
+        host_place(&host, BOB, BOB);
     }
-    struct wire_attempt_id wide = place(&host, BOB, 9);
+    struct wire_attempt_id wide = host_place(&host, BOB, 9);
     for (unsigned i = 0; i < 3; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
     ck_assert_uint_eq(host.n_runs, 4);
-    ck_assert_uint_eq(end_one(&host, BOB), NOBODY); /* 2 : 1, and 3 do not fit */
-    ck_assert_uint_eq(end_one(&host, ADA), NOBODY); /* whose last turn is longer ago */
+    ck_assert_uint_eq(host_end_one(&host, BOB), NOBODY); /* 2 : 1, and 3 do not fit */
+    ck_assert_uint_eq(host_end_one(&host, ADA), NOBODY); /* whose last turn is longer ago */
     if (_i == 0) {
-        ck_assert_uint_eq(end_one(&host, ADA), BOB);
+        ck_assert_uint_eq(host_end_one(&host, ADA), BOB);
         ck_assert_uint_eq(host.runs[host.n_runs - 1].id.task, wide.task);
     } else { /* it goes away: so do its cores */
-        say(&host, BOB,
-            &(struct wire_message){.type = WIRE_MESSAGE_CANCEL, .cancel = {.id = wide}});
+        host_say(&host, BOB,
+                 &(struct wire_message){.type = WIRE_MESSAGE_CANCEL, .cancel = {.id = wide}});
         ck_assert_uint_eq(host.n_first, 2);
-        ck_assert_uint_eq(n_running(&host, ADA), 3);
+        ck_assert_uint_eq(host_n_running(&host, ADA), 3);
     }
     host_done(&host);
 }
@@ -396,23 +126,24 @@ START_TEST(a_turn_kept_for_a_wide_task_is_not_for_what_comes_after_it)
 {
     struct host host;
     host_init(&host, 4, 2);
-    name_job(&host, BOB, 9, (struct wire_job_spec){.cores = 4});
+    host_name_job(&host, BOB, 9, (struct wire_job_spec){.cores = 4});
     for (unsigned i = 0; i < 2; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
     for (unsigned i = 0; i < 2; i++) {
-        place(&host, BOB, BOB);
+        host_place(&host, BOB, BOB);
     }
-    struct wire_attempt_id wide = place(&host, BOB, 9);
-    place(&host, BOB, BOB);
+    struct wire_attempt_id wide = host_place(&host, BOB, 9);
+    host_place(&host, BOB, BOB);
     for (unsigned i = 0; i < 2; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
-    ck_assert_uint_eq(end_one(&host, BOB), NOBODY); /* its turn, but 4 do not fit */
-    ck_assert_uint_eq(end_one(&host, ADA), NOBODY);
-    ck_assert_uint_eq(end_one(&host, ADA), NOBODY);
+    ck_assert_uint_eq(host_end_one(&host, BOB), NOBODY); /* its turn, but 4 do not fit */
+    ck_assert_uint_eq(host_end_one(&host, ADA), NOBODY);
+    ck_assert_uint_eq(host_end_one(&host, ADA), NOBODY);
     unsigned n_before = host.n_runs;
-    say(&host, BOB, &(struct wire_message){.type = WIRE_MESSAGE_CANCEL, .cancel = {.id = wide}});
+    host_say(&host, BOB,
+             &(struct wire_message){.type = WIRE_MESSAGE_CANCEL, .cancel = {.id = wide}});
     ck_assert_uint_gt(host.n_runs, n_before);
     ck_assert_uint_eq(host.runs[n_before].owner, ADA); /* who has none, not who has one */
     host_done(&host);
@@ -423,15 +154,15 @@ START_TEST(an_owners_tasks_of_higher_priority_go_first_and_else_in_order)
 {
     struct host host;
     host_init(&host, 1, 1);
-    name_job(&host, ADA, 8, (struct wire_job_spec){.cores = 1, .priority = 1});
-    name_job(&host, ADA, 9, (struct wire_job_spec){.cores = 1, .priority = 2});
+    host_name_job(&host, ADA, 8, (struct wire_job_spec){.cores = 1, .priority = 1});
+    host_name_job(&host, ADA, 9, (struct wire_job_spec){.cores = 1, .priority = 2});
     static const uint64_t placed[] = {ADA, ADA, 8, 9, 8, 9}, started[] = {9, 9, 8, 8, ADA};
     uint32_t last = 0;
     for (unsigned i = 0; i < ARRAY_LEN(placed); i++) {
-        place(&host, ADA, placed[i]);
+        host_place(&host, ADA, placed[i]);
     }
     for (unsigned i = 0; i < ARRAY_LEN(started); i++) {
-        ck_assert_uint_eq(end_one(&host, ADA), ADA);
+        ck_assert_uint_eq(host_end_one(&host, ADA), ADA);
         const struct wire_attempt_id *id = &host.runs[0].id;
         ck_assert_uint_eq(id->job, started[i]);
         ck_assert(i == 0 || started[i] != started[i - 1] || id->task > last);
@@ -449,14 +180,14 @@ START_TEST(a_task_beyond_the_credit_is_refused)
     ck_assert_uint_gt(n, 2); /* the tasks are short */
     ck_assert_uint_lt(n, 30);
     for (unsigned i = 0; i < n; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
     ck_assert_uint_eq(host.credit[ADA].n_tasks, n);
-    try_to_place(&host, ADA, ADA);
+    host_try_to_place(&host, ADA, ADA);
     ck_assert_uint_eq(host.n_refused[ADA], 1);
     ck_assert_int_eq(host.refusal, WIRE_REFUSAL_NO_CREDIT);
-    end_one(&host, ADA);
-    place(&host, ADA, ADA);
+    host_end_one(&host, ADA);
+    host_place(&host, ADA, ADA);
     host_done(&host);
 }
 END_TEST
@@ -465,12 +196,13 @@ START_TEST(the_credit_is_for_as_many_tasks_as_fit_into_memory)
 {
     struct host host;
     host_init(&host, 8, 1);
-    name_job(&host, ADA, 9, (struct wire_job_spec){.cores = 1, .mem_bytes = HOST_MEM_BYTES / 2});
+    host_name_job(&host, ADA, 9,
+                  (struct wire_job_spec){.cores = 1, .mem_bytes = HOST_MEM_BYTES / 2});
     for (unsigned i = 0; i < 8; i++) {
-        try_to_place(&host, ADA, 9);
+        host_try_to_place(&host, ADA, 9);
     }
-    pass(&host, 10 * CORE_MS);
-    ck_assert_uint_eq(n_running(&host, ADA), 2);
+    host_pass(&host, 10 * CORE_MS);
+    ck_assert_uint_eq(host_n_running(&host, ADA), 2);
     ck_assert_uint_eq(host.credit[ADA].cores, 2);
     host_done(&host);
 }
@@ -483,20 +215,20 @@ START_TEST(cores_of_what_could_not_start_are_free_at_once)
 {
     struct host host;
     host_init(&host, 2, 1);
-    name_job(&host, ADA, 9, (struct wire_job_spec){.cores = 2});
-    place(&host, ADA, 9);
-    place(&host, ADA, 9);
+    host_name_job(&host, ADA, 9, (struct wire_job_spec){.cores = 2});
+    host_place(&host, ADA, 9);
+    host_place(&host, ADA, 9);
     ck_assert_uint_eq(core_counts(host.core).cores_used, 2);
-    struct run run = take_run(&host, ADA);
-    step(&host, (struct core_event){.type = CORE_EVENT_ATTEMPT_REFUSED,
-                                    .attempt_refused = {.owner = key_of(ADA),
-                                                        .id = run.id,
-                                                        .refusal = WIRE_REFUSAL_NO_CELL,
-                                                        .is_cell_usable = false}});
+    struct run run = host_take_run(&host, ADA);
+    host_step(&host, (struct core_event){.type = CORE_EVENT_ATTEMPT_REFUSED,
+                                         .attempt_refused = {.owner = host_key_of(ADA),
+                                                             .id = run.id,
+                                                             .refusal = WIRE_REFUSAL_NO_CELL,
+                                                             .is_cell_usable = false}});
     ck_assert_uint_eq(host.n_refused[ADA], 1);
     ck_assert_uint_eq(host.first, ADA); /* the other has them */
     ck_assert_uint_eq(core_counts(host.core).cores_used, 2);
-    ck_assert_uint_eq(end_one(&host, ADA), NOBODY);
+    ck_assert_uint_eq(host_end_one(&host, ADA), NOBODY);
     ck_assert_uint_eq(core_counts(host.core).cores_used, 0);
     host_done(&host);
 }
@@ -506,12 +238,13 @@ START_TEST(a_cell_closes_at_once_when_its_job_is_over)
 {
     struct host host;
     host_init(&host, 2, 1);
-    place(&host, ADA, ADA);
-    place(&host, ADA, ADA);
-    ck_assert_uint_eq(n_running(&host, ADA), 2);
-    say(&host, ADA, &(struct wire_message){.type = WIRE_MESSAGE_JOB_END, .job_end = {.job = ADA}});
-    struct run run = take_run(&host, ADA);
-    end_run(&host, &run, (struct wire_result){.end = WIRE_END_EXITED});
+    host_place(&host, ADA, ADA);
+    host_place(&host, ADA, ADA);
+    ck_assert_uint_eq(host_n_running(&host, ADA), 2);
+    host_say(&host, ADA,
+             &(struct wire_message){.type = WIRE_MESSAGE_JOB_END, .job_end = {.job = ADA}});
+    struct run run = host_take_run(&host, ADA);
+    host_end_run(&host, &run, (struct wire_result){.end = WIRE_END_EXITED});
     ck_assert_uint_eq(host.closed, run.cell); /* though the other one runs on */
     ck_assert_uint_eq(core_counts(host.core).n_cells, 1);
     host_done(&host);
@@ -520,7 +253,7 @@ END_TEST
 
 static void set_cores(struct host *host, uint32_t cores)
 {
-    step(host, (struct core_event){.type = CORE_EVENT_CORES, .cores = {.cores = cores}});
+    host_step(host, (struct core_event){.type = CORE_EVENT_CORES, .cores = {.cores = cores}});
 }
 
 START_TEST(what_waits_goes_back_when_no_cores_are_offered_any_more)
@@ -528,7 +261,7 @@ START_TEST(what_waits_goes_back_when_no_cores_are_offered_any_more)
     struct host host;
     host_init(&host, 1, 1);
     for (unsigned i = 0; i < 4; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
     set_cores(&host, 0);
     ck_assert_uint_eq(host.n_refused[ADA], 3);
@@ -536,8 +269,8 @@ START_TEST(what_waits_goes_back_when_no_cores_are_offered_any_more)
     ck_assert_uint_eq(host.n_kills, 0); /* what runs may end */
     ck_assert_uint_eq(core_counts(host.core).n_held_queued, 0);
     ck_assert_uint_eq(host.credit[ADA].n_tasks, 0);
-    ck_assert_uint_eq(end_one(&host, ADA), NOBODY);
-    try_to_place(&host, ADA, ADA); /* sent before it heard of this */
+    ck_assert_uint_eq(host_end_one(&host, ADA), NOBODY);
+    host_try_to_place(&host, ADA, ADA); /* sent before it heard of this */
     ck_assert_uint_eq(host.n_refused[ADA], 4);
     ck_assert_int_eq(host.refusal, WIRE_REFUSAL_DRAINING);
     host_done(&host);
@@ -546,8 +279,9 @@ END_TEST
 
 static void go_away(struct host *host, unsigned owner)
 {
-    step(host, (struct core_event){.type = CORE_EVENT_LINK_DOWN,
-                                   .link_down = {.link = 10 + owner, .end = CORE_LINK_END_SILENT}});
+    host_step(host,
+              (struct core_event){.type = CORE_EVENT_LINK_DOWN,
+                                  .link_down = {.link = 10 + owner, .end = CORE_LINK_END_SILENT}});
 }
 
 START_TEST(what_waits_for_an_owner_that_is_away_goes_back_as_well)
@@ -555,11 +289,11 @@ START_TEST(what_waits_for_an_owner_that_is_away_goes_back_as_well)
     struct host host;
     host_init(&host, 1, 1);
     for (unsigned i = 0; i < 4; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
     go_away(&host, ADA);
     set_cores(&host, 0);
-    pass(&host, 10 * CORE_MS);
+    host_pass(&host, 10 * CORE_MS);
     ck_assert_uint_eq(core_counts(host.core).n_held_queued, 0);
     ck_assert_uint_eq(core_counts(host.core).n_held_running, 1);
     host_done(&host);
@@ -586,21 +320,21 @@ START_TEST(what_a_bad_signature_began_is_killed_and_nothing_else_is)
     struct host host;
     host_init(&host, 2, 2);
     for (unsigned i = 0; i < 3; i++) {
-        place(&host, ADA, ADA);
+        host_place(&host, ADA, ADA);
     }
-    place(&host, BOB, BOB);
-    ck_assert_uint_eq(n_running(&host, ADA), 2);
+    host_place(&host, BOB, BOB);
+    ck_assert_uint_eq(host_n_running(&host, ADA), 2);
     unsigned n_waiting = (unsigned)core_counts(host.core).n_held_queued;
     ck_assert_uint_eq(n_waiting, 2);
-    step(&host, (struct core_event){
-                    .type = CORE_EVENT_LINK_DOWN,
-                    .link_down = {.link = 10 + ADA, .end = cut->end, .reason = cut->reason}});
+    host_step(&host, (struct core_event){
+                         .type = CORE_EVENT_LINK_DOWN,
+                         .link_down = {.link = 10 + ADA, .end = cut->end, .reason = cut->reason}});
     ck_assert_uint_eq(host.n_kills, cut->is_forged ? 2 : 0);
     ck_assert_uint_eq(core_counts(host.core).n_held_queued, cut->is_forged ? 1 : 2);
     if (cut->is_forged) {
-        struct run run = take_run(&host, ADA);
-        end_run(&host, &run, (struct wire_result){.end = WIRE_END_LEASE});
-        ck_assert_uint_eq(n_running(&host, BOB), 1); /* the core is his now */
+        struct run run = host_take_run(&host, ADA);
+        host_end_run(&host, &run, (struct wire_result){.end = WIRE_END_LEASE});
+        ck_assert_uint_eq(host_n_running(&host, BOB), 1); /* the core is his now */
     }
     host_done(&host);
 }
@@ -610,13 +344,14 @@ START_TEST(results_of_a_job_that_is_over_are_not_kept_past_its_lease)
 {
     struct host host;
     host_init(&host, 1, 1);
-    place(&host, ADA, ADA);
-    struct run run = take_run(&host, ADA);
-    end_run(&host, &run, (struct wire_result){.end = WIRE_END_EXITED});
-    say(&host, ADA, &(struct wire_message){.type = WIRE_MESSAGE_JOB_END, .job_end = {.job = ADA}});
+    host_place(&host, ADA, ADA);
+    struct run run = host_take_run(&host, ADA);
+    host_end_run(&host, &run, (struct wire_result){.end = WIRE_END_EXITED});
+    host_say(&host, ADA,
+             &(struct wire_message){.type = WIRE_MESSAGE_JOB_END, .job_end = {.job = ADA}});
     ck_assert_uint_eq(core_counts(host.core).n_held_ended, 1);
     go_away(&host, ADA);
-    pass_slowly(&host, 11 * CORE_S);
+    host_pass_slowly(&host, 11 * CORE_S);
     ck_assert_uint_eq(core_counts(host.core).n_held_ended, 0);
     host_done(&host);
 }
@@ -627,13 +362,13 @@ START_TEST(files_of_a_job_that_has_nothing_here_are_let_go_soon_after_its_owner)
     struct host host;
     host_init(&host, 1, 1);
     struct wire_file file = {.path = slice_str("data"), .hash = {{5}}, .bytes = 10};
-    name_job(&host, ADA, 9,
-             (struct wire_job_spec){.cores = 1, .files = {&file, 1}, .is_durable = true});
-    step(&host,
-         (struct core_event){.type = CORE_EVENT_BLOB_STORED, .blob_stored = {.hash = file.hash}});
+    host_name_job(&host, ADA, 9,
+                  (struct wire_job_spec){.cores = 1, .files = {&file, 1}, .is_durable = true});
+    host_step(&host, (struct core_event){.type = CORE_EVENT_BLOB_STORED,
+                                         .blob_stored = {.hash = file.hash}});
     ck_assert_uint_eq(core_counts(host.core).n_blob_refs, 1);
     go_away(&host, ADA);
-    pass_slowly(&host, 11 * CORE_S); /* a lease of an hour is for results */
+    host_pass_slowly(&host, 11 * CORE_S); /* a lease of an hour is for results */
     ck_assert_uint_eq(core_counts(host.core).n_blob_refs, 0);
     host_done(&host);
 }
@@ -643,16 +378,16 @@ START_TEST(leases_are_renewed_by_what_is_heard_and_not_by_what_is_said)
 {
     struct host host;
     host_init(&host, 1, 1);
-    place(&host, ADA, ADA);
+    host_place(&host, ADA, ADA);
     unsigned n_renewals = host.n_renewals;
     for (unsigned i = 0; i < 24; i++) { /* its beats go out all the time */
-        pass(&host, 100 * CORE_MS);
+        host_pass(&host, 100 * CORE_MS);
     }
     ck_assert_uint_eq(host.n_renewals, n_renewals);
     ck_assert_uint_gt(host.n_beats, 2);
-    say(&host, ADA,
-        &(struct wire_message){.type = WIRE_MESSAGE_BEAT,
-                               .beat = {.token = 1, .interval_ms = 500}});
+    host_say(&host, ADA,
+             &(struct wire_message){.type = WIRE_MESSAGE_BEAT,
+                                    .beat = {.token = 1, .interval_ms = 500}});
     ck_assert_uint_eq(host.n_renewals, n_renewals + 1);
     host_done(&host);
 }
@@ -665,8 +400,8 @@ END_TEST
 static bool is_served(struct host *host, unsigned owner, const struct wire_hash *hash)
 {
     unsigned n_served = host->n_served[owner];
-    say(host, owner,
-        &(struct wire_message){.type = WIRE_MESSAGE_BLOB_WANT, .blob_want = {.hash = *hash}});
+    host_say(host, owner,
+             &(struct wire_message){.type = WIRE_MESSAGE_BLOB_WANT, .blob_want = {.hash = *hash}});
     return host->n_served[owner] > n_served;
 }
 
@@ -676,19 +411,19 @@ START_TEST(output_is_for_the_owner_of_its_task_until_it_has_the_result)
     host_init(&host, 2, 2);
     struct wire_hash out = {{1, 2, 3}};
     struct wire_hash err = {{4, 5, 6}};
-    place(&host, ADA, ADA);
+    host_place(&host, ADA, ADA);
     ck_assert(!is_served(&host, ADA, &out)); /* what is not known here */
-    struct run run = take_run(&host, ADA);
-    end_run(&host, &run,
-            (struct wire_result){.end = WIRE_END_EXITED,
-                                 .out = {.bytes = 5000, .hash = out},
-                                 .err = {.bytes = 5000, .hash = err}});
+    struct run run = host_take_run(&host, ADA);
+    host_end_run(&host, &run,
+                 (struct wire_result){.end = WIRE_END_EXITED,
+                                      .out = {.bytes = 5000, .hash = out},
+                                      .err = {.bytes = 5000, .hash = err}});
     ck_assert_uint_eq(core_counts(host.core).n_blob_refs, 2);
     ck_assert(is_served(&host, ADA, &out));
     ck_assert(is_served(&host, ADA, &err));
     ck_assert(!is_served(&host, BOB, &out));
     ck_assert(!is_served(&host, BOB, &err));
-    acknowledge(&host, &run);
+    host_acknowledge(&host, &run);
     ck_assert_uint_eq(core_counts(host.core).n_blob_refs, 0);
     ck_assert(!is_served(&host, ADA, &out));
     host_done(&host);
@@ -702,7 +437,7 @@ START_TEST(files_of_a_job_are_not_for_peers_that_have_no_part_in_it)
     struct wire_file file = {
         .path = slice_str("prog"), .mode = 0755, .hash = {{1, 2, 3}}, .bytes = 5000};
     submit_own(&host, (struct wire_files){.items = &file, .n = 1});
-    ck_assert_uint_eq(n_running(&host, SELF), 2);
+    ck_assert_uint_eq(host_n_running(&host, SELF), 2);
     ck_assert(!is_served(&host, ADA, &file.hash));
     host_done(&host);
 }
