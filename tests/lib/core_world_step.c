@@ -297,6 +297,32 @@ static void on_blob_effect(struct world *world, unsigned i, const struct core_ef
     }
 }
 
+/* Of an attempt that has been started; it may be gone by now. */
+static void on_run_effect(struct world *world, unsigned i, const struct core_effect *effect)
+{
+    struct node *node = &world->nodes[i];
+    struct run *run;
+    if (effect->type == CORE_EFFECT_KILL) {
+        run = world_run_find(node, &effect->kill.owner, &effect->kill.id);
+        if (run != NULL && !run->is_killed) {
+            run->is_killed = true;
+            run->end = effect->kill.end;
+            world_run_item(world, ITEM_ENDED, i, run, CORE_MS);
+        }
+    } else if (effect->type == CORE_EFFECT_PAUSE) {
+        run = world_run_find(node, &effect->pause.owner, &effect->pause.id);
+        if (run != NULL) {
+            world_run_pause(world, i, run, effect->pause.is_paused);
+        }
+    } else {
+        ensure(effect->type == CORE_EFFECT_STREAM_WINDOW);
+        run = world_run_find(node, &effect->stream_window.owner, &effect->stream_window.ack.id);
+        if (run != NULL) {
+            run->acked = effect->stream_window.ack.offset;
+        }
+    }
+}
+
 static void carry_out(struct world *world, unsigned i, const struct core_effect *effect)
 {
     struct node *node = &world->nodes[i];
@@ -319,30 +345,11 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
     case CORE_EFFECT_START:
         world_on_start(world, i, effect);
         return;
-    case CORE_EFFECT_KILL: {
-        struct run *run = world_run_find(node, &effect->kill.owner, &effect->kill.id);
-        if (run != NULL && !run->is_killed) {
-            run->is_killed = true;
-            run->end = effect->kill.end;
-            world_run_item(world, ITEM_ENDED, i, run, CORE_MS);
-        }
+    case CORE_EFFECT_KILL:
+    case CORE_EFFECT_PAUSE:
+    case CORE_EFFECT_STREAM_WINDOW:
+        on_run_effect(world, i, effect);
         return;
-    }
-    case CORE_EFFECT_PAUSE: {
-        struct run *run = world_run_find(node, &effect->pause.owner, &effect->pause.id);
-        if (run != NULL) {
-            world_run_pause(world, i, run, effect->pause.is_paused);
-        }
-        return;
-    }
-    case CORE_EFFECT_STREAM_WINDOW: {
-        struct run *run =
-            world_run_find(node, &effect->stream_window.owner, &effect->stream_window.ack.id);
-        if (run != NULL) {
-            run->acked = effect->stream_window.ack.offset;
-        }
-        return;
-    }
     case CORE_EFFECT_BLOB_FETCH:
     case CORE_EFFECT_BLOB_SERVE:
         on_blob_effect(world, i, effect);

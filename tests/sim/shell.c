@@ -352,6 +352,18 @@ static void carry_out_blob(struct sim *sim, struct sim_node *node, const struct 
     }
 }
 
+static void carry_out_journal(struct sim *sim, struct sim_node *node,
+                              const struct core_effect *effect)
+{
+    if (effect->type == CORE_EFFECT_JOURNAL) {
+        disk_say(sim, node, effect);
+    } else if (effect->type == CORE_EFFECT_JOURNAL_READ) {
+        disk_read(sim, node, effect);
+    } else {
+        disk_look(sim, node, effect);
+    }
+}
+
 void shell_carry_out(struct sim *sim, struct sim_node *node, const struct core_effect *effect)
 {
     switch ((unsigned)effect->type) { /* as a number: the others need nothing done here */
@@ -400,13 +412,9 @@ void shell_carry_out(struct sim *sim, struct sim_node *node, const struct core_e
         node->cores_told = effect->advertise.cores;
         return;
     case CORE_EFFECT_JOURNAL:
-        disk_say(sim, node, effect);
-        return;
     case CORE_EFFECT_JOURNAL_READ:
-        disk_read(sim, node, effect);
-        return;
     case CORE_EFFECT_JOURNAL_LOOK:
-        disk_look(sim, node, effect);
+        carry_out_journal(sim, node, effect);
         return;
     case CORE_EFFECT_REMEMBER:
         found_remember(sim, node, effect);
