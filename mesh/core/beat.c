@@ -175,7 +175,10 @@ void core_beat_hurry(struct core *core, struct core_peer *peer)
     if (peer->link == NULL) {
         return;
     }
-    peer->busy_ns = core->now_ns;
+    /* What is asked of a silent peer meanwhile makes its silence no shorter. */
+    if (peer->busy_ns <= peer->heard_ns) {
+        peer->busy_ns = core->now_ns;
+    }
     if (peer->beat_ms > CORE_BEAT_BUSY_MS) {
         send_beat(core, peer);
     }

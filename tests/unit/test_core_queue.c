@@ -246,6 +246,22 @@ START_TEST(an_item_comes_back_when_its_getters_peer_is_down)
 }
 END_TEST
 
+START_TEST(who_is_silent_is_down_however_often_it_is_asked)
+{
+    struct world *world = mesh_of(3, 8);
+    put(world, 0, 1, "q", "a");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(core_counts(world_core(world, 1)).n_peers_up, 2);
+    world_freeze(world, 0);
+    for (uint64_t id = 1; id <= 10; id++) {
+        world_queue_get(world, 1, id, "q");
+        world_run_for(world, CORE_S / 2);
+    }
+    ck_assert_uint_eq(core_counts(world_core(world, 1)).n_peers_up, 1);
+    end(world);
+}
+END_TEST
+
 START_TEST(a_short_cut_changes_nothing)
 {
     struct world *world = mesh_of(3, 9);
@@ -621,6 +637,7 @@ static Suite *core_queue_suite(void)
     tcase_add_test(tc, an_item_comes_back_to_its_place_when_it_is_given_back);
     tcase_add_test(tc, an_item_comes_back_when_its_getter_leaves);
     tcase_add_test(tc, an_item_comes_back_when_its_getters_peer_is_down);
+    tcase_add_test(tc, who_is_silent_is_down_however_often_it_is_asked);
     tcase_add_test(tc, a_short_cut_changes_nothing);
     tcase_add_test(tc, what_nobody_was_handed_since_may_still_be_done);
     tcase_add_test(tc, a_done_counts_when_it_is_on_disk);
