@@ -24,7 +24,9 @@ static const char *const sql_of[] = {
 #undef SQL_OF
 };
 
-static const char schema[] =
+/* What turns a file of version i into one of version i + 1; 0 is an empty file. A step that was
+ * once in use is never changed: what comes later is a step of its own, at the end. */
+static const char *const steps[JOURNAL_DB_VERSION] = {
     "CREATE TABLE job(id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, made INTEGER NOT NULL, "
     "ended INTEGER NOT NULL DEFAULT 0, is_complete INTEGER NOT NULL DEFAULT 0, "
     "is_cancelled INTEGER NOT NULL DEFAULT 0, is_over INTEGER NOT NULL DEFAULT 0, "
@@ -36,11 +38,15 @@ static const char schema[] =
     "PRIMARY KEY(job, seq)) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX result_of_task ON result(job, task);"
     "CREATE TABLE blob(job INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(job, hash)) "
-    "WITHOUT ROWID;"
-    "CREATE TABLE queue(id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, name BLOB NOT NULL UNIQUE);"
-    "CREATE TABLE queue_item(number INTEGER PRIMARY KEY, queue INTEGER NOT NULL, "
+    "WITHOUT ROWID;",
+    /* Files that call themselves version 1 were made with and without these. */
+    "CREATE TABLE IF NOT EXISTS queue(id INTEGER PRIMARY KEY, uid INTEGER NOT NULL, "
+    "name BLOB NOT NULL UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS queue_item(number INTEGER PRIMARY KEY, queue INTEGER NOT NULL, "
     "putter BLOB NOT NULL, hand INTEGER NOT NULL DEFAULT 0, bytes BLOB NOT NULL);"
-    "CREATE TABLE queue_putter(key BLOB PRIMARY KEY, request INTEGER NOT NULL) WITHOUT ROWID;";
+    "CREATE TABLE IF NOT EXISTS queue_putter(key BLOB PRIMARY KEY, request INTEGER NOT NULL) "
+    "WITHOUT ROWID;",
+};
 
 /* --- SQLite ------------------------------------------------------------------------------------
  */
@@ -150,14 +156,17 @@ static int check_whole(sqlite3 *sqlite)
     return error;
 }
 
-static int make_tables(sqlite3 *sqlite)
+/* All steps that the file has not seen, in one transaction. */
+static int bring_up(sqlite3 *sqlite, int64_t version)
 {
     char end[128];
     IGNORE(snprintf(end, sizeof(end),
                     "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
                     JOURNAL_DB_VERSION)); /* fits */
     int error = run_text(sqlite, "BEGIN IMMEDIATE");
-    error = error == 0 ? run_text(sqlite, schema) : error;
+    for (int64_t i = version; error == 0 && i < JOURNAL_DB_VERSION; i++) {
+        error = run_text(sqlite, steps[i]);
+    }
     return error == 0 ? run_text(sqlite, end) : error;
 }
 
@@ -187,13 +196,13 @@ static int set_up(sqlite3 *sqlite, struct errmsg *err)
     error = error == 0 ? run_text(sqlite, settings) : error;
     error =
         error == 0 ? ask_number(sqlite, "SELECT count(*) FROM sqlite_schema", &n_tables) : error;
-    if (error == 0 && (n_tables == 0) != (version == 0)) {
+    if (error == 0 && (version < 0 || (n_tables == 0) != (version == 0))) {
         return -EBADMSG; /* somebody else's, or half of ours */
     }
-    if (error == 0) {
-        error = n_tables == 0 ? make_tables(sqlite) : check_whole(sqlite);
+    if (error == 0 && version > 0) {
+        error = check_whole(sqlite);
     }
-    return error;
+    return error == 0 && version < JOURNAL_DB_VERSION ? bring_up(sqlite, version) : error;
 }
 
 static void close_sqlite(struct journal_db *db)
@@ -214,7 +223,8 @@ static int prepare(struct journal_db *db)
         int rc = sqlite3_prepare_v3(db->sqlite, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT,
                                     &db->statements[i], NULL);
         if (rc != SQLITE_OK) {
-            return errno_of(db->sqlite, rc);
+            /* A table or column is not there: it is not what its version says. */
+            return rc == SQLITE_ERROR ? -EBADMSG : errno_of(db->sqlite, rc);
         }
     }
     sqlite3_stmt *last = db_statement(db, STATEMENT_LAST_SEQ);

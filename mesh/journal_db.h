@@ -19,7 +19,7 @@
 #include "wire/base/errmsg.h"
 
 #define JOURNAL_DB_NAME    "journal.db"
-#define JOURNAL_DB_VERSION 1
+#define JOURNAL_DB_VERSION 2
 /* Rows that one sweep deletes: what records wait for at most. */
 #define JOURNAL_SWEEP_ROWS 2000u
 

@@ -609,18 +609,50 @@ START_TEST(corruption_that_shows_later_is_told_and_the_journal_goes_on)
 }
 END_TEST
 
+/* What another program did to the file of a journal that is closed. */
+static void tamper(const char *sql)
+{
+    sqlite3 *other;
+    ck_assert_int_eq(sqlite3_open(path_of(JOURNAL_DB_NAME), &other), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+}
+
 START_TEST(a_newer_journal_is_refused_and_left_alone)
 {
     struct errmsg err;
-    sqlite3 *other;
     stop();
-    ck_assert_int_eq(sqlite3_open(path_of(JOURNAL_DB_NAME), &other), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(other, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(other);
+    tamper("PRAGMA user_version = 99");
     ck_assert_int_eq(open_journal(&err), -ENOTSUP);
-    ck_assert_ptr_nonnull(strstr(err.text, "of a newer mesh (version 2, this one knows 1)"));
+    ck_assert_ptr_nonnull(strstr(err.text, "of a newer mesh (version 99, this one knows "));
     ck_assert(!is_there(JOURNAL_DB_NAME ".corrupt-1"));
     ck_assert_ptr_null(journal);
+}
+END_TEST
+
+START_TEST(an_older_journal_is_brought_up_with_all_that_is_in_it)
+{
+    say_some();
+    stop();
+    tamper("DROP TABLE queue; DROP TABLE queue_item; DROP TABLE queue_putter;"
+           "PRAGMA user_version = 1");
+    start();
+    ck_assert_uint_eq(seen.n_jobs, 1);
+    ck_assert(!is_there(JOURNAL_DB_NAME ".corrupt-1"));
+    stop();
+    start(); /* and is then as any other */
+    ck_assert_uint_eq(seen.n_jobs, 1);
+}
+END_TEST
+
+START_TEST(a_journal_that_lacks_a_table_is_kept_aside)
+{
+    say_some();
+    stop();
+    tamper("DROP TABLE queue_item");
+    start();
+    ck_assert_uint_eq(seen.n_jobs, 0);
+    ck_assert(is_there(JOURNAL_DB_NAME ".corrupt-1"));
 }
 END_TEST
 
@@ -640,6 +672,8 @@ int main(void)
     tcase_add_loop_test(tc, a_corrupt_journal_is_kept_aside_and_an_empty_one_begun, 0, 3);
     tcase_add_test(tc, corruption_that_shows_later_is_told_and_the_journal_goes_on);
     tcase_add_test(tc, a_newer_journal_is_refused_and_left_alone);
+    tcase_add_test(tc, an_older_journal_is_brought_up_with_all_that_is_in_it);
+    tcase_add_test(tc, a_journal_that_lacks_a_table_is_kept_aside);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
