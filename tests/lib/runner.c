@@ -2,6 +2,14 @@
 
 #include <stdlib.h>
 
+/* The linker calls it for Check's own, which writes where each assertion that holds stands to a
+ * file and reads all of that when the test ends, for a line number that TAP has no place for: half
+ * of the time of a test that asserts something in every step of a mesh. */
+void __wrap__mark_point(const char *file, int line);
+void __wrap__mark_point(const char *file, int line)
+{
+}
+
 int run_suite(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);
