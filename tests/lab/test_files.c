@@ -60,8 +60,8 @@ END_TEST
 START_TEST(a_file_that_all_tasks_read_is_sent_to_each_peer_once)
 {
     static const char *const lines[] = {
-        "$MESH submit --basefile base 'cat base | cksum; sleep 0.05' ::: $(seq 24)",
-        "$MESH submit --transferfile base2 'cat base2 | cksum; sleep 0.05' ::: $(seq 24)"};
+        "$MESH submit --basefile base 'cat base | cksum; sleep 0.05; : {}' ::: $(seq 24)",
+        "$MESH submit --transferfile base2 'cat base2 | cksum; sleep 0.05; : {}' ::: $(seq 24)"};
     struct daemon_scene scene;
     daemon_scene_make(&scene, "2", PATIENCE_MS);
     run(&scene, "head -c 4194304 /dev/urandom > base; head -c 4194304 /dev/urandom > base2", 0);
