@@ -22,7 +22,7 @@ static void count(size_t gone, size_t come)
 
 static void *counted_alloc(size_t n_bytes)
 {
-    void *p = malloc(n_bytes);
+    void *p = calloc(1, n_bytes);
     if (present->of_present != NULL) {
         count(0, malloc_usable_size(p));
     }

@@ -92,7 +92,8 @@ static void *counting_realloc(void *p, size_t n)
 
 static void *counting_alloc(size_t n)
 {
-    return counting_realloc(NULL, n);
+    void *p = counting_realloc(NULL, n);
+    return p != NULL ? memset(p, 0, n) : NULL;
 }
 
 static const struct mem_ops counting = {counting_alloc, counting_realloc, free};

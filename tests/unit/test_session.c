@@ -404,7 +404,7 @@ static size_t n_bytes; /* asked for in all */
 static void *counted_alloc(size_t n)
 {
     n_bytes += n;
-    return n_left-- == 0 ? NULL : malloc(n);
+    return n_left-- == 0 ? NULL : calloc(1, n);
 }
 
 static void *counted_realloc(void *p, size_t n)

@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct mem_ops libc_ops = {.alloc = malloc, .realloc = realloc, .free = free};
+/* What comes fresh from the kernel is zero, and is not touched before it is used. */
+static void *alloc_zeroed(size_t n_bytes)
+{
+    return calloc(1, n_bytes);
+}
+
+static const struct mem_ops libc_ops = {.alloc = alloc_zeroed, .realloc = realloc, .free = free};
 static const struct mem_ops *ops = &libc_ops;
 
 void mem_set_ops(const struct mem_ops *new_ops)
@@ -25,11 +31,7 @@ static size_t product(size_t n, size_t size)
 void *mem_alloc(size_t n, size_t size)
 {
     size_t n_bytes = product(n, size);
-    void *p = n_bytes == SIZE_MAX ? NULL : ops->alloc(n_bytes);
-    if (p != NULL) {
-        memset(p, 0, n_bytes);
-    }
-    return p;
+    return n_bytes == SIZE_MAX ? NULL : ops->alloc(n_bytes);
 }
 
 void *mem_alloc_or_die(size_t n, size_t size)

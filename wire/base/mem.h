@@ -13,7 +13,7 @@
 
 /* The allocator in use; tests put a failing or counting one in its place. */
 struct mem_ops {
-    void *(*alloc)(size_t n_bytes);
+    void *(*alloc)(size_t n_bytes); /* zeroed */
     void *(*realloc)(void *p, size_t n_bytes);
     void (*free)(void *p);
 };
