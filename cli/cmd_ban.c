@@ -8,47 +8,10 @@
 #include "cli/trust_ask.h"
 #include "wire/base/mem.h"
 
-enum { KEY_REMOVE = 1, KEY_LIST };
-
 static const struct cmd_option options[] = {
-    {KEY_REMOVE, 0, "remove", "PEER", "lift the ban: it may be invited, or come, again"},
-    {KEY_LIST, 0, "list", NULL, "list who is banned"},
+    {CMD_KEY_REMOVE, 0, "remove", "PEER", "lift the ban: it may be invited, or come, again"},
+    {CMD_KEY_LIST, 0, "list", NULL, "list who is banned"},
 };
-
-struct ban_options {
-    const char *peer; /* NULL: not given */
-    const char *remove;
-    bool is_list;
-};
-
-static int on_option(void *to, int key, const char *value, struct errmsg *err)
-{
-    struct ban_options *how = to;
-    (void)err;
-    if (key == KEY_REMOVE) {
-        how->remove = value;
-    }
-    how->is_list = how->is_list || key == KEY_LIST;
-    return 0;
-}
-
-static int parse(char *const *argv, unsigned n_argv, struct ban_options *ret_how,
-                 struct errmsg *err)
-{
-    struct ban_options how = {0};
-    unsigned n;
-    int r = cmd_options_parse(options, ARRAY_LEN(options), argv, n_argv, on_option, &how, &n, err);
-    if (r < 0) {
-        return r;
-    }
-    how.peer = n < n_argv ? argv[n] : NULL;
-    if ((how.peer != NULL) + (how.remove != NULL) + how.is_list != 1 || n_argv - n > 1) {
-        errmsg_set(err, "give one peer, or --remove PEER, or --list");
-        return -EINVAL;
-    }
-    *ret_how = how;
-    return 0;
-}
 
 static int list_bans(struct mesh_client *client)
 {
@@ -124,9 +87,9 @@ static int lift(struct mesh_client *client, const char *text)
 
 static int run(const struct cmd_globals *globals, char *const *argv, unsigned n_argv)
 {
-    struct ban_options how;
+    struct cmd_trust_words how;
     struct errmsg err;
-    if (parse(argv, n_argv, &how, &err) < 0) {
+    if (cmd_trust_words_parse(&cmd_ban, argv, n_argv, &how, &err) < 0) {
         return cmd_misuse(&cmd_ban, &err);
     }
     struct mesh_client *client = NULL;

@@ -10,52 +10,22 @@
 #include "cli/trust_ask.h"
 #include "wire/base/text.h"
 
-enum { KEY_REMOVE = 1, KEY_LIST, KEY_JSON };
-
 static const struct cmd_option options[] = {
-    {KEY_REMOVE, 0, "remove", "NAME", "any key may use the name again"},
-    {KEY_LIST, 0, "list", NULL, "list the pinned names, and how the mesh stands"},
-    {KEY_JSON, 0, "json", NULL, "with --list: print a JSON object, bans included"},
+    {CMD_KEY_REMOVE, 0, "remove", "NAME", "any key may use the name again"},
+    {CMD_KEY_LIST, 0, "list", NULL, "list the pinned names, and how the mesh stands"},
+    {CMD_KEY_JSON, 0, "json", NULL, "with --list: print a JSON object, bans included"},
 };
 
-struct trust_options {
-    const char *peer; /* NULL: not given */
-    const char *remove;
-    bool is_list;
-    bool is_json;
-};
-
-static int on_option(void *to, int key, const char *value, struct errmsg *err)
-{
-    struct trust_options *how = to;
-    if (key == KEY_REMOVE) {
-        if (value[0] == '\0' || strlen(value) > WIRE_NAME_BYTES_MAX) {
-            errmsg_set(err, "--remove: give a name of 1 to %u bytes", WIRE_NAME_BYTES_MAX);
-            return -EINVAL;
-        }
-        how->remove = value;
-    }
-    how->is_list = how->is_list || key == KEY_LIST;
-    how->is_json = how->is_json || key == KEY_JSON;
-    return 0;
-}
-
-static int parse(char *const *argv, unsigned n_argv, struct trust_options *ret_how,
+static int parse(char *const *argv, unsigned n_argv, struct cmd_trust_words *ret_how,
                  struct errmsg *err)
 {
-    struct trust_options how = {0};
-    unsigned n;
-    int r = cmd_options_parse(options, ARRAY_LEN(options), argv, n_argv, on_option, &how, &n, err);
+    struct cmd_trust_words how;
+    int r = cmd_trust_words_parse(&cmd_trust, argv, n_argv, &how, err);
     if (r < 0) {
         return r;
     }
-    how.peer = n < n_argv ? argv[n] : NULL;
-    if ((how.peer != NULL) + (how.remove != NULL) + how.is_list != 1 || n_argv - n > 1) {
-        errmsg_set(err, "give one peer, or --remove NAME, or --list");
-        return -EINVAL;
-    }
-    if (how.is_json && !how.is_list) {
-        errmsg_set(err, "--json goes with --list");
+    if (how.remove != NULL && (how.remove[0] == '\0' || strlen(how.remove) > WIRE_NAME_BYTES_MAX)) {
+        errmsg_set(err, "--remove: give a name of 1 to %u bytes", WIRE_NAME_BYTES_MAX);
         return -EINVAL;
     }
     *ret_how = how;
@@ -175,7 +145,7 @@ static int pin(struct mesh_client *client, const char *text)
 
 static int run(const struct cmd_globals *globals, char *const *argv, unsigned n_argv)
 {
-    struct trust_options how;
+    struct cmd_trust_words how;
     struct errmsg err;
     if (parse(argv, n_argv, &how, &err) < 0) {
         return cmd_misuse(&cmd_trust, &err);

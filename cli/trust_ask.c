@@ -8,6 +8,45 @@
 #include "wire/base/mem.h"
 #include "wire/key.h"
 
+/* --- words -------------------------------------------------------------------------------------
+ */
+
+static int on_option(void *to, int key, const char *value, struct errmsg *err)
+{
+    struct cmd_trust_words *words = to;
+    words->remove = key == CMD_KEY_REMOVE ? value : words->remove;
+    words->is_list = words->is_list || key == CMD_KEY_LIST;
+    words->is_json = words->is_json || key == CMD_KEY_JSON;
+    return 0;
+}
+
+int cmd_trust_words_parse(const struct cmd_command *command, char *const *argv, unsigned n_argv,
+                          struct cmd_trust_words *ret_words, struct errmsg *err)
+{
+    struct cmd_trust_words words = {0};
+    unsigned n;
+    int r = cmd_options_parse(command->options, command->n_options, argv, n_argv, on_option, &words,
+                              &n, err);
+    if (r < 0) {
+        return r;
+    }
+    words.peer = n < n_argv ? argv[n] : NULL;
+    if ((words.peer != NULL) + (words.remove != NULL) + words.is_list != 1 || n_argv - n > 1) {
+        errmsg_set(err, "give one peer, or --remove %s, or --list",
+                   command->options[CMD_KEY_REMOVE - 1].arg);
+        return -EINVAL;
+    }
+    if (words.is_json && !words.is_list) {
+        errmsg_set(err, "--json goes with --list");
+        return -EINVAL;
+    }
+    *ret_words = words;
+    return 0;
+}
+
+/* --- questions ---------------------------------------------------------------------------------
+ */
+
 /* The keys to choose from, and what they are called by those in sight. The same key may be in sight
  * under one name only; a ban without a peer in sight has none. */
 static uint32_t collect(const struct wire_peers_list *peers, const struct wire_bans *among,

@@ -3,9 +3,22 @@
 #ifndef MESH_CLI_TRUST_ASK_H
 #define MESH_CLI_TRUST_ASK_H
 
+#include "cli/cmd.h"
 #include "cli/peer_arg.h"
 #include "mesh/client/client.h"
 #include "wire/limits.h"
+
+/* The options of both, in this order, and what was said with them: one of `peer`, `remove` and
+ * `is_list`. Borrowed from argv. */
+enum { CMD_KEY_REMOVE = 1, CMD_KEY_LIST, CMD_KEY_JSON };
+struct cmd_trust_words {
+    const char *peer, *remove; /* NULL: not given */
+    bool is_list, is_json;     /* the latter with the former only */
+};
+
+/* 0, or -EINVAL and err says what is wrong. */
+int cmd_trust_words_parse(const struct cmd_command *command, char *const *argv, unsigned n_argv,
+                          struct cmd_trust_words *ret_words, struct errmsg *err) MUST_CHECK;
 
 /* A peer that was found, with its own copy of the name. */
 struct cmd_peer {
