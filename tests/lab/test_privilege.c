@@ -221,6 +221,16 @@ static void check_task(struct scene *scene, unsigned uid)
     run_shell(scene, "rm %s", path);
 }
 
+/* It stays root, and says so once; tasks run as this user. */
+static void check_stays(struct scene *scene, struct lab_process *daemon, const char *why,
+                        unsigned task_uid)
+{
+    ck_assert_uint_eq(count_text(lab_errors(daemon), STAYS), 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(daemon), why));
+    check_state_owner(scene, 0);
+    check_task(scene, task_uid);
+}
+
 static void get_key(struct scene *scene, char to[128])
 {
     struct lab_process *process;
@@ -438,11 +448,8 @@ START_TEST(without_the_user_root_stays_and_tasks_are_nobodys)
     struct scene scene;
     make_scene(&scene, false);
     struct lab_process *daemon = start(&scene);
-    ck_assert_uint_eq(count_text(lab_errors(daemon), STAYS), 1);
-    ck_assert_ptr_nonnull(strstr(lab_errors(daemon), "there is no user mesh"));
     check_status(daemon, "Uid", "0 0 0 0");
-    check_state_owner(&scene, 0);
-    check_task(&scene, TASK_UID);
+    check_stays(&scene, daemon, "there is no user mesh", TASK_UID);
     struct lab_process *refused = ask(&scene, NOBODIES " --clear-groups", "peers");
     lab_expect(refused, WAIT_MS, 1);
     ck_assert_uint_eq(count_text(lab_errors(refused), "\n"), 1);
@@ -502,10 +509,7 @@ START_TEST(where_the_user_is_not_mapped_root_stays_and_tasks_are_nobodys)
     if (!lab_wait_text(daemon, READY, WAIT_MS)) {
         lab_fail(scene.lab, "the daemon did not start in its user namespace");
     }
-    ck_assert_uint_eq(count_text(lab_errors(daemon), STAYS), 1);
-    ck_assert_ptr_nonnull(strstr(lab_errors(daemon), "unknown to this user namespace"));
-    check_state_owner(&scene, 0);
-    check_task(&scene, TASK_UID);
+    check_stays(&scene, daemon, "unknown to this user namespace", TASK_UID);
     lab_free(scene.lab);
 }
 END_TEST
@@ -516,10 +520,7 @@ START_TEST(where_nobody_else_is_mapped_root_stays_and_tasks_run)
     struct scene scene;
     make_scene(&scene, true);
     struct lab_process *daemon = start(&scene);
-    ck_assert_uint_eq(count_text(lab_errors(daemon), STAYS), 1);
-    ck_assert_ptr_nonnull(strstr(lab_errors(daemon), "unknown to this user namespace"));
-    check_state_owner(&scene, 0);
-    check_task(&scene, 0);
+    check_stays(&scene, daemon, "unknown to this user namespace", 0);
     lab_free(scene.lab);
 }
 END_TEST

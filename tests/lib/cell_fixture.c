@@ -194,6 +194,16 @@ void cell_fixture_make(struct cell_fixture *fx, int mode)
     make(fx, mode, NULL);
 }
 
+bool cell_fixture_begin(struct cell_fixture *fx, int mode)
+{
+    if (cell_skips(mode)) {
+        return false;
+    }
+    cell_fixture_init(fx);
+    cell_fixture_make(fx, mode);
+    return true;
+}
+
 void cell_fixture_make_calls(struct cell_fixture *fx, int mode, const char *worker,
                              const char *env_word)
 {

@@ -57,6 +57,8 @@ void cell_find_sandbox(void);
 bool cell_skips(int mode);
 
 void cell_fixture_init(struct cell_fixture *fx);
+/* A fixture with a cell of this mode; false, and nothing made, where the mode is to be skipped. */
+bool cell_fixture_begin(struct cell_fixture *fx, int mode);
 /* Closes the cell and proves that loop and folder are empty. */
 void cell_fixture_done(struct cell_fixture *fx);
 /* A file of the job; before the cell is made. */

@@ -438,6 +438,17 @@ struct world *world_mesh(unsigned n, uint64_t seed)
     return world;
 }
 
+struct world *world_mesh_kept(unsigned n, uint64_t seed, uint64_t ns)
+{
+    struct world *world = world_new(seed);
+    for (unsigned i = 0; i < n; i++) {
+        world_config(world, i)->has_journal = true;
+        world_start(world, i, true);
+    }
+    world_run_for(world, ns);
+    return world;
+}
+
 void world_end(struct world *world)
 {
     world_run_for(world, 30 * CORE_S);

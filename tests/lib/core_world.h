@@ -86,6 +86,8 @@ struct world *world_new(uint64_t seed);
 struct world *world_free(struct world *world);
 /* n nodes that have found one another. */
 struct world *world_mesh(unsigned n, uint64_t seed);
+/* n nodes with journals, and so long to find one another. */
+struct world *world_mesh_kept(unsigned n, uint64_t seed, uint64_t ns);
 /* Idle cells close, beats slow down, and nothing of any job is left; then it is freed. */
 void world_end(struct world *world);
 

@@ -16,11 +16,9 @@
 START_TEST(an_end_is_reported_as_it_was)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     cell_run_argv(&fx, "true", NULL, NULL);
     ck_assert(fx.is_started);
     cell_assert_end(&fx, WIRE_END_EXITED, 0);
@@ -40,11 +38,9 @@ END_TEST
 START_TEST(usage_counts_every_process_of_the_task)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     cell_run_sh(&fx, "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; true");
     cell_assert_end(&fx, WIRE_END_EXITED, 0);
     ck_assert_uint_gt(fx.result.user_us, 10000);
@@ -58,11 +54,9 @@ START_TEST(output_of_any_size_comes_back_byte_for_byte)
 {
     static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 10 * MIB};
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
         char script[128];
         snprintf(script, sizeof script, "yes 0123456789abcde | head -c %zu", sizes[s]);
@@ -86,11 +80,9 @@ END_TEST
 START_TEST(streams_stay_apart_and_may_be_opened_by_name)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     cell_run_sh(&fx, "echo out; echo err >&2; echo out2 > /dev/stdout; echo err2 > /dev/stderr");
     cell_assert_end(&fx, WIRE_END_EXITED, 0);
     ck_assert_str_eq(buf_cstr(&fx.out), "out\nout2\n");
@@ -102,11 +94,9 @@ END_TEST
 START_TEST(too_much_output_kills_and_says_so)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     struct slice words[] = {slice_str("yes")};
     struct cell_start start = cell_command(words, 1);
     start.output_bytes_max = 300000;
@@ -122,11 +112,9 @@ END_TEST
 START_TEST(streamed_output_stops_at_the_window_and_ends_complete)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     struct slice words[] = {slice_str("sh"), slice_str("-c"),
                             slice_str("yes 0123456789abcde | head -c 3000000; echo e >&2")};
     struct cell_start start = cell_command(words, 3);
@@ -168,11 +156,9 @@ END_TEST
 START_TEST(standard_input_is_fed_whole_and_may_be_ignored)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     struct slice words[] = {slice_str("cat"), slice_str("/dev/stdin")};
     static uint8_t bytes[300000];
     for (size_t i = 0; i < sizeof bytes; i++) {
@@ -211,11 +197,9 @@ static void kill_when_output(uv_timer_t *timer)
 START_TEST(killing_takes_the_whole_tree)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     /* Left behind by a program that ends by itself. */
     cell_run_sh(&fx, STUBBORN "sleep 0.2; exit 5");
     cell_assert_end(&fx, WIRE_END_EXITED, 5);
@@ -249,11 +233,9 @@ END_TEST
 START_TEST(a_lease_that_is_not_renewed_ends_the_task)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     struct slice words[] = {slice_str("sleep"), slice_str("1000")};
     struct cell_start start = cell_command(words, 2);
     start.lease_ms = 150;
@@ -318,11 +300,9 @@ START_TEST(a_mebibyte_of_arguments_arrives)
 {
     enum { N = 16, EACH = 65535 };
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     static char word[EACH];
     memset(word, 'w', sizeof word);
     struct slice words[N + 3] = {slice_str("sh"), slice_str("-c"),
@@ -409,11 +389,9 @@ END_TEST
 START_TEST(a_killed_cell_is_reported_once)
 {
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     fx.when_started = kill_the_cell;
     cell_run_argv(&fx, "sleep", "1000", NULL);
     ck_assert_int_eq(fx.result.end, WIRE_END_CELL_DIED);
@@ -523,11 +501,9 @@ START_TEST(one_cell_serves_hundreds_of_tasks)
 {
     enum { N = 300 };
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     cell_run_argv(&fx, "/bin/true", NULL, NULL);
     uint64_t from = uv_hrtime();
     for (int i = 0; i < N; i++) {

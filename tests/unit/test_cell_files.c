@@ -92,11 +92,9 @@ START_TEST(more_files_come_than_descriptors_go_at_once)
             (struct wire_task_file){.path = slice_str(names[i]), .mode = 0600, .ref = 1};
     }
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     fx.contents = contents;
     run_task(&fx, &task, "for f in f*; do [ $(cat $f) = $f ] || echo $f; done; ls | wc -l");
     cell_assert_end(&fx, WIRE_END_EXITED, 0);
@@ -112,11 +110,9 @@ START_TEST(what_is_returned_is_what_was_asked_for)
         .returns = {slice_str("f"), slice_str("d"), slice_str("d/in"), slice_str("none")},
         .n_returns = 4};
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     run_task(&fx, &task,
              "umask 0; echo -n F > f; chmod 4711 f; mkdir -p d/in d/no; echo -n G > d/in/g;"
              "chmod 700 d/no; echo not asked > h; exit 3");
@@ -166,11 +162,9 @@ START_TEST(the_tasks_directory_is_no_name)
 {
     const struct task task = {.returns = {slice_str("f")}, .n_returns = 1, .workdir = "w"};
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     run_task(&fx, &task, "echo -n right > f; cd ..; mv w v; ln -s /etc w; mkdir x; echo no > x/f");
     cell_assert_end(&fx, WIRE_END_EXITED, 0);
     assert_returned(&fx, "*f 644: right\n");
@@ -182,11 +176,9 @@ START_TEST(nothing_runs_while_files_are_taken)
 {
     const struct task task = {.returns = {slice_str("f"), slice_str("pid")}, .n_returns = 2};
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     run_task(&fx, &task,
              "echo -n stays > f; (setsid sh -c 'trap \"\" TERM HUP; while :; do echo -n bad > f;"
              "sleep 1; echo -n stays > f; sleep 0.1; done' &) ; sleep 0.05;"
@@ -206,11 +198,9 @@ START_TEST(a_content_that_cannot_be_had_refuses_the_task)
                                         {.path = slice_str("b"), .mode = 0600, .ref = 2}},
                               .n_files = 2};
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     fx.contents = contents;
     run_task(&fx, &task, "cat a b");
     ck_assert(fx.is_refused);
@@ -256,11 +246,9 @@ START_TEST(one_that_is_killed_while_it_returns_is_killed)
 {
     const struct task task = {.returns = {slice_str("f"), slice_str("g")}, .n_returns = 2};
     struct cell_fixture fx;
-    if (cell_skips(_i)) {
+    if (!cell_fixture_begin(&fx, _i)) {
         return;
     }
-    cell_fixture_init(&fx);
-    cell_fixture_make(&fx, _i);
     fx.when_returned = kill_it;
     run_task(&fx, &task, "touch f g");
     ck_assert_int_eq(fx.result.end, WIRE_END_CANCELLED);

@@ -12,13 +12,7 @@
 
 static struct world *mesh_of(unsigned n, uint64_t seed)
 {
-    struct world *world = world_new(seed);
-    for (unsigned i = 0; i < n; i++) {
-        world_config(world, i)->has_journal = true;
-        world_start(world, i, true);
-    }
-    world_run_for(world, 50 * CORE_MS);
-    return world;
+    return world_mesh_kept(n, seed, 50 * CORE_MS);
 }
 
 static struct wire_message detached(void)
@@ -55,13 +49,6 @@ static void check_all_succeeded(struct world *world, unsigned i, uint64_t job, u
     ck_assert_uint_eq(kept.n_succeeded, n_tasks);
 }
 
-static void end(struct world *world)
-{
-    world_run_for(world, 30 * CORE_S);
-    world_assert_quiet(world);
-    world_free(world);
-}
-
 /* --- accepted ----------------------------------------------------------------------------------
  */
 
@@ -85,7 +72,7 @@ START_TEST(a_detached_job_is_accepted_when_it_is_on_disk)
     ck_assert_uint_ge(world_n_started(world, 1), 10);
     ck_assert_uint_eq(client->n_done, 0);
     ck_assert_uint_eq(world_n_records(world, 0, CORE_RECORD_RESULT), 40);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -101,7 +88,7 @@ START_TEST(a_client_that_leaves_before_that_leaves_nothing_behind)
         world_client_down(world, 0);
         world_run_for(world, CORE_S);
         ck_assert_uint_eq(world_n_kept_jobs(world, 0), 0);
-        end(world);
+        world_end(world);
     }
 }
 END_TEST
@@ -115,7 +102,7 @@ START_TEST(a_daemon_without_journal_takes_no_detached_jobs)
     world_run_for(world, CORE_S);
     ck_assert_uint_eq(world_client(world, 0)->error, WIRE_ERROR_UNAVAILABLE);
     ck_assert_uint_eq(world_n_records(world, 0, CORE_RECORD_JOB), 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -132,7 +119,7 @@ START_TEST(what_a_detached_job_cannot_promise_is_refused)
     world_submit(world, 0, &job, 5, "exit", "0");
     world_run_for(world, 10 * CORE_MS);
     ck_assert_uint_eq(world_client(world, 0)->error, WIRE_ERROR_INVALID);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -155,7 +142,7 @@ START_TEST(a_full_disk_refuses_new_jobs_and_keeps_nothing_of_them)
     ck_assert(run_to_kept(world, 0, CORE_S));
     ck_assert(run_to_end(world, 0, client->job, 5 * CORE_S));
     ck_assert_uint_eq(world_n_kept_jobs(world, 0), 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -181,7 +168,7 @@ START_TEST(a_disk_that_fills_while_tasks_come_in_keeps_none_of_them)
     world_run_for(world, 2 * CORE_S);
     ck_assert_uint_eq(world_n_kept_jobs(world, 0), 0);
     world_client_down(world, 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -218,7 +205,7 @@ START_TEST(results_wait_for_the_disk_and_executors_hold_them)
     world_disk_set_full(world, 0, false);
     ck_assert(run_to_end(world, 0, id, 120 * CORE_S));
     check_all_succeeded(world, 0, id, N_TASKS);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -235,7 +222,7 @@ START_TEST(a_write_that_ends_half_way_is_said_again)
     }
     ck_assert(run_to_end(world, 0, world_client(world, 0)->job, 60 * CORE_S));
     check_all_succeeded(world, 0, world_client(world, 0)->job, 200);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -263,7 +250,7 @@ START_TEST(executors_go_on_and_deliver_to_the_next_life)
     ck_assert_uint_eq(world_n_started(world, 1) + world_n_started(world, 2) +
                           world_n_started(world, 0),
                       6 + 2); /* only what ran on the killed one ran again */
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -287,7 +274,7 @@ START_TEST(running_attempts_are_taken_back_and_not_begun_again)
     check_all_succeeded(world, 0, id, 4);
     ck_assert_uint_ge(n_remote, 2);
     ck_assert_uint_le(world_n_started(world, 1) + world_n_started(world, 2), 4);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -305,7 +292,7 @@ START_TEST(nothing_is_placed_before_dead_after)
     world_run_for(world, 2900 * CORE_MS);
     ck_assert_uint_eq(world_n_started(world, 1), n_started);
     ck_assert(run_to_end(world, 0, id, 10 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -339,7 +326,7 @@ START_TEST(results_are_held_for_the_lease_and_no_longer)
     world_restart(world, 0);
     ck_assert(run_to_end(world, 0, id, 30 * CORE_S)); /* they run again */
     check_all_succeeded(world, 0, id, 4);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -357,7 +344,7 @@ START_TEST(a_submitter_that_lost_its_disk_wants_nothing_back)
     world_restart(world, 0);
     world_run_for(world, CORE_S);
     ck_assert_uint_eq(world_n_running(world, 1), 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -379,7 +366,7 @@ START_TEST(a_daemon_that_stops_leaves_its_detached_jobs_to_the_next_life)
     world_restart(world, 0);
     ck_assert(run_to_end(world, 0, id, 60 * CORE_S));
     check_all_succeeded(world, 0, id, 6);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -417,7 +404,7 @@ START_TEST(any_client_of_the_user_cancels_and_it_stays_cancelled)
     ck_assert(kept.is_over);
     ck_assert_uint_lt(kept.n_results, 20);
     ck_assert_uint_eq(kept.n_results, kept.n_succeeded);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -438,7 +425,7 @@ START_TEST(a_cancel_that_the_disk_does_not_take_says_so_and_is_made_good)
     world_disk_set_full(world, 0, false);
     world_run_for(world, 10 * CORE_S);
     ck_assert(world_kept(world, 0, id).is_cancelled && world_kept(world, 0, id).is_over);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -474,7 +461,7 @@ START_TEST(a_long_job_takes_memory_for_a_window_only)
     ck_assert(did_kill);
     ck_assert_uint_ge(world_n_reads(world, 0), (N_TASKS - CORE_JOB_TASKS_MAX) / 1024);
     check_all_succeeded(world, 0, id, N_TASKS);
-    end(world);
+    world_end(world);
 }
 END_TEST
 

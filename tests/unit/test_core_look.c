@@ -9,13 +9,7 @@
 
 static struct world *mesh_of(unsigned n, uint64_t seed)
 {
-    struct world *world = world_new(seed);
-    for (unsigned i = 0; i < n; i++) {
-        world_config(world, i)->has_journal = true;
-        world_start(world, i, true);
-    }
-    world_run_for(world, 50 * CORE_MS);
-    return world;
+    return world_mesh_kept(n, seed, 50 * CORE_MS);
 }
 
 static struct wire_message detached(void)
@@ -23,13 +17,6 @@ static struct wire_message detached(void)
     struct wire_message job = world_job();
     job.submit.is_detached = true;
     return job;
-}
-
-static void end(struct world *world)
-{
-    world_run_for(world, 30 * CORE_S);
-    world_assert_quiet(world);
-    world_free(world);
 }
 
 /* Submits a job and gives its number once it is kept. */
@@ -106,7 +93,7 @@ START_TEST(who_attaches_gets_each_result_once_and_then_the_end)
     ck_assert_uint_eq(client->n_done, 1000); /* the world asserts that each comes once */
     ck_assert_uint_eq(client->job_done.n_succeeded, 1000);
     ck_assert(!client->job_done.is_running);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -127,7 +114,7 @@ START_TEST(an_ended_job_is_attached_to_as_often_as_one_likes_in_any_life)
         world_restart(world, 0);
         world_run_for(world, CORE_S);
     }
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -150,7 +137,7 @@ START_TEST(nothing_more_is_sent_before_what_was_sent_is_dealt_with)
     world_run_for(world, CORE_S);
     ck_assert_uint_eq(client->n_done, 400);
     ck_assert(client->is_job_done);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -182,7 +169,7 @@ START_TEST(who_does_not_wait_gets_what_is_there)
     world_run_for(world, 100 * CORE_MS);
     ck_assert_str_eq(client->error_text, "job 1.1 has 40 tasks");
     ck_assert(run_to_end(world, id, 60 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -199,7 +186,7 @@ START_TEST(a_client_that_leaves_while_the_disk_is_asked_is_forgotten)
         world_client_down(world, 0);
         world_run_for(world, 100 * CORE_MS);
     }
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -214,7 +201,7 @@ START_TEST(an_unreadable_disk_is_said)
     say_attach(world, id, 0, true);
     world_run_for(world, 100 * CORE_MS);
     ck_assert_str_eq(client->error_text, "the journal cannot be read (errno 5)");
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -241,7 +228,7 @@ START_TEST(only_a_job_that_has_ended_is_forgotten)
     say_attach(world, id, 0, true);
     world_run_for(world, 50 * CORE_MS);
     ck_assert_str_eq(client->error_text, "there is no job 1.1");
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -269,7 +256,7 @@ START_TEST(jobs_of_others_are_not_to_be_had)
     say_job(world, WIRE_MESSAGE_JOB_FORGET, id);
     ck_assert_uint_eq(client->has_ok, _i == 1);
     ck_assert_uint_eq(world_kept(world, 0, id).is_known, _i == 0);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -287,7 +274,7 @@ START_TEST(a_journal_that_was_lost_ends_its_jobs_and_takes_new_ones)
     id = submit(world, &job, 4, "exit", "0");
     ck_assert(run_to_end(world, id, 10 * CORE_S));
     ck_assert_uint_eq(world_kept(world, 0, id).n_succeeded, 4);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -332,7 +319,7 @@ START_TEST(a_job_begins_when_the_one_before_it_has_succeeded)
     world_run_for(world, CORE_S);
     uint64_t fourth = submit(world, &job, 2, "exit", "0");
     ck_assert(run_to_end(world, fourth, 30 * CORE_S));
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -352,7 +339,7 @@ START_TEST(a_failure_cancels_what_comes_after_it_unless_any_end_will_do)
     uint64_t any = submit(world, &job, 4, "exit", "0");
     ck_assert(any != 0 && run_to_end(world, any, 30 * CORE_S));
     ck_assert_uint_eq(world_kept(world, 0, any).n_succeeded, 4);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -382,7 +369,7 @@ START_TEST(a_chain_is_cancelled_with_its_first_and_says_why)
     say_attach(world, third, 0, true);
     world_run_for(world, 100 * CORE_MS);
     ck_assert(client->is_job_done && client->job_done.is_cancelled);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -395,7 +382,7 @@ START_TEST(jobs_that_are_not_there_are_refused_as_such)
     ck_assert_uint_eq(submit(world, &job, 1, "exit", "0"), 0);
     ck_assert_str_eq(world_client(world, 0)->error_text, "there is no job 1.99");
     ck_assert(!world_client(world, 0)->is_accepted);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -415,7 +402,7 @@ START_TEST(a_detached_job_does_not_come_after_an_attached_one)
     world_submit(world, 0, &job, 1, "exit", "0");
     ck_assert(world_run_job(world, 0, 10 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 
@@ -438,7 +425,7 @@ START_TEST(a_job_that_was_forgotten_after_it_ended_holds_nobody_up_in_the_next_l
     world_restart(world, 0);
     ck_assert(run_to_end(world, last, 60 * CORE_S));
     ck_assert_uint_eq(world_kept(world, 0, last).n_succeeded, 1);
-    end(world);
+    world_end(world);
 }
 END_TEST
 

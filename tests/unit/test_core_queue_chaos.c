@@ -68,13 +68,8 @@ static void act(struct play *play)
 
 static struct world *mesh_new(uint64_t seed)
 {
-    struct world *world = world_new(seed);
-    for (unsigned i = 0; i < N_NODES; i++) {
-        world_config(world, i)->has_journal = true;
-        world_start(world, i, true);
-    }
-    world_run_for(world, 2 * CORE_S); /* who is young waits for others before it makes a queue */
-    return world;
+    /* Who is young waits for others before it makes a queue. */
+    return world_mesh_kept(N_NODES, seed, 2 * CORE_S);
 }
 
 START_TEST(nothing_is_lost_or_done_twice_whatever_happens)

@@ -33,6 +33,14 @@ static uint32_t n_pauses(const struct world *world)
     return (uint32_t)world_n_effects(world, 0, CORE_EFFECT_PAUSE);
 }
 
+/* The client leaves, and its tasks go with it. */
+static void end_without(struct world *world, unsigned client)
+{
+    world_client_down(world, client);
+    world_run_for(world, 20 * CORE_S);
+    world_end(world);
+}
+
 START_TEST(endless_tasks_make_room_for_others_within_a_second)
 {
     struct world *world = world_of(3, 4, 1);
@@ -48,9 +56,7 @@ START_TEST(endless_tasks_make_room_for_others_within_a_second)
     ck_assert_uint_eq(n_pauses(world), 4); /* two, and they have gone on */
     ck_assert_uint_eq(core_counts(world_core(world, 0)).cores_used, 4);
     ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_KILL), 0);
-    world_client_down(world, 1);
-    world_run_for(world, 20 * CORE_S);
-    world_end(world);
+    end_without(world, 1);
 }
 END_TEST
 
@@ -65,9 +71,7 @@ START_TEST(a_single_core_is_shared_by_the_second)
     ck_assert(world_run_job(world, 2, 45 * CORE_S));
     ck_assert_uint_gt(world_now(world), 1000 * CORE_S + 25 * CORE_S); /* not without the other */
     ck_assert_uint_ge(n_pauses(world), 10);
-    world_client_down(world, 1);
-    world_run_for(world, 20 * CORE_S);
-    world_end(world);
+    end_without(world, 1);
 }
 END_TEST
 
@@ -154,9 +158,7 @@ START_TEST(our_own_tasks_are_not_paused_and_have_their_half)
     ck_assert_uint_eq(n_pauses(world), 2);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).cores_used, 4);
     ck_assert(world_run_job(world, 0, 32 * CORE_S)); /* never paused for the other */
-    world_client_down(world, 1);
-    world_run_for(world, 20 * CORE_S);
-    world_end(world);
+    end_without(world, 1);
 }
 END_TEST
 
