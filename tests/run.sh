@@ -69,28 +69,33 @@ configure_and_build() {
     }
 }
 
-# run_suite FOLDER SUITE [MESON-TEST-OPTION...]: adds its test cases to the counts.
-run_suite() {
-    local folder=$1 suite=$2 log status counts p f s
+# run_suites FOLDER "SUITE..." [MESON-TEST-OPTION...]: all of them at once; adds their test cases to
+# the counts.
+run_suites() {
+    local folder=$1 suites=$2 name suite log status counts p f s
     shift 2
-    log=$folder/meson-logs/$suite.txt
+    name=${suites// /-}
+    for suite in $suites; do
+        set -- --suite "$suite" "$@"
+    done
+    log=$folder/meson-logs/$name.txt
     mkdir -p "$folder/meson-logs"
     rm -f "$folder/meson-logs/testlog.junit.xml"
-    meson test -C "$folder" --no-rebuild --suite "$suite" --print-errorlogs "$@" >"$log" 2>&1
-    status=$?
-    grep -vE '^(ninja: |Full log|Ok:|Expected Fail:|Fail:|Unexpected Pass:|Skipped:|Timeout:|$)' "$log"
+    meson test -C "$folder" --no-rebuild --print-errorlogs "$@" 2>&1 | tee "$log" | grep --line-buffered \
+        -vE '^(ninja: |Full log|Ok:|Expected Fail:|Fail:|Unexpected Pass:|Skipped:|Timeout:|$)'
+    status=${PIPESTATUS[0]}
     if [ ! -f "$folder/meson-logs/testlog.junit.xml" ]; then
         grep -q 'No suitable tests\|No tests defined' "$log" && return
         failed=$((failed + 1))
         return
     fi
-    cp "$folder/meson-logs/testlog.junit.xml" "$folder/meson-logs/$suite.junit.xml"
+    cp "$folder/meson-logs/testlog.junit.xml" "$folder/meson-logs/$name.junit.xml"
     show_figures "$folder/meson-logs/testlog.txt"
-    counts=$(count_cases "$folder/meson-logs/$suite.junit.xml")
+    counts=$(count_cases "$folder/meson-logs/$name.junit.xml")
     read -r p f s <<<"$counts"
     # A binary that died before it could report has a status, if no case.
     [ "$status" -eq 0 ] || [ "$f" -gt 0 ] || f=1
-    echo "$suite: $p passed, $f failed, $s skipped"
+    echo "$suites: $p passed, $f failed, $s skipped"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 

@@ -129,7 +129,7 @@ START_TEST(many_at_once_are_each_told_of)
     ck_assert_int_eq(uv_loop_init(&loop), 0);
     memset(fx, 0, sizeof fx);
     for (int i = 0; i < N_AT_ONCE; i++) {
-        char script[16];
+        char script[24];
         snprintf(script, sizeof script, "exit %d", i);
         const char *argv[] = {"sh", "-c", script, NULL};
         const struct spawn_options options = {.file = "/bin/sh", .argv = words(argv)};
