@@ -216,6 +216,11 @@ void lab_delay(struct lab_host *host, unsigned delay_ms, unsigned jitter_ms)
                                            .jitter_ns = jitter_ms * UINT64_C(1000000)});
 }
 
+void lab_slow(struct lab_host *host, uint64_t bits_per_s)
+{
+    fault_both(host, (struct switch_fault){.bytes_per_s = bits_per_s / 8});
+}
+
 void lab_partition(struct lab_host *host, unsigned group)
 {
     ck_assert_int_eq(switch_set_group(host->lab->sw, host->port, group), 0);

@@ -88,6 +88,8 @@ void lab_fault(struct lab_host *host, enum switch_direction direction, struct sw
 void lab_loss(struct lab_host *host, unsigned percent);
 /* Both directions are late by so much. */
 void lab_delay(struct lab_host *host, unsigned delay_ms, unsigned jitter_ms);
+/* Both directions carry so many bits a second, and drop what would have to wait too long. */
+void lab_slow(struct lab_host *host, uint64_t bits_per_s);
 /* Only hosts of the same group hear one another; all start in group 0. */
 void lab_partition(struct lab_host *host, unsigned group);
 struct switch_counters lab_counters(struct lab_host *host, enum switch_direction direction);

@@ -30,6 +30,9 @@
 /* An Ethernet header: two addresses and a type. */
 #define HEADER_BYTES  14
 #define ADDRESS_BYTES 6
+/* Behind these lies nothing but payload, whatever the options of IPv6 and TCP: an even number, as
+ * the words of checksums are counted from an even place. */
+#define HEADERS_BYTES 114
 
 enum request_type {
     REQUEST_ADD,
@@ -78,6 +81,7 @@ struct port {
     uint8_t address[ADDRESS_BYTES];
     struct switch_fault fault[SWITCH_N_DIRECTIONS];
     struct switch_counters counters[SWITCH_N_DIRECTIONS];
+    uint64_t free_ns[SWITCH_N_DIRECTIONS]; /* when a slow line has carried all that waits for it */
 };
 
 struct state {
@@ -110,15 +114,37 @@ static bool happens(struct state *st, uint32_t ppm)
     return ppm > 0 && draw(st) % SWITCH_PPM < ppm;
 }
 
+static bool is_multicast(const uint8_t *bytes)
+{
+    static const uint8_t broadcast[ADDRESS_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    return (bytes[0] & 1) != 0 && memcmp(bytes, broadcast, ADDRESS_BYTES) != 0;
+}
+
+/* Waits for its turn on a slow line, and is carried; false if too many wait already. */
+static bool gets_through(struct port *port, enum switch_direction direction, size_t n,
+                         uint64_t *late_ns)
+{
+    uint64_t here_ns = now_ns() + *late_ns;
+    uint64_t *free_ns = &port->free_ns[direction];
+    uint64_t begin_ns = *free_ns > here_ns ? *free_ns : here_ns;
+    if (begin_ns - here_ns > SWITCH_QUEUE_NS) {
+        return false;
+    }
+    *free_ns = begin_ns + n * UINT64_C(1000000000) / port->fault[direction].bytes_per_s;
+    *late_ns += *free_ns - here_ns;
+    return true;
+}
+
 /* Whether the frame survives this end of its way, and by how much it is late afterwards. */
-static bool survives(struct state *st, struct port *port, enum switch_direction direction, size_t n,
-                     uint64_t *late_ns)
+static bool survives(struct state *st, struct port *port, enum switch_direction direction,
+                     const uint8_t *bytes, size_t n, uint64_t *late_ns)
 {
     const struct switch_fault *fault = &port->fault[direction];
     struct switch_counters *counters = &port->counters[direction];
     counters->n_frames++;
     counters->n_bytes += n;
-    if (fault->is_cut || happens(st, fault->drop_ppm)) {
+    if (fault->is_cut || happens(st, fault->drop_ppm) ||
+        (fault->has_no_multicast && is_multicast(bytes))) {
         counters->n_dropped++;
         return false;
     }
@@ -126,7 +152,34 @@ static bool survives(struct state *st, struct port *port, enum switch_direction 
     if (fault->jitter_ns > 0) {
         *late_ns += draw(st) % fault->jitter_ns;
     }
+    if (happens(st, fault->hold_ppm)) {
+        *late_ns += fault->hold_ns;
+    }
+    if (fault->bytes_per_s > 0 && !gets_through(port, direction, n, late_ns)) {
+        counters->n_dropped++;
+        return false;
+    }
     return true;
+}
+
+/* What the fault does to the bytes of a frame. Nothing of a frame that is too short to have a
+ * payload behind the longest headers. */
+static void corrupt(struct state *st, const struct switch_fault *fault, uint8_t *bytes, size_t n)
+{
+    if (n < HEADERS_BYTES + 4) {
+        return;
+    }
+    size_t n_words = (n - HEADERS_BYTES) / 2;
+    if (happens(st, fault->flip_ppm)) {
+        bytes[HEADERS_BYTES + draw(st) % (2 * n_words)] ^= (uint8_t)(1u << draw(st) % 8);
+    }
+    if (happens(st, fault->swap_ppm)) {
+        uint8_t *a = bytes + HEADERS_BYTES + 2 * (draw(st) % n_words);
+        uint8_t *b = bytes + HEADERS_BYTES + 2 * (draw(st) % n_words);
+        uint8_t word[2] = {a[0], a[1]};
+        memmove(a, b, sizeof(word));
+        memcpy(b, word, sizeof(word));
+    }
 }
 
 static void put_out(struct port *port, const uint8_t *bytes, size_t n)
@@ -166,13 +219,16 @@ static void send_later(struct state *st, unsigned i_port, const uint8_t *bytes, 
     heap_set(&st->delayed, &frame->due, at_ns);
 }
 
-static void deliver(struct state *st, unsigned i_port, const uint8_t *bytes, size_t n,
+static void deliver(struct state *st, unsigned i_port, const uint8_t *sent, size_t n,
                     uint64_t late_ns)
 {
     struct port *port = &st->ports[i_port];
-    if (!survives(st, port, SWITCH_TO_HOST, n, &late_ns)) {
+    uint8_t bytes[SWITCH_FRAME_BYTES]; /* others may be sent the same */
+    if (!survives(st, port, SWITCH_TO_HOST, sent, n, &late_ns)) {
         return;
     }
+    memcpy(bytes, sent, n);
+    corrupt(st, &port->fault[SWITCH_TO_HOST], bytes, n);
     unsigned n_copies = happens(st, port->fault[SWITCH_TO_HOST].duplicate_ppm) ? 2 : 1;
     for (unsigned i = 0; i < n_copies; i++) {
         if (late_ns == 0) {
@@ -199,13 +255,14 @@ static unsigned find_receiver(const struct state *st, const uint8_t *address)
     return SWITCH_PORTS_MAX;
 }
 
-static void forward(struct state *st, unsigned i_from, const uint8_t *bytes, size_t n)
+static void forward(struct state *st, unsigned i_from, uint8_t *bytes, size_t n)
 {
     struct port *from = &st->ports[i_from];
     uint64_t late_ns = 0;
-    if (!survives(st, from, SWITCH_FROM_HOST, n, &late_ns)) {
+    if (!survives(st, from, SWITCH_FROM_HOST, bytes, n, &late_ns)) {
         return;
     }
+    corrupt(st, &from->fault[SWITCH_FROM_HOST], bytes, n);
     memcpy(from->address, bytes + ADDRESS_BYTES, ADDRESS_BYTES);
     from->has_address = true;
     unsigned i_to = find_receiver(st, bytes);

@@ -1,7 +1,7 @@
 /* An Ethernet switch in user space: a process of its own that forwards frames between the
  * descriptors of TAPs or packet sockets, and does to them on the way what it is told: nothing, or a
- * cut cable, loss, delay, doubling, a partition. The kernels that the lab must run on have no
- * netem.
+ * cut cable, loss, delay, doubling, overtaking, corruption, a slow line, a partition. The kernels
+ * that the lab must run on have no netem.
  *
  * Every port is one cable. A fault belongs to one direction of one cable, so that a frame meets two
  * of them: the sender's SWITCH_FROM_HOST and the receiver's SWITCH_TO_HOST. What is drawn by
@@ -20,6 +20,8 @@
 #define SWITCH_FRAMES_MAX  4096 /* delayed frames at a time; more are dropped and counted */
 #define SWITCH_FRAME_BYTES 1600 /* an Ethernet frame with room for a tag */
 #define SWITCH_PPM         1000000
+/* What the port of a cheap switch holds back for a slow line at most. */
+#define SWITCH_QUEUE_NS UINT64_C(200000000)
 
 struct switch_process;
 
@@ -36,6 +38,14 @@ struct switch_fault {
     uint32_t duplicate_ppm; /* sent twice */
     uint64_t delay_ns;      /* each is held for so long */
     uint64_t jitter_ns;     /* and for up to so much longer: with it frames overtake each other */
+    uint32_t hold_ppm;      /* held for hold_ns longer, so that those behind it overtake it */
+    uint64_t hold_ns;
+    uint32_t flip_ppm; /* one bit of its payload is another: checksums of the network tell */
+    uint32_t swap_ppm; /* two words of its payload have changed places: the checksums of UDP and TCP
+                        * are sums, and do not tell */
+    uint64_t bytes_per_s;  /* what the line carries; 0: no limit. Behind SWITCH_QUEUE_NS of frames
+                            * that wait for it others are dropped */
+    bool has_no_multicast; /* frames for groups are dropped, all but broadcasts */
 };
 
 struct switch_counters {

@@ -16,7 +16,8 @@
 #include "tests/lab/host.h"
 #include "tests/lab/process.h"
 
-#define ECHO_PORT 9999
+#define ECHO_PORT     9999
+#define PAYLOAD_BYTES 400
 /* Long beside a round trip through the switch (0.1 ms), short beside a test. */
 #define ANSWER_MS 200
 
@@ -40,7 +41,7 @@ static int echo(void *context)
     printf("listening\n");
     fflush(stdout);
     for (;;) {
-        char bytes[64];
+        char bytes[PAYLOAD_BYTES];
         struct sockaddr_in from;
         socklen_t n_from = sizeof(from);
         ssize_t n = recvfrom(sock, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &n_from);
@@ -204,6 +205,212 @@ START_TEST(doubled_frames_arrive_twice)
 }
 END_TEST
 
+/* --- corruption --------------------------------------------------------------------------------
+ */
+
+/* Sends one datagram that is not the same everywhere and says what comes back: nothing, the same,
+ * the same bytes in another order, or others. */
+static int reflect(void *context)
+{
+    const char *address = context;
+    uint8_t sent[PAYLOAD_BYTES];
+    uint8_t got[PAYLOAD_BYTES];
+    unsigned count[256] = {0};
+    int sock = bound_socket(0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ECHO_PORT)};
+    if (sock < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1) {
+        return 1;
+    }
+    for (unsigned i = 0; i < PAYLOAD_BYTES; i++) {
+        sent[i] = (uint8_t)(i * 7);
+    }
+    IGNORE(sendto(sock, sent, sizeof(sent), 0, (struct sockaddr *)&to, sizeof(to)));
+    struct pollfd wanted = {.fd = sock, .events = POLLIN};
+    if (poll(&wanted, 1, ANSWER_MS) != 1 || recv(sock, got, sizeof(got), 0) != PAYLOAD_BYTES) {
+        puts("nothing");
+        return 0;
+    }
+    bool is_permuted = true;
+    for (unsigned i = 0; i < PAYLOAD_BYTES; i++) {
+        count[sent[i]]++;
+        count[got[i]]--;
+    }
+    for (unsigned i = 0; i < 256; i++) {
+        is_permuted &= count[i] == 0;
+    }
+    puts(memcmp(sent, got, sizeof(sent)) == 0 ? "same" : is_permuted ? "swapped" : "other");
+    return 0;
+}
+
+static const char *reflected(struct lab_host *from, struct lab_host *to)
+{
+    struct lab_process *process = lab_call(from, reflect, to->address);
+    lab_expect(process, 5000, 0);
+    return lab_output(process);
+}
+
+START_TEST(corruption_is_told_by_checksums_or_is_not)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    struct lab_host *lily = lab_host(lab, "lily");
+    listen_on(lily);
+    ck_assert_uint_eq(answers(hal, lily, 1, NULL), 1);
+    ck_assert_str_eq(reflected(hal, lily), "same\n");
+    lab_fault(lily, SWITCH_TO_HOST, (struct switch_fault){.flip_ppm = SWITCH_PPM});
+    ck_assert_str_eq(reflected(hal, lily), "nothing\n"); /* the host's own UDP threw it away */
+    lab_fault(lily, SWITCH_TO_HOST, (struct switch_fault){.swap_ppm = SWITCH_PPM});
+    ck_assert_str_eq(reflected(hal, lily), "swapped\n");
+    lab_plug(lily);
+    ck_assert_str_eq(reflected(hal, lily), "same\n");
+    lab_free(lab);
+}
+END_TEST
+
+#define BURST 40u
+
+/* Sends numbered datagrams one behind the other, and prints how many answers came and how many of
+ * them after one with a larger number. */
+static int burst(void *context)
+{
+    const char *address = context;
+    int sock = bound_socket(0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ECHO_PORT)};
+    if (sock < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1) {
+        return 1;
+    }
+    for (unsigned i = 0; i < BURST; i++) {
+        IGNORE(sendto(sock, &i, sizeof(i), 0, (struct sockaddr *)&to, sizeof(to)));
+    }
+    unsigned n = 0;
+    unsigned n_late = 0;
+    unsigned largest = 0;
+    struct pollfd wanted = {.fd = sock, .events = POLLIN};
+    while (n < BURST && poll(&wanted, 1, ANSWER_MS) == 1) {
+        unsigned i = 0;
+        IGNORE(recv(sock, &i, sizeof(i), 0));
+        n++;
+        n_late += i < largest;
+        largest = i > largest ? i : largest;
+    }
+    printf("%u answers, %u late\n", n, n_late);
+    return 0;
+}
+
+START_TEST(what_is_held_is_overtaken)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    struct lab_host *lily = lab_host(lab, "lily");
+    listen_on(lily);
+    ck_assert_uint_eq(answers(hal, lily, 1, NULL), 1);
+    lab_fault(lily, SWITCH_TO_HOST,
+              (struct switch_fault){.hold_ppm = 300000, .hold_ns = UINT64_C(40000000)});
+    struct lab_process *process = lab_call(hal, burst, lily->address);
+    lab_expect(process, 5000, 0);
+    unsigned n = 0;
+    unsigned n_late = 0;
+    ck_assert_int_eq(sscanf(lab_output(process), "%u answers, %u late", &n, &n_late), 2);
+    ck_assert_uint_eq(n, BURST);
+    ck_assert_uint_ge(n_late, 1);
+    ck_assert_uint_lt(n_late, BURST - 1);
+    lab_free(lab);
+}
+END_TEST
+
+/* Sends bytes as fast as TCP takes them, until nobody reads any more. */
+static int pour(void *context)
+{
+    const char *address = context;
+    int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ECHO_PORT)};
+    if (sock < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1 ||
+        connect(sock, (struct sockaddr *)&to, sizeof(to)) < 0) {
+        return 1;
+    }
+    static const char bytes[65536];
+    while (write(sock, bytes, sizeof(bytes)) > 0) {
+    }
+    return 0;
+}
+
+#define POUR_BYTES 100000u
+
+/* Prints how long so many bytes took from the first to the last, in milliseconds. */
+static int drain(void *context)
+{
+    int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(ECHO_PORT)};
+    if (sock < 0 || bind(sock, (struct sockaddr *)&any, sizeof(any)) < 0 || listen(sock, 1) < 0) {
+        return 1;
+    }
+    puts("listening");
+    fflush(stdout);
+    int peer = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
+    char bytes[4096];
+    uint64_t first_ns = 0;
+    for (size_t n = 0; n < POUR_BYTES;) {
+        ssize_t got = read(peer, bytes, sizeof(bytes));
+        if (got <= 0) {
+            return 1;
+        }
+        first_ns = first_ns == 0 ? lab_now_ns() : first_ns;
+        n += (size_t)got;
+    }
+    printf("%u ms\n", (unsigned)((lab_now_ns() - first_ns) / 1000000));
+    return 0;
+}
+
+START_TEST(a_slow_line_carries_what_it_can)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    struct lab_host *lily = lab_host(lab, "lily");
+    lab_slow(lily, 1000000);
+    struct lab_process *sink = lab_call(lily, drain, NULL);
+    ck_assert(lab_wait_text(sink, "listening", 2000));
+    lab_call(hal, pour, lily->address);
+    lab_expect(sink, 20000, 0);
+    unsigned ms = 0;
+    ck_assert_int_eq(sscanf(strchr(lab_output(sink), '\n') + 1, "%u ms", &ms), 1);
+    printf("# figure: lab: %u bytes through 1 Mbit/s took %u ms (800 without headers)\n",
+           POUR_BYTES, ms);
+    ck_assert_uint_ge(ms, 750);
+    ck_assert_uint_gt(lab_counters(lily, SWITCH_TO_HOST).n_dropped, 0); /* or TCP had not tried */
+    lab_free(lab);
+}
+END_TEST
+
+/* A datagram to the group of mDNS, whoever listens; by the interface of this address. */
+static int call_group(void *context)
+{
+    const char *address = context;
+    struct in_addr ours;
+    int sock = bound_socket(0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(5353)};
+    if (sock < 0 || inet_pton(AF_INET, "224.0.0.251", &to.sin_addr) != 1 ||
+        inet_pton(AF_INET, address, &ours) != 1 ||
+        setsockopt(sock, IPPROTO_IP, IP_MULTICAST_IF, &ours, sizeof(ours)) < 0) {
+        return 1;
+    }
+    return sendto(sock, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1 ? 0 : 1;
+}
+
+START_TEST(multicast_may_be_blocked_alone)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    struct lab_host *lily = lab_host(lab, "lily");
+    listen_on(lily);
+    lab_fault(lily, SWITCH_TO_HOST, (struct switch_fault){.has_no_multicast = true});
+    ck_assert_uint_eq(answers(hal, lily, 1, NULL), 1); /* ARP's broadcast and the datagram */
+    uint64_t before = lab_counters(lily, SWITCH_TO_HOST).n_dropped;
+    lab_expect(lab_call(hal, call_group, hal->address), 5000, 0);
+    ck_assert_uint_gt(lab_counters(lily, SWITCH_TO_HOST).n_dropped, before);
+    lab_free(lab);
+}
+END_TEST
+
 START_TEST(a_partition_parts_groups_and_heals)
 {
     struct lab *lab = lab_new();
@@ -357,6 +564,10 @@ int main(void)
     tcase_add_test(tc, loss_is_about_what_was_asked_for);
     tcase_add_test(tc, delay_is_added_in_each_direction);
     tcase_add_test(tc, doubled_frames_arrive_twice);
+    tcase_add_test(tc, corruption_is_told_by_checksums_or_is_not);
+    tcase_add_test(tc, what_is_held_is_overtaken);
+    tcase_add_test(tc, a_slow_line_carries_what_it_can);
+    tcase_add_test(tc, multicast_may_be_blocked_alone);
     tcase_add_test(tc, a_partition_parts_groups_and_heals);
     tcase_add_test(tc, a_host_has_its_own_name_folders_processes_and_network);
     tcase_add_test(tc, processes_are_started_watched_frozen_and_killed);
