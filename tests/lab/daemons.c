@@ -33,7 +33,7 @@ static unsigned append(const char *argv[ARGS_MAX], unsigned n, va_list args)
     return n;
 }
 
-struct lab_process *daemon_start(struct lab_host *host, ...)
+struct lab_process *daemon_startv(struct lab_host *host, const char *const *flags)
 {
     const char *argv[ARGS_MAX];
     unsigned n = 0;
@@ -51,11 +51,22 @@ struct lab_process *daemon_start(struct lab_host *host, ...)
     argv[n++] = DAEMON_STATE;
     argv[n++] = "--socket";
     argv[n++] = DAEMON_SOCKET;
+    for (; *flags != NULL; flags++) {
+        ck_assert_uint_lt(n, ARGS_MAX - 1);
+        argv[n++] = *flags;
+    }
+    argv[n] = NULL;
+    return lab_spawnv(host, argv, NULL);
+}
+
+struct lab_process *daemon_start(struct lab_host *host, ...)
+{
+    const char *flags[ARGS_MAX];
     va_list args;
     va_start(args, host);
-    append(argv, n, args);
+    append(flags, 0, args);
     va_end(args);
-    return lab_spawnv(host, argv, NULL);
+    return daemon_startv(host, flags);
 }
 
 const char *const daemon_names[DAEMON_EXECUTORS + 1] = {"hal", "lily", "max", "rosa"};

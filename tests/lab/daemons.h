@@ -14,7 +14,7 @@
 
 #define DAEMON_SOCKET     "/run/mesh.sock"
 #define DAEMON_PEERS_MAX  32
-#define DAEMON_EVENTS_MAX 1024
+#define DAEMON_EVENTS_MAX 16384
 
 /* One row of `mesh peers --json`. */
 struct daemon_peer {
@@ -38,6 +38,8 @@ struct daemon_peers {
 
 /* Starts meshd with --state and --socket, and with these flags, up to NULL, besides. */
 struct lab_process *daemon_start(struct lab_host *host, ...) __attribute__((sentinel));
+/* The same with a list that NULL ends. */
+struct lab_process *daemon_startv(struct lab_host *host, const char *const *flags);
 
 /* A submitter that runs nothing itself, hosts[0], and three executors, which all see one another.
  */

@@ -1,0 +1,178 @@
+/* A scenario: a mesh on a lab's hosts, jobs on it, something that happens to them, and what came of
+ * it.
+ *
+ *     struct scenario sc;
+ *     scenario_begin(&sc, "kill -9 of an executor", NULL);
+ *     struct scenario_job *job = scenario_submit(&sc, 0, 9, 1500);
+ *     unsigned victim = scenario_wait_busy(&sc, job);
+ *     scenario_strike(&sc, victim, "kill -9 of meshd");
+ *     lab_kill(sc.daemons[victim]);
+ *     scenario_expect_down(&sc, victim, 0);
+ *     scenario_expect_results(&sc, job);
+ *     scenario_expect_reruns(&sc, 500);
+ *     scenario_end(&sc);
+ *
+ * The first host submits and offers no cores; the others offer some. They find one another by mDNS.
+ * Every task of a job has an input that no other task of the scenario has, takes its time, prints
+ * what can be checked (task.c), and leaves its start and its end in a log; so it is known who ran
+ * what when, what ran twice and what never ended.
+ *
+ * What is measured is printed as `# figure:` lines. With $MESH_LAB_REPORT, a folder, it is also
+ * written there, with every run and what happened when, to NAME.json for the report; from the
+ * beginning on, so that a scenario that fails is in it too. Everything that is not as it must be
+ * fails the test. */
+#ifndef MESH_LAB_SCENARIO_H
+#define MESH_LAB_SCENARIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/lab/daemons.h"
+
+#define SCENARIO_HOSTS_MAX   24
+#define SCENARIO_JOBS_MAX    8
+#define SCENARIO_MARKS_MAX   256
+#define SCENARIO_FIGURES_MAX 24
+#define SCENARIO_TASKS_MAX   1000 /* of one job */
+/* What anything may take that is not itself measured. */
+#define SCENARIO_PATIENCE_MS 60000
+/* What the design promises of silence where --dead-after is 1 (and every setup's that does not say
+ * otherwise is), and from when a loss is known until its tasks run elsewhere. */
+#define SCENARIO_SILENCE_MS 1300
+#define SCENARIO_RERUN_MS   500
+/* And what one scenario may take as a whole, in seconds. */
+#define SCENARIO_TIMEOUT_S 280
+
+/* How the mesh is to be. All zeros, or no setup at all: three executors of 6 cores each (so that
+ * each has room for what another one loses), who are silent for a second are down. */
+struct scenario_setup {
+    unsigned n_executors;
+    const char *cores;        /* of each executor, for --cores */
+    const char *dead_after;   /* seconds, for --dead-after */
+    const char *const *flags; /* more for every meshd, ended by NULL; may be NULL */
+    bool is_late;             /* hosts are made, daemons are not started: scenario_start() does */
+};
+
+struct scenario_job {
+    struct lab_host *from;
+    struct lab_process *process; /* `mesh submit`, or `mesh wait` of a detached one */
+    unsigned number;             /* 1, 2, ...: of the scenario */
+    unsigned n_tasks;
+    char id[32]; /* of a detached one */
+};
+
+struct scenario_mark {
+    uint64_t at_ns;
+    int host; /* its index; -1: of none */
+    char text[96];
+};
+
+struct scenario_figure {
+    char name[64];
+    double value;
+    char unit[16];
+    double limit; /* at most; below 0: none was promised */
+};
+
+/* Read its fields; only scenario.c writes them. */
+struct scenario {
+    char name[96];     /* of the test */
+    const char *title; /* for people */
+    struct lab *lab;
+    unsigned n_hosts;
+    struct lab_host *hosts[SCENARIO_HOSTS_MAX]; /* the submitter first */
+    struct lab_process *daemons[SCENARIO_HOSTS_MAX];
+    struct lab_process *watch[SCENARIO_HOSTS_MAX]; /* its `mesh peers --watch --json` */
+    char id[SCENARIO_HOSTS_MAX][16];
+    struct scenario_setup setup;
+    struct scenario_job jobs[SCENARIO_JOBS_MAX];
+    unsigned n_jobs;
+    struct scenario_mark marks[SCENARIO_MARKS_MAX];
+    unsigned n_marks;
+    struct scenario_figure figures[SCENARIO_FIGURES_MAX];
+    unsigned n_figures;
+    uint64_t begun_ns;
+    uint64_t struck_ns; /* when the fault struck; 0: not yet */
+    bool is_struck[SCENARIO_HOSTS_MAX];
+    struct task_log *log; /* owned; as of the last look */
+};
+
+/* Adds the test to the suite, in a case of its own name: CK_RUN_CASE=name plays it alone. */
+#define scenario_add(suite, test)                                                                  \
+    do {                                                                                           \
+        TCase *case_of_##test = tcase_create(#test);                                               \
+        tcase_set_timeout(case_of_##test, SCENARIO_TIMEOUT_S);                                     \
+        tcase_add_test(case_of_##test, test);                                                      \
+        suite_add_tcase(suite, case_of_##test);                                                    \
+    } while (0)
+
+/* A mesh that is whole. `setup` is copied; may be NULL. Call it as scenario_begin(). */
+void scenario_begin_named(struct scenario *sc, const char *function, const char *title,
+                          const struct scenario_setup *setup);
+#define scenario_begin(sc, title, setup) scenario_begin_named(sc, __func__, title, setup)
+
+/* Starts (again) meshd on a host; with what was kept of its state. */
+void scenario_start(struct scenario *sc, unsigned host);
+
+/* Waits until all hosts see one another; how long it took, in milliseconds. */
+double scenario_wait_whole(struct scenario *sc);
+
+/* Says what is measured; `limit` below 0 where nothing was promised. More than the limit fails the
+ * test, except under $MESH_LAB_WRAP. */
+void scenario_figure(struct scenario *sc, const char *name, double value, const char *unit,
+                     double limit);
+
+/* --- jobs ----------------------------------------------------------------------------------- */
+
+/* A job from this host, of so many tasks that take so long each; results come in order. */
+struct scenario_job *scenario_submit(struct scenario *sc, unsigned host, unsigned n_tasks,
+                                     unsigned task_ms);
+/* The same with --detach; returns once its id is printed. */
+struct scenario_job *scenario_detach(struct scenario *sc, unsigned host, unsigned n_tasks,
+                                     unsigned task_ms);
+/* `mesh wait` for it, from the host that it is of. */
+void scenario_attach(struct scenario *sc, struct scenario_job *job);
+
+/* Waits until as many of its tasks have started as run at once, or all; the executor that has most
+ * of those that run. */
+unsigned scenario_wait_busy(struct scenario *sc, const struct scenario_job *job);
+/* Waits until so many of its tasks have ended. */
+void scenario_wait_ended(struct scenario *sc, const struct scenario_job *job, unsigned n_tasks);
+
+/* How many runs have begun so far: on this host, or on any (-1). */
+unsigned scenario_count_runs(struct scenario *sc, int host);
+
+/* Each input has its right result, once and in its place, and the job says so (exit status 0). */
+void scenario_expect_results(struct scenario *sc, struct scenario_job *job);
+
+/* --- faults --------------------------------------------------------------------------------- */
+
+/* Notes that something happens, to this host (-1: to none), for the report. */
+void scenario_mark(struct scenario *sc, int host, const char *text);
+
+/* Notes that the fault strikes this host, now. Do it right after. */
+void scenario_strike(struct scenario *sc, unsigned host, const char *text);
+
+/* Waits until the submitter lists the host as down; the figure `noticed after`, at most so many
+ * milliseconds after the strike (below 0: no promise). */
+void scenario_expect_down(struct scenario *sc, unsigned host, double limit_ms);
+
+/* Every task that a struck host was at has started on another one, at most so many milliseconds
+ * after the strike (below 0: no promise): the figures `runs again after` (the last one) and
+ * `affected tasks`. */
+void scenario_expect_reruns(struct scenario *sc, double limit_ms);
+
+/* No run on the struck host came to its end later than so long after the strike. */
+void scenario_expect_died(struct scenario *sc, unsigned host, double slack_ms);
+
+/* How often this host's daemon has listed that one as down so far. */
+unsigned scenario_downs(struct scenario *sc, unsigned observer, unsigned about);
+
+/* Fails if any host listed another one as down. */
+void scenario_expect_no_downs(struct scenario *sc);
+
+/* The end: counts what was done twice and what crossed the wire, writes the report and ends all
+ * hosts. */
+void scenario_end(struct scenario *sc);
+
+#endif
