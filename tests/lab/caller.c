@@ -241,7 +241,7 @@ static int do_steady(mesh *m, int n, int ms)
 {
     int n_right = 0;
     mesh_group *group = mesh_group_new(m);
-    struct mesh_call call = {.group = group};
+    struct mesh_call call = {.group = group, .runs_max = 3}; /* of workers that are killed */
     for (int i = 0; i < n; i++) {
         mesh_submit_with(m, &call, "slow", mesh_int(i), mesh_int(ms));
     }

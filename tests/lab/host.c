@@ -145,6 +145,9 @@ void lab_power_off(struct lab_host *host)
     if (host->init < 0) {
         return;
     }
+    /* A host without power says no goodbye: the kernel would end its connections. */
+    static const struct switch_fault cut = {.is_cut = true};
+    IGNORE(switch_set_fault(host->lab->sw, host->port, SWITCH_FROM_HOST, &cut));
     kill(host->init, SIGKILL);
     /* The kernel lets go of process 1 only after all others of its pid namespace were waited for,
      * and those are children of ours. */

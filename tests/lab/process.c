@@ -331,6 +331,29 @@ void lab_thaw(struct lab_process *process)
     kill(process->pid, SIGCONT);
 }
 
+/* All that this one may signal: every process of its pid namespace and of those below, but the
+ * first and itself. */
+static int signal_all(void *context)
+{
+    const int *number = context;
+    return kill(-1, *number) < 0 ? 1 : 0;
+}
+
+static void signal_host(struct lab_host *host, int number)
+{
+    lab_expect(lab_call(host, signal_all, &number), 5000, 0);
+}
+
+void lab_freeze_host(struct lab_host *host)
+{
+    signal_host(host, SIGSTOP);
+}
+
+void lab_thaw_host(struct lab_host *host)
+{
+    signal_host(host, SIGCONT);
+}
+
 void lab_stop(struct lab_process *process, unsigned deadline_ms)
 {
     if (!lab_is_running(process)) {

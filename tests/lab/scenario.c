@@ -198,8 +198,19 @@ static struct scenario_job *submit(struct scenario *sc, unsigned host, unsigned 
     char text[96];
     snprintf(text, sizeof(text), "job %u: %u tasks of %u ms", job->number, n_tasks, task_ms);
     scenario_mark(sc, (int)host, text);
-    job->process = daemon_ask(sc->hosts[host], "submit", option, "-a", path, getenv("LAB_TASK"),
-                              daemon_log_folder(sc->lab), ms, "{}", NULL);
+    const char *argv[ARGS_MAX] = {getenv("MESH"), "--socket", DAEMON_SOCKET, "submit",
+                                  option,         "-a",       path};
+    unsigned n = 7;
+    for (const char *const *word = sc->job_options; word != NULL && *word != NULL; word++) {
+        ck_assert_uint_lt(n, ARGS_MAX - 5);
+        argv[n++] = *word;
+    }
+    argv[n++] = getenv("LAB_TASK");
+    argv[n++] = daemon_log_folder(sc->lab);
+    argv[n++] = ms;
+    argv[n] = "{}";
+    const struct lab_start start = {.folder = lab_share(sc->lab)};
+    job->process = lab_spawnv(sc->hosts[host], argv, &start);
     return job;
 }
 
@@ -321,6 +332,13 @@ unsigned scenario_count_runs(struct scenario *sc, int host)
         n += !event->is_end && (host < 0 || is_run_by(sc, event, (unsigned)host));
     }
     return n;
+}
+
+const char *scenario_shell(struct scenario *sc, unsigned host, const char *line)
+{
+    struct lab_process *process = lab_spawn(sc->hosts[host], "/bin/sh", "-c", line, NULL);
+    lab_expect(process, SCENARIO_PATIENCE_MS, 0);
+    return lab_output(process);
 }
 
 void scenario_expect_results(struct scenario *sc, struct scenario_job *job)
@@ -474,14 +492,14 @@ void scenario_expect_reruns(struct scenario *sc, double limit_ms)
     scenario_figure(sc, "all run again after", (double)slowest_ns / 1e6, "ms", limit_ms);
 }
 
-void scenario_expect_died(struct scenario *sc, unsigned host, double slack_ms)
+void scenario_expect_died(struct scenario *sc, int host, double slack_ms)
 {
     read_log(sc);
     for (unsigned i = 0; i < sc->log->n; i++) {
         const struct task_event *event = &sc->log->events[i];
-        if (event->is_end && is_run_by(sc, event, host) &&
+        if (event->is_end && (host < 0 || is_run_by(sc, event, (unsigned)host)) &&
             (double)event->at_ns > (double)sc->struck_ns + slack_ms * 1e6) {
-            lab_fail(sc->lab, "task %u lived on without its daemon", event->input);
+            lab_fail(sc->lab, "task %u lived on", event->input);
         }
     }
 }

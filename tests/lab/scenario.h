@@ -74,10 +74,11 @@ struct scenario_figure {
     double limit; /* at most; below 0: none was promised */
 };
 
-/* Read its fields; only scenario.c writes them. */
+/* Read its fields; only scenario.c writes them, except for the first. */
 struct scenario {
-    char name[96];     /* of the test */
-    const char *title; /* for people */
+    const char *const *job_options; /* more for every `mesh submit`, ended by NULL; may be NULL */
+    char name[96];                  /* of the test */
+    const char *title;              /* for people */
     struct lab *lab;
     unsigned n_hosts;
     struct lab_host *hosts[SCENARIO_HOSTS_MAX]; /* the submitter first */
@@ -142,6 +143,10 @@ void scenario_wait_ended(struct scenario *sc, const struct scenario_job *job, un
 /* How many runs have begun so far: on this host, or on any (-1). */
 unsigned scenario_count_runs(struct scenario *sc, int host);
 
+/* A shell's line on a host, as root of it; fails the test unless it ends with 0. What it printed.
+ */
+const char *scenario_shell(struct scenario *sc, unsigned host, const char *line);
+
 /* Each input has its right result, once and in its place, and the job says so (exit status 0). */
 void scenario_expect_results(struct scenario *sc, struct scenario_job *job);
 
@@ -162,8 +167,8 @@ void scenario_expect_down(struct scenario *sc, unsigned host, double limit_ms);
  * `affected tasks`. */
 void scenario_expect_reruns(struct scenario *sc, double limit_ms);
 
-/* No run on the struck host came to its end later than so long after the strike. */
-void scenario_expect_died(struct scenario *sc, unsigned host, double slack_ms);
+/* No run on the host (-1: on any) came to its end later than so long after the strike. */
+void scenario_expect_died(struct scenario *sc, int host, double slack_ms);
 
 /* How often this host's daemon has listed that one as down so far. */
 unsigned scenario_downs(struct scenario *sc, unsigned observer, unsigned about);

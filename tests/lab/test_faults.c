@@ -36,7 +36,7 @@ START_TEST(tasks_of_a_killed_executor_run_elsewhere_and_die_with_it)
     scenario_expect_down(&sc, victim, -1);
     scenario_expect_results(&sc, job);
     scenario_expect_reruns(&sc, SCENARIO_RERUN_MS);
-    scenario_expect_died(&sc, victim, SCENARIO_RERUN_MS);
+    scenario_expect_died(&sc, (int)victim, SCENARIO_RERUN_MS);
     scenario_end(&sc);
 }
 END_TEST
