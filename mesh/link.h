@@ -103,7 +103,8 @@ void meshd_links_close_link(struct meshd_links *links, uint64_t link, enum wire_
 void meshd_links_send_bulk(struct meshd_links *links, uint64_t link,
                            const struct wire_message *message);
 /* How much bulk the link may be given now: nothing while it holds anything unsent, and never so
- * much that more is unacknowledged than the link moved in the last 250 ms, or one chunk. */
+ * much that more is unacknowledged than the link moved in the last 250 ms, or in two round trips
+ * where those take longer, or one chunk. */
 size_t meshd_links_bulk_room(struct meshd_links *links, uint64_t link);
 
 /* The proved peer at the other end. False: no such link. */

@@ -22,10 +22,12 @@
 #define LINK_GATHER_NS  CORE_GATHER_WAIT_NS
 #define LINK_GATHER_MS  (CORE_GATHER_WAIT_NS / 1000000)
 
-/* Pacing looks back over this time, in slots. */
-#define LINK_PACE_NS     UINT64_C(250000000)
-#define LINK_PACE_SLOTS  8u
-#define LINK_CHUNK_BYTES (16u << 10)
+/* Pacing looks back over so many slots at least, which are 250 ms, and further where a round trip
+ * takes longer than half of that; up to 2 s. */
+#define LINK_PACE_SLOT_NS   UINT64_C(31250000)
+#define LINK_PACE_SLOTS_MIN 8u
+#define LINK_PACE_SLOTS     64u
+#define LINK_CHUNK_BYTES    (16u << 10)
 
 enum link_state {
     LINK_RESOLVING,  /* dialled: the name is looked up; no socket yet */
@@ -70,7 +72,7 @@ struct meshd_link {
     bool is_paused;              /* it is not read meanwhile */
     size_t bytes;                /* that it holds, as last accounted for */
     bool is_counted;             /* in source->n_accepted */
-    /* Acknowledged bytes at the start of each slot of LINK_PACE_NS / LINK_PACE_SLOTS. */
+    /* Acknowledged bytes at the start of each slot of LINK_PACE_SLOT_NS. */
     uint64_t pace_acked[LINK_PACE_SLOTS];
     uint64_t pace_slot; /* number of the newest slot */
 };

@@ -205,19 +205,24 @@ void meshd_links_close_link(struct meshd_links *links, uint64_t id, enum wire_re
     link_tell_down(link, CORE_LINK_END_BY_US, reason);
 }
 
-/* Bytes that the link moved in the last LINK_PACE_NS. */
-static uint64_t moved_bytes(struct meshd_link *link, uint64_t acked, uint64_t now_ns)
+/* Bytes that the link moved lately: in 250 ms, or in two round trips. In less than one it would
+ * have acknowledged nothing of what it was given, and never be given more. */
+static uint64_t moved_bytes(struct meshd_link *link, const struct meshd_socket_pace *pace,
+                            uint64_t now_ns)
 {
-    uint64_t slot = now_ns / (LINK_PACE_NS / LINK_PACE_SLOTS);
+    uint64_t slot = now_ns / LINK_PACE_SLOT_NS;
     uint64_t from = link->pace_slot + 1;
     if (slot - link->pace_slot > LINK_PACE_SLOTS) {
         from = slot + 1 - LINK_PACE_SLOTS;
     }
     for (uint64_t i = from; i <= slot; i++) {
-        link->pace_acked[i % LINK_PACE_SLOTS] = acked;
+        link->pace_acked[i % LINK_PACE_SLOTS] = pace->acked;
     }
     link->pace_slot = slot;
-    return acked - link->pace_acked[(slot + 1) % LINK_PACE_SLOTS];
+    uint64_t n_back = 2 * pace->min_rtt_ns / LINK_PACE_SLOT_NS;
+    n_back = n_back < LINK_PACE_SLOTS_MIN - 1 ? LINK_PACE_SLOTS_MIN - 1 : n_back;
+    n_back = n_back > LINK_PACE_SLOTS - 1 ? LINK_PACE_SLOTS - 1 : n_back;
+    return pace->acked - link->pace_acked[(slot - n_back) % LINK_PACE_SLOTS];
 }
 
 size_t meshd_links_bulk_room(struct meshd_links *links, uint64_t id)
@@ -228,7 +233,9 @@ size_t meshd_links_bulk_room(struct meshd_links *links, uint64_t id)
         wire_session_has_output(link->session) || uv_fileno((uv_handle_t *)&link->tcp, &fd) < 0) {
         return 0;
     }
-    uint64_t moved = moved_bytes(link, meshd_socket_acked_bytes(fd), meshd_clock_ns());
+    struct meshd_socket_pace pace;
+    meshd_socket_get_pace(fd, &pace);
+    uint64_t moved = moved_bytes(link, &pace, meshd_clock_ns());
     uint64_t unacked = meshd_socket_unacked_bytes(fd);
     uint64_t allowed = moved > LINK_CHUNK_BYTES ? moved : LINK_CHUNK_BYTES;
     if (unacked > 0 && unacked + LINK_CHUNK_BYTES > allowed) {

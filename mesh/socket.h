@@ -23,7 +23,14 @@ int meshd_socket_require_on_link(int fd, int family, bool is_required) MUST_CHEC
 
 /* Bytes given to the kernel and not acknowledged by the other host. 0 when that cannot be told. */
 size_t meshd_socket_unacked_bytes(int fd);
-/* Bytes acknowledged since the connection began; 0 when that cannot be told. */
-uint64_t meshd_socket_acked_bytes(int fd);
+
+struct meshd_socket_pace {
+    uint64_t acked;      /* bytes, since the connection began */
+    uint64_t min_rtt_ns; /* the shortest round trip that was measured: without what our own bytes
+                          * make others wait */
+};
+
+/* All zeros when it cannot be told. */
+void meshd_socket_get_pace(int fd, struct meshd_socket_pace *ret_pace);
 
 #endif

@@ -48,11 +48,16 @@ size_t meshd_socket_unacked_bytes(int fd)
     return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
-uint64_t meshd_socket_acked_bytes(int fd)
+void meshd_socket_get_pace(int fd, struct meshd_socket_pace *ret_pace)
 {
     struct tcp_info info = {0};
     socklen_t n = sizeof(info);
     bool has_info = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
-                    n >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(uint64_t);
-    return has_info ? info.tcpi_bytes_acked : 0;
+                    n >= offsetof(struct tcp_info, tcpi_min_rtt) + sizeof(uint32_t);
+    *ret_pace = (struct meshd_socket_pace){0};
+    if (has_info) {
+        ret_pace->acked = info.tcpi_bytes_acked;
+        /* All ones before the first measurement. */
+        ret_pace->min_rtt_ns = info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt * 1000ull;
+    }
 }
