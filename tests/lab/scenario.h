@@ -110,7 +110,8 @@ struct scenario {
 /* A mesh that is whole. `setup` is copied; may be NULL. Call it as scenario_begin(). */
 void scenario_begin_named(struct scenario *sc, const char *function, const char *title,
                           const struct scenario_setup *setup);
-#define scenario_begin(sc, title, setup) scenario_begin_named(sc, __func__, title, setup)
+/* Variadic for the commas in a compound literal. */
+#define scenario_begin(sc, title, ...) scenario_begin_named(sc, __func__, title, __VA_ARGS__)
 
 /* Starts (again) meshd on a host; with what was kept of its state. */
 void scenario_start(struct scenario *sc, unsigned host);
