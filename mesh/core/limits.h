@@ -28,10 +28,10 @@
 #define CORE_REDIAL_FAST_NS  (600 * CORE_S)  /* this is "a short while" */
 #define CORE_REDIAL_MAX_NS   (300 * CORE_S)  /* longest pause between rounds of dials */
 #define CORE_FORGET_NS       (UINT64_C(7) * 86400 * CORE_S) /* nothing heard: no longer dialled */
-#define CORE_OVERLAP_NS      (500 * CORE_MS) /* two sessions this close overlapped in handshake */
-#define CORE_LOST_NS         (150 * CORE_MS) /* a cut peer that answers no redial is given up */
-#define CORE_CHALLENGE_NS    (3 * CORE_S)    /* for the old session to prove a clone */
-#define CORE_CONFLICT_NS     (60 * CORE_S)   /* a cloned identity is kept out */
+#define CORE_OVERLAP_NS      (1500 * CORE_MS) /* two sessions this close overlapped in handshake */
+#define CORE_LOST_NS         (150 * CORE_MS)  /* a cut peer that answers no redial is given up */
+#define CORE_CHALLENGE_NS    (3 * CORE_S)     /* for the old session to prove a clone */
+#define CORE_CONFLICT_NS     (60 * CORE_S)    /* a cloned identity is kept out */
 #define CORE_ACCUSED_NS      (68 * CORE_S)   /* who is kept out looks again, when that has passed */
 #define CORE_LATE_NS         (250 * CORE_MS) /* own loop this late: accuse nobody */
 #define CORE_GRACE_NS        (750 * CORE_MS) /* for that long: one busy beat, and then some */
