@@ -228,8 +228,8 @@ struct scenario_job *scenario_detach(struct scenario *sc, unsigned host, unsigne
 {
     struct scenario_job *job = submit(sc, host, n_tasks, task_ms, "--detach");
     lab_expect(job->process, SCENARIO_PATIENCE_MS, 0);
-    snprintf(job->id, sizeof(job->id), "%.*s", (int)strcspn(lab_output(job->process), "\n"),
-             lab_output(job->process));
+    const char *id = lab_output(job->process);
+    snprintf(job->id, sizeof(job->id), "%.*s", (int)strcspn(id, "\n"), id);
     job->process = NULL;
     return job;
 }
