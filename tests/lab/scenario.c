@@ -15,9 +15,16 @@
 
 #define ARGS_MAX 48
 
-static bool is_timed(void)
+/* How much longer than promised a thing may take: promises are those of a build that users run, and
+ * are not looked at under $MESH_LAB_WRAP. */
+static double patience(void)
 {
-    return getenv("MESH_LAB_WRAP") == NULL;
+#ifdef __SANITIZE_ADDRESS__
+    double factor = 4;
+#else
+    double factor = 1;
+#endif
+    return getenv("MESH_LAB_WRAP") == NULL ? factor : HUGE_VAL;
 }
 
 static double ms_since(uint64_t at_ns)
@@ -143,7 +150,7 @@ void scenario_figure(struct scenario *sc, const char *name, double value, const 
     printf("# figure: %s: %s %.0f %s%s\n", sc->title, name, value, unit, promised);
     fflush(stdout);
     scenario_report(sc, false);
-    if (limit >= 0 && value > limit && is_timed()) {
+    if (limit >= 0 && value > 0 && value > limit * patience()) {
         lab_fail(sc->lab, "%s: %s %.0f %s, more than %.0f", sc->title, name, value, unit, limit);
     }
 }

@@ -120,7 +120,7 @@ void scenario_start(struct scenario *sc, unsigned host);
 double scenario_wait_whole(struct scenario *sc);
 
 /* Says what is measured; `limit` below 0 where nothing was promised. More than the limit fails the
- * test, except under $MESH_LAB_WRAP. */
+ * test; under a sanitizer more than four times as much, and under $MESH_LAB_WRAP nothing. */
 void scenario_figure(struct scenario *sc, const char *name, double value, const char *unit,
                      double limit);
 
