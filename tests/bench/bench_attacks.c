@@ -46,7 +46,7 @@ START_TEST(daemons_live_through)
     struct siege siege;
     struct siege_figures before;
     struct siege_figures figures;
-    siege_begin(&siege);
+    siege_begin_apart(&siege);
     siege_run(&siege, NULL, &plan, &before);
     double base = before.tasks_per_s;
     siege_run(&siege, attack, &plan, &figures);

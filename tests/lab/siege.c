@@ -79,20 +79,36 @@ const struct siege_attack *siege_find(const char *name)
 /* --- the scene ---------------------------------------------------------------------------------
  */
 
-void siege_begin(struct siege *siege)
+static void begin(struct siege *siege)
 {
     char cores[16];
     snprintf(cores, sizeof(cores), "%u", SIEGE_CORES);
-    memset(siege, 0, sizeof(*siege));
+    apart_be_hostile(&siege->apart); /* the switch */
     siege->lab = lab_new();
+    apart_be_honest(&siege->apart);
     siege->owner = lab_host(siege->lab, "hal");
     siege->executor = lab_host(siege->lab, "lily");
     siege->eve = lab_host(siege->lab, "eve");
+    apart_receive_honestly(&siege->apart, siege->owner);
+    apart_receive_honestly(&siege->apart, siege->executor);
     siege->owner_daemon = daemon_start(siege->owner, "--cores", "0", "--listen", PORT, NULL);
     siege->executor_daemon =
         daemon_start(siege->executor, "--cores", cores, "--listen", PORT, NULL);
     struct lab_host *hosts[] = {siege->owner, siege->executor};
     daemon_wait_whole_mesh(hosts, ARRAY_LEN(hosts), PATIENCE_MS);
+}
+
+void siege_begin(struct siege *siege)
+{
+    memset(siege, 0, sizeof(*siege));
+    begin(siege);
+}
+
+void siege_begin_apart(struct siege *siege)
+{
+    memset(siege, 0, sizeof(*siege));
+    apart_init(&siege->apart);
+    begin(siege);
 }
 
 /* Other peers may be listed by now: these two are what matters. */
@@ -272,8 +288,11 @@ static struct lab_process *start_attack(struct siege *siege, const struct siege_
     ck_assert_ptr_nonnull(program);
     char least[24];
     snprintf(least, sizeof(least), "%u", plan->is_whole ? attack->n_sent_min : 0);
-    return lab_spawn(siege->eve, program, attack->name, target->address, PORT, "600", "1", least,
-                     NULL);
+    apart_be_hostile(&siege->apart);
+    struct lab_process *attacker = lab_spawn(siege->eve, program, attack->name, target->address,
+                                             PORT, "600", "1", least, NULL);
+    apart_be_honest(&siege->apart);
+    return attacker;
 }
 
 void siege_run(struct siege *siege, const struct siege_attack *attack,

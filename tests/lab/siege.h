@@ -6,11 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/lab/apart.h"
 #include "tests/lab/daemons.h"
 
 #define SIEGE_CORES 4u
 
 struct siege {
+    struct apart apart;
     struct lab *lab;
     struct lab_host *owner;    /* submits, and runs nothing */
     struct lab_host *executor; /* runs what the owner submits */
@@ -51,6 +53,9 @@ struct siege_figures {
 
 /* The daemons are up and see each other. */
 void siege_begin(struct siege *siege);
+/* The same, with processors of their own for the attacker and the network (apart.h), where the
+ * machine has more than one: for figures. */
+void siege_begin_apart(struct siege *siege);
 /* Runs the attack, `mesh peers` again and again, and honest jobs, all at once. NULL: no attack.
  * Fails the test when a job has not its results in time. */
 void siege_run(struct siege *siege, const struct siege_attack *attack,
