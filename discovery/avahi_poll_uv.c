@@ -7,29 +7,39 @@
 #include <unistd.h>
 
 #include "wire/base/mem.h"
+#include "wire/base/rate.h"
 
 /* How often one watch is called: anybody on the link can send packets to an mDNS responder as fast
  * as the link carries them, and it takes one each time. What is beyond waits in the socket, or is
- * dropped there. With all that follows from it each costs some 0.3 ms. */
-#define WINDOW_MS        100u
-#define WINDOW_CALLS_MAX 64u
+ * dropped there. Avahi compares each record that comes with all of the last half second, so that a
+ * packet costs more the more there are: twice as many a second take four times the processor. Many
+ * peers that start at once are a burst; a thousand that are there send some fifty a second. */
+#define CALLS_PER_S 64u
+#define CALLS_BURST 256u
+#define REST_MS     100u
+/* For so long timeouts are called one after the other before the loop does something else. While
+ * there are more, no packets are taken: it is timeouts that make Avahi forget what it compares. */
+#define BEHIND_MS  5u
+#define STRETCH_NS UINT64_C(2000000)
 
 struct avahi_poll_uv {
     AvahiPoll api; /* its userdata is this */
     uv_loop_t *loop;
-    unsigned n_open; /* watches and timeouts that libuv holds, and 1 until close was called */
+    uv_prepare_t turn;   /* the loop came around */
+    uint64_t stretch_ns; /* that timeouts took since then */
+    bool is_behind;      /* some are due and wait for the next turn */
+    unsigned n_open;     /* watches and timeouts that libuv holds, and 1 until close was called */
     void (*on_closed)(void *user);
     void *user;
 };
 
 struct AvahiWatch {
     uv_poll_t handle;
-    uv_timer_t rest;   /* runs while it has had its part of this window */
+    uv_timer_t rest;   /* runs while it was called often enough */
     unsigned n_closed; /* of these two */
     struct avahi_poll_uv *poll;
     AvahiWatchEvent wanted;
-    uint64_t window_ms; /* when it began, by the loop's clock */
-    uint32_t n_calls;   /* in that window */
+    uint64_t paid_ns; /* it was called on account up to then */
     bool is_resting;
     int fd;                   /* Avahi's */
     int dup_fd;               /* ours, polled */
@@ -74,25 +84,24 @@ static void on_rested(uv_timer_t *handle)
     }
 }
 
-static void count_call(AvahiWatch *w)
+static bool may_call(AvahiWatch *w)
 {
-    uint64_t now_ms = uv_now(w->poll->loop);
-    if (now_ms - w->window_ms >= WINDOW_MS) {
-        w->window_ms = now_ms;
-        w->n_calls = 0;
+    uint64_t now_ns = uv_now(w->poll->loop) * 1000000;
+    bool is_behind = w->poll->is_behind;
+    if (!is_behind && rate_take(&w->paid_ns, now_ns, CALLS_PER_S, CALLS_BURST)) {
+        return true;
     }
-    if (++w->n_calls >= WINDOW_CALLS_MAX && !w->is_resting) {
-        w->is_resting = true;
-        IGNORE(uv_poll_stop(&w->handle)); /* always 0 */
-        int r = uv_timer_start(&w->rest, on_rested, WINDOW_MS - (now_ms - w->window_ms), 0);
-        ensure(r == 0);
-    }
+    w->is_resting = true;
+    IGNORE(uv_poll_stop(&w->handle)); /* always 0 */
+    int r = uv_timer_start(&w->rest, on_rested, is_behind ? BEHIND_MS : REST_MS, 0);
+    ensure(r == 0);
+    return false;
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     AvahiWatch *w = handle->data;
-    if (w->is_dead) {
+    if (w->is_dead || !may_call(w)) {
         return;
     }
     int happened = 0;
@@ -107,9 +116,6 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     /* May free w; its memory stays until libuv's close callback. */
     w->callback(w, w->fd, w->happened, w->userdata);
     w->happened = (AvahiWatchEvent)0;
-    if (!w->is_dead) {
-        count_call(w);
-    }
 }
 
 static void watch_arm(AvahiWatch *w, AvahiWatchEvent event)
@@ -188,8 +194,11 @@ static void watch_free(AvahiWatch *w)
 static void on_timer(uv_timer_t *handle)
 {
     AvahiTimeout *t = handle->data;
+    struct avahi_poll_uv *poll = t->poll;
     if (!t->is_dead) {
+        uint64_t start_ns = uv_hrtime();
         t->callback(t, t->userdata); /* may free t */
+        poll->stretch_ns += uv_hrtime() - start_ns;
     }
 }
 
@@ -203,6 +212,10 @@ static void timeout_update(AvahiTimeout *t, const struct timeval *tv)
     /* How long ago it was due; above 0 when overdue. Rounded up, so that it is not early. */
     AvahiUsec age_us = avahi_age(tv);
     uint64_t wait_ms = age_us >= 0 ? 0 : (uint64_t)(-age_us + 999) / 1000;
+    t->poll->is_behind = wait_ms == 0 && t->poll->stretch_ns >= STRETCH_NS;
+    if (t->poll->is_behind) {
+        wait_ms = 1; /* libuv calls what is due at once before it looks at anything else */
+    }
     uv_update_time(t->poll->loop);
     int r = uv_timer_start(&t->handle, on_timer, wait_ms, 0);
     ensure(r == 0);
@@ -242,6 +255,12 @@ static void timeout_free(AvahiTimeout *t)
 
 /* --- the adapter --- */
 
+static void on_turn(uv_prepare_t *handle)
+{
+    struct avahi_poll_uv *poll = handle->data;
+    poll->stretch_ns = 0;
+}
+
 struct avahi_poll_uv *avahi_poll_uv_new(uv_loop_t *loop)
 {
     struct avahi_poll_uv *poll = mem_alloc(1, sizeof(*poll));
@@ -260,6 +279,11 @@ struct avahi_poll_uv *avahi_poll_uv_new(uv_loop_t *loop)
         .loop = loop,
         .n_open = 1,
     };
+    int r = uv_prepare_init(loop, &poll->turn);
+    ensure(r == 0);
+    poll->turn.data = poll;
+    r = uv_prepare_start(&poll->turn, on_turn);
+    ensure(r == 0); /* fails only without a callback */
     return poll;
 }
 
@@ -268,28 +292,14 @@ const AvahiPoll *avahi_poll_uv_api(struct avahi_poll_uv *poll)
     return &poll->api;
 }
 
-struct closing {
-    uv_idle_t handle;
-    struct avahi_poll_uv *poll;
-};
-
-static void on_closing_closed(uv_handle_t *handle)
+static void on_turn_closed(uv_handle_t *handle)
 {
-    struct closing *closing = handle->data;
-    struct avahi_poll_uv *poll = closing->poll;
-    mem_free(closing);
-    unref(poll);
+    unref(handle->data);
 }
 
 void avahi_poll_uv_close(struct avahi_poll_uv *poll, void (*on_closed)(void *user), void *user)
 {
     poll->on_closed = on_closed;
     poll->user = user;
-    /* A handle of its own, so that on_closed runs from the loop even where nothing is open. */
-    struct closing *closing = mem_alloc_or_die(1, sizeof(*closing));
-    closing->poll = poll;
-    int r = uv_idle_init(poll->loop, &closing->handle);
-    ensure(r == 0);
-    closing->handle.data = closing;
-    uv_close((uv_handle_t *)&closing->handle, on_closing_closed);
+    uv_close((uv_handle_t *)&poll->turn, on_turn_closed); /* so on_closed runs from the loop */
 }

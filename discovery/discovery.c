@@ -189,12 +189,12 @@ static void init_from_config(struct disc *disc, uv_loop_t *loop, const struct di
     copy_text(disc->txt.mesh, sizeof(disc->txt.mesh), config->mesh);
     copy_text(disc->id_text, sizeof(disc->id_text), config->id_text);
     copy_text(disc->name, sizeof(disc->name), config->name);
-    list_init(&disc->reports);
     uint64_t random[2];
     int r = uv_random(NULL, NULL, random, sizeof(random), 0, NULL);
     ensure(r == 0); /* the kernel always has some */
     disc->nonce = random[0];
     table_init(&disc->peers, DISC_KEY_BYTES, random[1]);
+    table_init(&disc->reports, sizeof(struct disc_report_id), random[1]);
     r = uv_timer_init(loop, &disc->update_timer);
     ensure(r == 0);
     disc->update_timer.data = disc;
@@ -249,6 +249,7 @@ void disc_part_closed(struct disc *disc)
     void (*on_closed)(void *user) = disc->on_closed;
     void *user = disc->on_closed_user;
     table_done(&disc->peers);
+    table_done(&disc->reports);
     mem_free(disc);
     if (on_closed != NULL) {
         on_closed(user);

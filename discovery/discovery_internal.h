@@ -24,16 +24,16 @@ struct mdns_embedded;
 struct static_peers;
 struct avahi_poll_uv;
 
-/* Who said it: one peer is heard once for each interface and address family. */
+/* Who said it: one peer is heard once for each interface and address family. A key of tables. */
 struct disc_report_id {
     int ifindex;
-    int protocol; /* AVAHI_PROTO_* */
-    char instance[DISC_INSTANCE_BYTES_MAX + 1];
+    int protocol;                               /* AVAHI_PROTO_* */
+    char instance[DISC_INSTANCE_BYTES_MAX + 1]; /* zeros behind the text */
 };
 
 struct disc_report {
     struct list in_peer;
-    struct list in_disc;
+    struct table_entry by_id;
     struct disc_report_id id;
     struct disc_txt txt;
     struct sockaddr_storage address;
@@ -65,8 +65,8 @@ struct disc {
     size_t n_own, next_own;
     uint64_t nonce; /* tells this process from a clone of it */
 
-    struct table peers;  /* of disc_peer_entry */
-    struct list reports; /* of disc_report.in_disc */
+    struct table peers;   /* of disc_peer_entry */
+    struct table reports; /* of disc_report.by_id */
     bool is_full_told;
     uint64_t strangers_ns; /* let in beyond DISC_PEERS_MAX on account up to then */
 

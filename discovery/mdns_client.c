@@ -206,13 +206,13 @@ static void on_resolved(AvahiServiceResolver *avahi, AvahiIfIndex ifindex, Avahi
     resolver_on_result(user, ifindex, event, a, port, txt);
 }
 
-static void *open_resolver(void *source, struct resolver *resolver, const char *domain)
+static void *open_resolver(void *source, struct resolver *resolver)
 {
     struct mdns_client *c = source;
     const struct disc_report_id *id = &resolver->id;
     return avahi_service_resolver_new(c->avahi, id->ifindex, id->protocol, id->instance,
-                                      DISC_SERVICE_TYPE, domain, id->protocol, (AvahiLookupFlags)0,
-                                      on_resolved, resolver);
+                                      DISC_SERVICE_TYPE, resolver->domain, id->protocol,
+                                      (AvahiLookupFlags)0, on_resolved, resolver);
 }
 
 static void close_resolver(void *avahi)
@@ -356,11 +356,11 @@ struct mdns_client *mdns_client_new(struct disc *disc)
                                       .source = c,
                                       .open = open_resolver,
                                       .close = close_resolver};
-    list_init(&c->resolvers.all);
+    int r = resolvers_init(&c->resolvers);
     disc_instance_name(disc, c->instance);
     c->retry = disc_timer_new(disc, on_retry, c);
     c->watchdog = disc_timer_new(disc, on_watchdog, c);
-    if (c->retry == NULL || c->watchdog == NULL) {
+    if (r < 0 || c->retry == NULL || c->watchdog == NULL) {
         return mdns_client_free(c);
     }
     if (!connect_now(c)) {
@@ -382,6 +382,7 @@ struct mdns_client *mdns_client_free(struct mdns_client *c)
     disc_unreport_all(c->disc);
     c->retry = disc_timer_free(c->retry);
     c->watchdog = disc_timer_free(c->watchdog);
+    resolvers_done(&c->resolvers);
     return mem_free(c);
 }
 

@@ -253,12 +253,12 @@ static void on_resolved(AvahiSServiceResolver *avahi, AvahiIfIndex ifindex, Avah
     resolver_on_result(user, ifindex, event, a, port, txt);
 }
 
-static void *open_resolver(void *source, struct resolver *resolver, const char *domain)
+static void *open_resolver(void *source, struct resolver *resolver)
 {
     struct mdns_embedded *m = source;
     const struct disc_report_id *id = &resolver->id;
     return avahi_s_service_resolver_new(m->server, id->ifindex, id->protocol, id->instance,
-                                        DISC_SERVICE_TYPE, domain, id->protocol,
+                                        DISC_SERVICE_TYPE, resolver->domain, id->protocol,
                                         (AvahiLookupFlags)0, on_resolved, resolver);
 }
 
@@ -418,9 +418,10 @@ struct mdns_embedded *mdns_embedded_new(struct disc *disc)
                                       .source = m,
                                       .open = open_resolver,
                                       .close = close_resolver};
-    list_init(&m->resolvers.all);
     m->retry = disc_timer_new(disc, on_retry, m);
-    if (m->retry == NULL) {
+    if (resolvers_init(&m->resolvers) < 0 || m->retry == NULL) {
+        m->retry = disc_timer_free(m->retry);
+        resolvers_done(&m->resolvers);
         return mem_free(m);
     }
     on_retry(m);
@@ -433,6 +434,7 @@ struct mdns_embedded *mdns_embedded_free(struct mdns_embedded *m)
         return NULL;
     }
     drop_server(m);
+    resolvers_done(&m->resolvers);
     m->retry = disc_timer_free(m->retry);
     return mem_free(m);
 }

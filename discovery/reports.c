@@ -209,14 +209,8 @@ static void tell(struct disc *disc, struct disc_peer_entry *peer)
 
 static struct disc_report *find_report(const struct disc *disc, const struct disc_report_id *id)
 {
-    list_for_each (it, &disc->reports) {
-        struct disc_report *report = LIST_ENTRY(it, struct disc_report, in_disc);
-        if (report->id.ifindex == id->ifindex && report->id.protocol == id->protocol &&
-            strcmp(report->id.instance, id->instance) == 0) {
-            return report;
-        }
-    }
-    return NULL;
+    struct table_entry *entry = table_find(&disc->reports, id);
+    return entry != NULL ? CONTAINER_OF(entry, struct disc_report, by_id) : NULL;
 }
 
 static void forget_report(struct disc *disc, struct disc_report *report)
@@ -224,7 +218,7 @@ static void forget_report(struct disc *disc, struct disc_report *report)
     struct disc_peer_entry *peer = report->peer;
     bool did_count = report->counts;
     list_remove(&report->in_peer);
-    list_remove(&report->in_disc);
+    table_remove(&disc->reports, &report->by_id);
     mem_free(report);
     if (!list_is_empty(&peer->reports)) {
         if (did_count) {
@@ -339,7 +333,7 @@ static void add_report(struct disc *disc, const struct disc_report_id *id,
         .counts = interfaces_has(disc->interfaces, id->ifindex),
     };
     list_push_back(&peer->reports, &report->in_peer);
-    list_push_back(&disc->reports, &report->in_disc);
+    table_insert(&disc->reports, &report->by_id, &report->id);
     if (report->counts) {
         tell(disc, peer);
     }
@@ -415,11 +409,11 @@ void disc_unreport_all(struct disc *disc)
 {
     /* Nothing counts any more, so that each peer is lost once and not found again with what is
      * left of its addresses. */
-    list_for_each (it, &disc->reports) {
-        LIST_ENTRY(it, struct disc_report, in_disc)->counts = false;
+    table_for_each (entry, &disc->reports) {
+        CONTAINER_OF(entry, struct disc_report, by_id)->counts = false;
     }
-    list_for_each_safe (it, &disc->reports) {
-        forget_report(disc, LIST_ENTRY(it, struct disc_report, in_disc));
+    table_for_each (entry, &disc->reports) {
+        forget_report(disc, CONTAINER_OF(entry, struct disc_report, by_id));
     }
 }
 

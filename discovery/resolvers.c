@@ -1,5 +1,6 @@
 #include "discovery/resolvers.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "wire/base/mem.h"
@@ -7,26 +8,22 @@
 
 static struct resolver *find(struct resolvers *resolvers, const struct disc_report_id *id)
 {
-    list_for_each (it, &resolvers->all) {
-        struct resolver *resolver = LIST_ENTRY(it, struct resolver, node);
-        if (resolver->id.ifindex == id->ifindex && resolver->id.protocol == id->protocol &&
-            strcmp(resolver->id.instance, id->instance) == 0) {
-            return resolver;
-        }
-    }
-    return NULL;
+    struct table_entry *entry = table_find(&resolvers->all, id);
+    return entry != NULL ? CONTAINER_OF(entry, struct resolver, by_id) : NULL;
 }
 
 static void forget(struct resolver *resolver)
 {
-    list_remove(&resolver->node);
-    resolver->owner->n--;
+    table_remove(&resolver->owner->all, &resolver->by_id);
+    list_remove(&resolver->waiting);
     mem_free(resolver);
 }
 
 static void close_one(struct resolver *resolver)
 {
-    resolver->owner->close(resolver->avahi);
+    if (resolver->avahi != NULL) {
+        resolver->owner->close(resolver->avahi);
+    }
     forget(resolver);
 }
 
@@ -36,8 +33,8 @@ static bool make_room(struct resolvers *resolvers)
     if (!rate_take(&resolvers->paid_ns, now_ns, DISC_STRANGERS_PER_S, DISC_STRANGERS_PER_S)) {
         return false;
     }
-    list_for_each (it, &resolvers->all) {
-        struct resolver *resolver = LIST_ENTRY(it, struct resolver, node);
+    table_for_each (entry, &resolvers->all) { /* in the order in which they came */
+        struct resolver *resolver = CONTAINER_OF(entry, struct resolver, by_id);
         if (!disc_is_of_known(resolvers->disc, &resolver->id)) {
             struct disc_report_id id = resolver->id;
             close_one(resolver);
@@ -48,11 +45,36 @@ static bool make_room(struct resolvers *resolvers)
     return false;
 }
 
-static void open_one(struct resolvers *resolvers, const struct disc_report_id *id,
-                     const char *domain)
+/* False: not now, and the timer says when to look again. */
+static bool open_in_turn(struct resolver *resolver)
+{
+    struct resolvers *resolvers = resolver->owner;
+    uint64_t now_ns = uv_now(resolvers->disc->loop) * 1000000;
+    if (!rate_take(&resolvers->opened_ns, now_ns, RESOLVERS_PER_S, RESOLVERS_BURST)) {
+        disc_timer_start(resolvers->turn, 1000 / RESOLVERS_PER_S);
+        return false;
+    }
+    list_remove(&resolver->waiting);
+    resolver->avahi = resolvers->open(resolvers->source, resolver);
+    if (resolver->avahi == NULL) {
+        forget(resolver);
+    }
+    return true;
+}
+
+static void on_turn(void *user)
+{
+    struct resolvers *resolvers = user;
+    struct list *first;
+    while ((first = list_first(&resolvers->waiting)) != NULL &&
+           open_in_turn(LIST_ENTRY(first, struct resolver, waiting))) {
+    }
+}
+
+static void add(struct resolvers *resolvers, const struct disc_report_id *id, const char *domain)
 {
     if (find(resolvers, id) != NULL ||
-        (resolvers->n >= resolvers->n_max && !make_room(resolvers))) {
+        (resolvers->all.n >= resolvers->n_max && !make_room(resolvers))) {
         return;
     }
     struct resolver *resolver = mem_alloc(1, sizeof(*resolver));
@@ -60,25 +82,24 @@ static void open_one(struct resolvers *resolvers, const struct disc_report_id *i
         return;
     }
     *resolver = (struct resolver){.owner = resolvers, .id = *id};
-    list_push_back(&resolvers->all, &resolver->node);
-    resolvers->n++;
-    resolver->avahi = resolvers->open(resolvers->source, resolver, domain);
-    if (resolver->avahi == NULL) {
-        forget(resolver);
-    }
+    memcpy(resolver->domain, domain, strlen(domain) + 1);
+    table_insert(&resolvers->all, &resolver->by_id, &resolver->id);
+    list_push_back(&resolvers->waiting, &resolver->waiting);
+    on_turn(resolvers);
 }
 
 void resolvers_on_browse(struct resolvers *resolvers, AvahiIfIndex ifindex, AvahiProtocol protocol,
                          AvahiBrowserEvent event, const char *name, const char *domain)
 {
     if ((event != AVAHI_BROWSER_NEW && event != AVAHI_BROWSER_REMOVE) || name == NULL ||
-        strlen(name) > DISC_INSTANCE_BYTES_MAX) {
+        strlen(name) > DISC_INSTANCE_BYTES_MAX || domain == NULL ||
+        strlen(domain) > DISC_DOMAIN_BYTES_MAX) {
         return;
     }
     struct disc_report_id id = {.ifindex = ifindex, .protocol = protocol};
     memcpy(id.instance, name, strlen(name) + 1);
     if (event == AVAHI_BROWSER_NEW) {
-        open_one(resolvers, &id, domain);
+        add(resolvers, &id, domain);
         return;
     }
     struct resolver *resolver = find(resolvers, &id);
@@ -109,9 +130,24 @@ void resolver_on_result(struct resolver *resolver, AvahiIfIndex ifindex, AvahiRe
 
 void resolvers_clear(struct resolvers *resolvers)
 {
-    list_for_each_safe (it, &resolvers->all) {
-        close_one(LIST_ENTRY(it, struct resolver, node));
+    table_for_each (entry, &resolvers->all) {
+        close_one(CONTAINER_OF(entry, struct resolver, by_id));
     }
+}
+
+int resolvers_init(struct resolvers *resolvers)
+{
+    list_init(&resolvers->waiting);
+    table_init(&resolvers->all, sizeof(struct disc_report_id), resolvers->disc->peers.seed);
+    resolvers->turn = disc_timer_new(resolvers->disc, on_turn, resolvers);
+    return resolvers->turn != NULL ? 0 : -ENOMEM;
+}
+
+void resolvers_done(struct resolvers *resolvers)
+{
+    resolvers_clear(resolvers);
+    resolvers->turn = disc_timer_free(resolvers->turn);
+    table_done(&resolvers->all);
 }
 
 AvahiStringList *disc_own_txt(const struct disc *disc)
