@@ -68,6 +68,7 @@ void client_begin(struct meshd_control *control, int fd, uint32_t uid)
     control->n_clients++;
     client_poll(client);
     control_await_hello(control);
+    on_ready(&client->poll, 0, UV_READABLE); /* most have said hello by now: it saves a turn */
 }
 
 void client_poll(struct control_client *client)
