@@ -331,6 +331,7 @@ void core_card_dismiss(struct core *core, struct core_card *card)
 void core_card_remove(struct core *core, struct core_card *card)
 {
     core_card_set_news(core, card, 0, false);
+    core_teller_drop(core, card);
     core_queue_forget_names(core, card);
     list_remove(&card->news);
     table_remove(&core->cards, &card->by_key);

@@ -256,6 +256,22 @@ static void check_origins(const struct core *core, const struct sums *sums)
     ensure(bytes == core->others_bytes);          /* 29 */
 }
 
+static void check_tellers(const struct core *core)
+{
+    uint32_t n_cards = 0;
+    uint32_t n_told = 0;
+    table_for_each (entry, &core->tellers) {
+        const struct core_teller *teller = LIST_ENTRY(entry, struct core_teller, by_text);
+        ensure(teller->n_cards > 0);              /* 37 */
+        ensure(teller->n_cards <= CORE_TOLD_MAX); /* 37 */
+        n_cards += teller->n_cards;
+    }
+    table_for_each (entry, &core->cards) {
+        n_told += LIST_ENTRY(entry, struct core_card, by_key)->teller != NULL;
+    }
+    ensure(n_cards == n_told); /* 37 */
+}
+
 static void check_exec(const struct core *core, const struct sums *sums)
 {
     check_origins(core, sums);
@@ -397,6 +413,7 @@ void core_check(const struct core *core)
     ensure(n_keeping == core->journal.n_keeping); /* 15 */
     check_journal(&core->journal);
     ensure(n_tasks == core->n_tasks);
+    check_tellers(core);
     check_exec(core, &sums);
     check_lefts(core);
     core_queue_check(core);

@@ -220,6 +220,7 @@ static void init_lists(struct core *core)
     table_init(&core->xjobs, sizeof(struct core_xjob_key), seed);
     table_init(&core->held, sizeof(struct core_held_key), seed);
     table_init(&core->origins, CORE_ORIGIN_BYTES, seed);
+    table_init(&core->tellers, CORE_ORIGIN_BYTES, seed);
     table_init(&core->blobs, sizeof(struct wire_hash), seed);
 }
 
@@ -280,6 +281,7 @@ struct core *core_free(struct core *core)
     table_done(&core->held);
     table_done(&core->blobs);
     table_done(&core->origins);
+    table_done(&core->tellers);
     arena_done(&core->letter_arena);
     heap_done(&core->timers);
     heap_done(&core->by_idle);

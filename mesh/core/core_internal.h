@@ -148,8 +148,15 @@ struct core_card {
     uint32_t cores;                 /* while it has no peer, */
     char *texts;  /* as these: its name and, behind the NUL, its arch; NULL: both are empty */
     char *queues; /* names of those that live there, see queue_names.c; NULL: none */
+    struct core_teller *teller; /* whom it counts for as hearsay, see teller.c; or NULL */
 };
-static_assert(sizeof(struct core_card) <= 184, "a large mesh has thousands of them");
+static_assert(sizeof(struct core_card) <= 192, "a large mesh has thousands of them");
+
+struct core_teller { /* an origin that told us of others */
+    struct table_entry by_text;
+    uint32_t n_cards;
+    char text[CORE_ORIGIN_BYTES]; /* as in core_origin, which may be gone */
+};
 
 struct core_peer { /* dealings with somebody: dials, a session, tasks there or from there */
     struct table_entry by_key;
@@ -632,7 +639,7 @@ struct core {
     uint64_t n_looks, last_look;
 
     uint64_t others_bytes; /* of memory, of what others sent */
-    struct table xjobs, held, blobs, origins;
+    struct table xjobs, held, blobs, origins, tellers;
     struct list waiters; /* of core_waiter, in grant.c */
     uint32_t n_waiters;
     struct core_timer waiter_timer;

@@ -325,6 +325,7 @@ static void hear(struct core *core, struct core_peer *from, const struct wire_pe
     struct core_card *card = core_card_find(core, &entry->key);
     bool is_new = card == NULL;
     if ((is_new && core->cards.n >= CORE_HEARSAY_MAX) ||
+        (is_new && !core_teller_may_add(core, from->origin)) ||
         ((is_new || (entry->version > 0 && is_news(card, entry))) &&
          !may_tell(core, from->origin))) {
         return;
@@ -332,6 +333,9 @@ static void hear(struct core *core, struct core_peer *from, const struct wire_pe
     card = is_new ? core_card_get(core, &entry->key) : card;
     if (card == NULL) {
         return;
+    }
+    if (is_new) {
+        core_teller_add(core, from->origin, card);
     }
     bool is_own_word = from->card == card && entry->version >= card->version;
     bool is_to_be_told = entry->version > 0 && is_news(card, entry);

@@ -13,6 +13,7 @@
 
 #define CORE_PEERS_MAX           8192u /* records; a new stranger beyond that is not taken up */
 #define CORE_HEARSAY_MAX         6144u /* that hearsay may fill: the rest is for who was seen */
+#define CORE_TOLD_MAX            512u  /* of these, from one origin */
 #define CORE_HOST_KEYS_MAX       64u   /* up once at one host and away: the oldest is forgotten */
 #define CORE_DIALS_MAX           64u   /* at once, over all peers */
 #define CORE_DIALS_STRANGERS_MAX 32u   /* of these, to peers that never were up */

@@ -178,6 +178,7 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
     copy_facts(peer, event);
     peer->link = link;
     peer->had_session = card->was_up = true;
+    core_teller_drop(core, card);
     peer->is_inventoried = false;
     card->n_rounds = 0;
     peer->spare_ns = peer->sum_ns = 0;

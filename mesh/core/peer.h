@@ -52,6 +52,16 @@ void core_card_remove(struct core *core, struct core_card *card);
 void core_card_dismiss(struct core *core, struct core_card *card);
 void core_card_free(struct core_card *card);
 void core_card_free_all(struct core *core);
+
+/* teller.c */
+/* Whether one more card may come in by hearsay from there. */
+bool core_teller_may_add(const struct core *core, const struct core_origin *origin);
+/* The card is new, and was heard of from there. */
+void core_teller_add(struct core *core, const struct core_origin *origin, struct core_card *card);
+/* It counts for nobody any more: it was up, or goes. */
+void core_teller_drop(struct core *core, struct core_card *card);
+
+/* card.c */
 /* Those of its peer, if it has one. */
 unsigned core_card_state(const struct core_card *card);
 const char *core_card_name(const struct core_card *card);

@@ -78,16 +78,48 @@ START_TEST(hearsay_leaves_records_for_who_comes)
 {
     struct world *world = world_new(1);
     world_start(world, 0, false);
-    link_up(world, FIRST_LINK, 1, "10.0.0.66:7");
-    link_up(world, FIRST_LINK + 1, 2, "10.0.0.67:7"); /* of another host: the rates do not bind */
-    tell(world, FIRST_LINK, 1000, 5000, UINT64_C(1) << 32);
-    tell(world, FIRST_LINK + 1, 6000, 5000, UINT64_C(1) << 32);
-    ck_assert_uint_le(core_counts(world_core(world, 0)).n_peers, CORE_HEARSAY_MAX);
+    for (uint32_t i = 0; i < 2 * CORE_HEARSAY_MAX / CORE_TOLD_MAX; i++) { /* hosts */
+        char address[32];
+        snprintf(address, sizeof(address), "10.0.1.%u:7", i);
+        link_up(world, FIRST_LINK, 1 + i, address);
+        tell(world, FIRST_LINK, 1000 * (i + 1), CORE_TOLD_MAX, UINT64_C(1) << 32);
+        link_down(world, FIRST_LINK);
+    }
+    ck_assert_uint_ge(core_counts(world_core(world, 0)).n_peers, CORE_HEARSAY_MAX);
+    ck_assert_uint_lt(core_counts(world_core(world, 0)).n_peers, CORE_HEARSAY_MAX + 64);
     world_start(world, 1, true);
     world_run_for(world, 2 * CORE_S);
     const struct core_peer *peer =
         core_peer_find(world_core(world, 0), &world_config(world, 1)->key);
     ck_assert(peer != NULL && peer->link != NULL);
+    world_free(world);
+}
+END_TEST
+
+/* Under however many keys it tells; and what has turned out to be there does not count. */
+START_TEST(one_host_tells_of_so_many_and_no_more)
+{
+    struct world *world = world_new(1);
+    world_start(world, 0, false);
+    const struct core *core = world_core(world, 0);
+    link_up(world, FIRST_LINK, 1, "10.0.0.66:7");
+    link_up(world, FIRST_LINK + 1, 2, "10.0.0.66:8");
+    link_up(world, FIRST_LINK + 2, 3, "10.0.0.67:7");
+    uint32_t n_before = core_counts(core).n_peers;
+    tell(world, FIRST_LINK, 1000, CORE_TOLD_MAX - 1, UINT64_C(1) << 32);
+    tell(world, FIRST_LINK + 1, 2000, CORE_TOLD_MAX, UINT64_C(1) << 32);
+    ck_assert_uint_eq(core_counts(core).n_peers, n_before + CORE_TOLD_MAX);
+    tell(world, FIRST_LINK + 2, 3000, 10, UINT64_C(1) << 32); /* another one's word */
+    ck_assert_uint_eq(core_counts(core).n_peers, n_before + CORE_TOLD_MAX + 10);
+    link_up(world, FIRST_LINK + 3, 1000, "10.0.0.68:7");
+    tell(world, FIRST_LINK, 4000, 10, UINT64_C(1) << 32);
+    ck_assert_uint_eq(core_counts(core).n_peers, n_before + CORE_TOLD_MAX + 11);
+    link_down(world, FIRST_LINK);
+    link_down(world, FIRST_LINK + 1);
+    link_up(world, FIRST_LINK + 4, 4, "10.0.0.66:9"); /* it comes back, under another key */
+    n_before = core_counts(core).n_peers;
+    tell(world, FIRST_LINK + 4, 5000, 10, UINT64_C(1) << 32);
+    ck_assert_uint_eq(core_counts(core).n_peers, n_before);
     world_free(world);
 }
 END_TEST
@@ -112,16 +144,16 @@ START_TEST(one_host_is_heard_at_a_rate)
     link_up(world, FIRST_LINK + 1, 2, "10.0.0.66:8"); /* a second key of it */
     uint64_t version = UINT64_C(1) << 32;
     uint32_t n_told = 0;
-    for (; n_told < CORE_HEAR_BURST; n_told += 1024) {
-        tell(world, FIRST_LINK, 1000, 1024, ++version);
+    for (; n_told < CORE_HEAR_BURST; n_told += CORE_TOLD_MAX) {
+        tell(world, FIRST_LINK, 1000, CORE_TOLD_MAX, ++version);
     }
-    ck_assert_uint_eq(n_of_version(world, 1000, 1024, version), 1024);
-    tell(world, FIRST_LINK + 1, 1000, 1024, version + 1);
-    ck_assert_uint_eq(n_of_version(world, 1000, 1024, version + 1), 0);
-    world_run_for(world, CORE_S);
-    tell(world, FIRST_LINK, 1000, 1024, version + 1);
-    uint32_t n = n_of_version(world, 1000, 1024, version + 1);
-    ck_assert(n >= CORE_HEAR_PER_S - 2 && n <= CORE_HEAR_PER_S + 2);
+    ck_assert_uint_eq(n_of_version(world, 1000, CORE_TOLD_MAX, version), CORE_TOLD_MAX);
+    tell(world, FIRST_LINK + 1, 1000, CORE_TOLD_MAX, version + 1);
+    ck_assert_uint_eq(n_of_version(world, 1000, CORE_TOLD_MAX, version + 1), 0);
+    world_run_for(world, CORE_S / 2);
+    tell(world, FIRST_LINK, 1000, CORE_TOLD_MAX, version + 1);
+    uint32_t n = n_of_version(world, 1000, CORE_TOLD_MAX, version + 1);
+    ck_assert(n >= CORE_HEAR_PER_S / 2 - 2 && n <= CORE_HEAR_PER_S / 2 + 2);
     world_free(world);
 }
 END_TEST
@@ -237,6 +269,7 @@ int main(void)
     TCase *tc = tcase_create("core_hostile");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, hearsay_leaves_records_for_who_comes);
+    tcase_add_test(tc, one_host_tells_of_so_many_and_no_more);
     tcase_add_test(tc, one_host_is_heard_at_a_rate);
     tcase_add_test(tc, a_host_that_changes_its_key_all_the_time_is_not_remembered_for_each);
     tcase_add_test(tc, jobs_of_one_host_leave_memory_for_those_of_others);
