@@ -307,6 +307,7 @@ static uint64_t spend(struct meshd_link *link, uint64_t since_ns)
     }
     link->source->spent_ns += now_ns - since_ns;
     link->links->spent_ns += now_ns - since_ns;
+    source_spend(link->source, now_ns - since_ns, now_ns, link->links->config.n_processors);
     return now_ns;
 }
 
@@ -355,11 +356,21 @@ static void wait_for_turn(struct meshd_link *link)
     }
 }
 
+bool link_is_resting(const struct meshd_link *link, uint64_t now_ns)
+{
+    static const struct wire_key nobody;
+    const struct meshd_links_config *config = &link->links->config;
+    const struct wire_hello *peer = wire_session_peer(link->session);
+    return config->is_wanted != NULL && source_rest_ns(link->source, now_ns) > 0 &&
+           config->is_wanted(config->is_wanted_user, peer != NULL ? &peer->key : &nobody);
+}
+
 void link_go_on(struct meshd_link *link)
 {
     uint64_t since_ns = spend(link, meshd_clock_ns());
+    bool is_resting = link_is_resting(link, since_ns);
     int rc = 1;
-    while (rc > 0 && !is_turn_over(link)) {
+    while (rc > 0 && !is_resting && !is_turn_over(link)) {
         rc = take_message(link);
         since_ns = spend(link, since_ns);
     }

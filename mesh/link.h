@@ -34,7 +34,8 @@
 #define MESHD_ACCEPTED_SOURCE_MAX 64u
 #define MESHD_LINKS_MAX           (MESHD_ACCEPTED_MAX + 1024u)
 /* How long messages are taken in one turn of the loop: from one source before others are looked at,
- * and from all together. What is left is taken in the next turns, source by source. */
+ * and from all together. What is left is taken in the next turns, source by source. While this
+ * host works for others, a source that had its part of the processors (sources.h) rests. */
 #define MESHD_TURN_SOURCE_NS UINT64_C(500000)
 #define MESHD_TURN_NS        UINT64_C(5000000)
 
@@ -50,6 +51,11 @@ struct meshd_links_config {
     const char *const *interfaces; /* borrowed; n_interfaces 0: all */
     uint32_t n_interfaces;
     bool has_far_peers; /* --peer is in use: see meshd_links_dial() */
+    uint32_t n_processors; /* of this host, that it may use; see meshd_links_set_processors() */
+    /* Whether this host works for others than that peer; zeros: one that is not proved yet. NULL:
+     * it never does. */
+    bool (*is_wanted)(void *user, const struct wire_key *key);
+    void *is_wanted_user;
 };
 
 /* NULL when memory is short. */
@@ -70,6 +76,8 @@ void meshd_links_on_room(struct meshd_links *links, void (*on_room)(void *user, 
                          void *user);
 /* What later hellos say. */
 void meshd_links_set_cores(struct meshd_links *links, uint32_t cores);
+/* How many processors there are from now on, one at least. */
+void meshd_links_set_processors(struct meshd_links *links, uint32_t n_processors);
 /* The owner has written another state into the door. Listening sockets take what comes from beyond
  * this link only in a closed mesh. is_renewed: its present secret is another than before; then no
  * handshake that began before comes to an end: DIAL_FAILED (-ECANCELED) for those that were

@@ -81,7 +81,9 @@ struct meshd_links {
     struct meshd_links_config config;
     struct list all; /* struct meshd_link.node */
     struct meshd_sources sources;
-    struct list turns; /* struct meshd_source.in_turn, next one first */
+    struct list turns;   /* struct meshd_source.in_turn, next one first */
+    struct list resting; /* the same: those that had their part of the processors */
+    uv_timer_t rest;     /* until the first of them has rested enough */
     uint64_t turn;     /* number of the loop's turn */
     uint64_t spent_ns; /* on messages, in this turn */
     struct list dirty; /* struct meshd_link.dirty */
@@ -124,6 +126,9 @@ void link_mark_dirty(struct meshd_link *link);
 /* The same, and may wait for more. */
 void link_mark_lazy(struct meshd_link *link);
 void link_flush(struct meshd_link *link);
+/* Whether others are served first, because its source had its part. Its state is HANDSHAKE or UP.
+ */
+bool link_is_resting(const struct meshd_link *link, uint64_t now_ns);
 /* Takes some of the messages that wait. */
 void link_go_on(struct meshd_link *link);
 /* It may hold more or less than before. False: it holds too much, and was closed. */

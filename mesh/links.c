@@ -22,13 +22,17 @@ struct meshd_links *meshd_links_new(const struct meshd_links_config *config)
     links->next_id = 1;
     list_init(&links->all);
     list_init(&links->turns);
+    list_init(&links->resting);
     sources_init(&links->sources, config->hello.epoch); /* random, and ours alone */
     list_init(&links->dirty);
     list_init(&links->lazy);
     int rc = uv_timer_init(links->config.loop, &links->gather);
     ensure(rc == 0);
     links->gather.data = links;
-    links->n_handles = 1;
+    rc = uv_timer_init(links->config.loop, &links->rest);
+    ensure(rc == 0);
+    links->rest.data = links;
+    links->n_handles = 2;
     /* Keys are our own numbers: nobody chooses collisions. */
     table_init(&links->up, sizeof(uint64_t), 0);
     buf_init(&links->frame, 2u * WIRE_BODY_BYTES_MAX);
@@ -51,7 +55,7 @@ void links_maybe_closed(struct meshd_links *links)
     on_closed(user);
 }
 
-static void on_gather_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
     struct meshd_links *links = handle->data;
     links->n_handles--;
@@ -64,7 +68,8 @@ void meshd_links_close(struct meshd_links *links, void (*on_closed)(void *user),
     links->on_closed = on_closed;
     links->on_closed_user = user;
     listener_close(links);
-    uv_close((uv_handle_t *)&links->gather, on_gather_closed);
+    uv_close((uv_handle_t *)&links->gather, on_timer_closed);
+    uv_close((uv_handle_t *)&links->rest, on_timer_closed);
     list_for_each (it, &links->all) {
         link_close(LIST_ENTRY(it, struct meshd_link, node));
     }
@@ -109,6 +114,11 @@ void links_allow_far(struct meshd_links *links, const struct sockaddr_storage *h
 void meshd_links_set_cores(struct meshd_links *links, uint32_t cores)
 {
     links->config.hello.cores = cores;
+}
+
+void meshd_links_set_processors(struct meshd_links *links, uint32_t n_processors)
+{
+    links->config.n_processors = n_processors;
 }
 
 /* A session is as good as the door that it began at. What was accepted and is not proved owes
@@ -274,25 +284,76 @@ static void look_at_lazy(struct meshd_links *links)
     }
 }
 
+static struct meshd_link *first_waiting(const struct meshd_source *source)
+{
+    struct list *first = list_first(&source->waiting);
+    return first != NULL ? LIST_ENTRY(first, struct meshd_link, waiting) : NULL;
+}
+
+/* Whoever has rested enough, or rests for nobody any more, gets turns again. */
+static void wake(struct meshd_links *links, uint64_t now_ns)
+{
+    list_for_each_safe (it, &links->resting) {
+        struct meshd_source *source = LIST_ENTRY(it, struct meshd_source, in_turn);
+        const struct meshd_link *link = first_waiting(source);
+        if (link == NULL || !link_is_resting(link, now_ns)) {
+            list_remove(it);
+            list_push_back(&links->turns, it);
+        }
+    }
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+    /* The turn of the loop that it makes is what it is for. */
+}
+
+/* The loop turns at the latest when the first of them has rested enough. */
+static void await_rested(struct meshd_links *links, uint64_t now_ns)
+{
+    uint64_t least_ns = UINT64_MAX;
+    list_for_each (it, &links->resting) {
+        uint64_t ns = source_rest_ns(LIST_ENTRY(it, struct meshd_source, in_turn), now_ns);
+        least_ns = ns < least_ns ? ns : least_ns;
+    }
+    if (least_ns == UINT64_MAX) {
+        IGNORE(uv_timer_stop(&links->rest)); /* always 0 */
+        return;
+    }
+    uv_update_time(links->config.loop); /* the timer counts from it, and it may be old */
+    int rc = uv_timer_start(&links->rest, on_rested, least_ns / 1000000 + 1, 0);
+    ensure(rc == 0);
+}
+
 bool meshd_links_go_on(struct meshd_links *links)
 {
     links->turn++;
     links->spent_ns = 0;
+    if (!list_is_empty(&links->resting)) {
+        wake(links, meshd_clock_ns());
+    }
     bool is_any = !list_is_empty(&links->turns);
     for (struct list *first;
          links->spent_ns < MESHD_TURN_NS && (first = list_first(&links->turns)) != NULL;) {
         struct meshd_source *source = LIST_ENTRY(first, struct meshd_source, in_turn);
-        struct list *next = list_first(&source->waiting);
+        struct meshd_link *next = first_waiting(source);
         list_remove(&source->in_turn);
         source->spent_ns = 0;
         if (next == NULL) {
             continue; /* they were closed meanwhile */
         }
-        list_remove(next);
+        if (link_is_resting(next, meshd_clock_ns())) {
+            list_push_back(&links->resting, &source->in_turn);
+            continue;
+        }
+        list_remove(&next->waiting);
         if (!list_is_empty(&source->waiting)) {
             list_push_back(&links->turns, &source->in_turn);
         }
-        link_go_on(LIST_ENTRY(next, struct meshd_link, waiting));
+        link_go_on(next);
+    }
+    if (!list_is_empty(&links->resting)) {
+        await_rested(links, meshd_clock_ns());
     }
     return is_any;
 }

@@ -88,6 +88,12 @@ static uint32_t cores_for_others(const struct meshd *meshd)
                : offered_cores(meshd);
 }
 
+static bool is_working_for_others(void *user, const struct wire_key *key)
+{
+    const struct meshd *meshd = user;
+    return meshd->core != NULL && core_is_working_for_others(meshd->core, key);
+}
+
 static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
 {
     const struct meshd_options *options = meshd->options;
@@ -109,6 +115,9 @@ static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         .interfaces = options->interfaces,
         .n_interfaces = options->n_interfaces,
         .has_far_peers = options->n_peers > 0,
+        .n_processors = meshd->cores_effective,
+        .is_wanted = is_working_for_others,
+        .is_wanted_user = meshd,
     };
     meshd->links = meshd_links_new(&config);
     if (meshd->links == NULL) {

@@ -80,6 +80,7 @@ static void check_cores(struct meshd *meshd)
     uint32_t cores = cores_effective("");
     if (cores != meshd->cores_effective) {
         meshd->cores_effective = cores;
+        meshd_links_set_processors(meshd->links, cores);
         struct core_event event = {.type = CORE_EVENT_CORES, .cores = {.cores = cores}};
         step(meshd, &event);
     }

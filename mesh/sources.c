@@ -133,6 +133,19 @@ bool source_may_connect(struct meshd_sources *sources, struct meshd_source *sour
            rate_take(&sources->paid_ns, now_ns, MESHD_ACCEPTS_PER_S, MESHD_ACCEPTS_BURST);
 }
 
+void source_spend(struct meshd_source *source, uint64_t took_ns, uint64_t now_ns,
+                  uint32_t n_processors)
+{
+    uint64_t from_ns = source->due_ns > now_ns ? source->due_ns : now_ns;
+    source->due_ns = from_ns + took_ns * MESHD_SOURCE_PART / n_processors;
+}
+
+uint64_t source_rest_ns(const struct meshd_source *source, uint64_t now_ns)
+{
+    uint64_t until_ns = now_ns + MESHD_SOURCE_AHEAD_NS;
+    return source->due_ns > until_ns ? source->due_ns - until_ns : 0;
+}
+
 bool source_account(struct meshd_sources *sources, struct meshd_source *source, size_t before,
                     size_t after)
 {

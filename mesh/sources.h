@@ -29,6 +29,11 @@
  * it as is still free: alone half of it, and there is always something left for the next. */
 #define MESHD_LINKS_BYTES_MAX ((size_t)256 << 20)
 
+/* While this host works for others, the messages of one source take one part in so many of its
+ * processors. It may be ahead of that by so much, by the clock. */
+#define MESHD_SOURCE_PART     4u
+#define MESHD_SOURCE_AHEAD_NS UINT64_C(20000000)
+
 #define MESHD_SOURCE_KEY_BYTES 24
 
 struct meshd_source {
@@ -44,6 +49,7 @@ struct meshd_source {
     uint64_t paid_ns;      /* connections were accepted on account up to then */
     uint64_t turn;         /* of the loop, */
     uint64_t spent_ns;     /* and what it took of that */
+    uint64_t due_ns;       /* its messages had their part of the processors up to then */
 };
 
 struct meshd_sources {
@@ -66,6 +72,12 @@ void source_unref(struct meshd_sources *sources, struct meshd_source *source, ui
 /* Whether one more connection from there is within the rates; counts it if so. */
 bool source_may_connect(struct meshd_sources *sources, struct meshd_source *source,
                         uint64_t now_ns) MUST_CHECK;
+
+/* Its messages took so much of a processor; there are n_processors, one at least. */
+void source_spend(struct meshd_source *source, uint64_t took_ns, uint64_t now_ns,
+                  uint32_t n_processors);
+/* How long it is until the source has no more than its part; 0: it has not. */
+uint64_t source_rest_ns(const struct meshd_source *source, uint64_t now_ns);
 
 /* A session of the source that held `before` bytes holds `after`. False: that is more than the
  * source may hold; it is counted all the same. */

@@ -61,6 +61,10 @@ void core_step(struct core *core, const struct core_event *event, struct core_ef
 /* When to call with a TICK at the latest, UINT64_MAX for never. */
 uint64_t core_next_deadline(const struct core *core);
 
+/* Whether tasks run here that are neither this peer's nor of its origin: of ourselves or of others.
+ * The key may be of nobody. */
+bool core_is_working_for_others(const struct core *core, const struct wire_key *key);
+
 /* Walks everything and aborts where an invariant (mesh/core/README.md, by number) does not hold. */
 void core_check(const struct core *core);
 

@@ -143,6 +143,13 @@ struct core_peer *core_origin_next_owner(const struct core_origin *origin)
     return best;
 }
 
+bool core_is_working_for_others(const struct core *core, const struct wire_key *key)
+{
+    const struct core_peer *peer = core_peer_find(core, key);
+    const struct core_origin *origin = peer != NULL ? peer->origin : NULL;
+    return core->cores_used > (origin != NULL ? origin->cores_used : 0);
+}
+
 /* --- memory ------------------------------------------------------------------------------------
  */
 

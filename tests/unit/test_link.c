@@ -8,6 +8,7 @@
 
 #include "mesh/address.h"
 #include "mesh/link.h"
+#include "mesh/sources.h"
 #include "tests/lib/runner.h"
 #include "wire/base/mem.h"
 
@@ -34,6 +35,13 @@ struct side {
 
 static uv_loop_t loop;
 static struct side sides[2];
+/* Whether the sides work for others than those they hear. */
+static bool are_sides_wanted;
+
+static bool is_wanted(void *user, const struct wire_key *key)
+{
+    return are_sides_wanted;
+}
 
 static void on_event(void *user, struct core_event *event)
 {
@@ -99,6 +107,8 @@ static void make_side(struct side *side, uint8_t seed)
                   .os = slice_str("linux"),
                   .program = slice_str("0")},
         .dead_after_ns = UINT64_C(3000000000),
+        .n_processors = 1,
+        .is_wanted = is_wanted,
     };
     side->links = meshd_links_new(&config);
     ck_assert_ptr_nonnull(side->links);
@@ -289,6 +299,32 @@ START_TEST(a_flood_is_taken_a_turn_at_a_time)
         turn(true);
         ck_assert_uint_le(sides[1].n_messages - before, n_turn_max);
     }
+}
+END_TEST
+
+static uint64_t flood_ns(uint64_t n_beats)
+{
+    uint64_t start_ns = uv_hrtime();
+    uint64_t last = sides[1].last_token + n_beats;
+    for (uint64_t i = sides[1].last_token + 1; i <= last; i++) {
+        struct wire_message beat = {.type = WIRE_MESSAGE_BEAT, .beat = {.token = i}};
+        meshd_links_send(sides[0].links, sides[0].link, &beat);
+    }
+    TURN_UNTIL(sides[1].last_token == last);
+    return uv_hrtime() - start_ns;
+}
+
+/* 100 us each again: of one processor a quarter is the flood's while others are worked for. */
+START_TEST(a_flood_rests_while_others_are_worked_for)
+{
+    const uint64_t n_beats = 1000;
+    const uint64_t least_ns = (n_beats - 100) * 100000 * MESHD_SOURCE_PART - MESHD_SOURCE_AHEAD_NS;
+    sides[1].put = on_slow_event;
+    connect_sides();
+    are_sides_wanted = true;
+    ck_assert_uint_ge(flood_ns(n_beats), least_ns);
+    are_sides_wanted = false; /* what is left of its rest is no matter then */
+    ck_assert_uint_gt(flood_ns(10), 0);
 }
 END_TEST
 
@@ -599,6 +635,7 @@ int main(void)
     tcase_add_test(tcase, a_cancelled_dial_is_never_heard_of);
     tcase_add_test(tcase, messages_arrive_once_and_in_order);
     tcase_add_test(tcase, a_flood_is_taken_a_turn_at_a_time);
+    tcase_add_test(tcase, a_flood_rests_while_others_are_worked_for);
     tcase_add_test(tcase, a_goodbye_tells_the_other_side_why);
     tcase_add_test(tcase, a_peer_that_dies_is_noticed_at_once);
     tcase_add_test(tcase, bulk_is_given_room_by_chunks_and_beats_pass_it);

@@ -128,6 +128,27 @@ START_TEST(sources_that_were_are_forgotten)
 }
 END_TEST
 
+/* A quarter of two processors: the clock must be half as far on as its messages took, but for what
+ * it may be ahead. */
+START_TEST(a_source_that_had_its_part_rests)
+{
+    const uint64_t ms_ns = 1000000;
+    uint64_t now_ns = 100 * S_NS;
+    struct meshd_source *source = source_at("10.0.0.1", now_ns);
+    ck_assert_uint_eq(source_rest_ns(source, now_ns), 0);
+    source_spend(source, 10 * ms_ns, now_ns, 2);
+    ck_assert_uint_eq(source_rest_ns(source, now_ns), 0);
+    source_spend(source, 15 * ms_ns, now_ns, 2);
+    ck_assert_uint_eq(source_rest_ns(source, now_ns), 50 * ms_ns - MESHD_SOURCE_AHEAD_NS);
+    now_ns += 40 * ms_ns;
+    ck_assert_uint_eq(source_rest_ns(source, now_ns), 0);
+    now_ns += S_NS; /* what it did not use is not kept for it */
+    source_spend(source, 20 * ms_ns, now_ns, 2);
+    ck_assert_uint_eq(source_rest_ns(source, now_ns), 40 * ms_ns - MESHD_SOURCE_AHEAD_NS);
+    source_unref(&sources, source, now_ns);
+}
+END_TEST
+
 /* Grows in steps until it may not; how far it came. */
 static size_t grow(struct meshd_source *source)
 {
@@ -170,6 +191,7 @@ int main(void)
     tcase_add_test(tc, connections_of_a_source_have_a_rate_which_outlives_them);
     tcase_add_test(tc, connections_of_all_sources_have_a_rate);
     tcase_add_test(tc, sources_that_were_are_forgotten);
+    tcase_add_test(tc, a_source_that_had_its_part_rests);
     tcase_add_test(tc, a_source_holds_as_much_as_is_free);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
