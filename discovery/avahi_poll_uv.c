@@ -13,8 +13,8 @@
  * as the link carries them, and it takes one each time. What is beyond waits in the socket, or is
  * dropped there. Avahi compares each record that comes with all of the last half second, so that a
  * packet costs more the more there are: twice as many a second take four times the processor. Many
- * peers that start at once are a burst; a thousand that are there send some fifty a second. */
-#define CALLS_PER_S 64u
+ * peers that start at once are a burst; a hundred that are there send some five a second. */
+#define CALLS_PER_S 32u
 #define CALLS_BURST 256u
 #define REST_MS     100u
 /* For so long timeouts are called one after the other before the loop does something else. While

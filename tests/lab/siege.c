@@ -81,8 +81,9 @@ const struct siege_attack *siege_find(const char *name)
 
 static void begin(struct siege *siege)
 {
+    unsigned n_processors = siege->apart.is_apart ? (unsigned)CPU_COUNT(&siege->apart.honest) : 0;
     char cores[16];
-    snprintf(cores, sizeof(cores), "%u", SIEGE_CORES);
+    snprintf(cores, sizeof(cores), "%u", n_processors > 0 ? 2 * n_processors : SIEGE_CORES);
     apart_be_hostile(&siege->apart); /* the switch */
     siege->lab = lab_new();
     apart_be_honest(&siege->apart);

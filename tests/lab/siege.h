@@ -54,7 +54,7 @@ struct siege_figures {
 /* The daemons are up and see each other. */
 void siege_begin(struct siege *siege);
 /* The same, with processors of their own for the attacker and the network (apart.h), where the
- * machine has more than one: for figures. */
+ * machine has more than one: for figures. The executor offers two cores for each that is left. */
 void siege_begin_apart(struct siege *siege);
 /* Runs the attack, `mesh peers` again and again, and honest jobs, all at once. NULL: no attack.
  * Fails the test when a job has not its results in time. */
