@@ -17,18 +17,19 @@
 #define CALLS_PER_S 32u
 #define CALLS_BURST 256u
 #define REST_MS     100u
-/* For so long timeouts are called one after the other before the loop does something else. While
- * there are more, no packets are taken: it is timeouts that make Avahi forget what it compares. */
-#define BEHIND_MS  5u
-#define STRETCH_NS UINT64_C(2000000)
+/* So many timeouts are called one after the other before the loop does something else: some two
+ * milliseconds. While there are more, no packets are taken: it is timeouts that make Avahi forget
+ * what it compares. */
+#define BEHIND_MS   5u
+#define STRETCH_MAX 64u
 
 struct avahi_poll_uv {
     AvahiPoll api; /* its userdata is this */
     uv_loop_t *loop;
-    uv_prepare_t turn;   /* the loop came around */
-    uint64_t stretch_ns; /* that timeouts took since then */
-    bool is_behind;      /* some are due and wait for the next turn */
-    unsigned n_open;     /* watches and timeouts that libuv holds, and 1 until close was called */
+    uv_prepare_t turn;  /* the loop came around */
+    uint32_t n_stretch; /* timeouts that were called since then */
+    bool is_behind;     /* some are due and wait for the next turn */
+    unsigned n_open;    /* watches and timeouts that libuv holds, and 1 until close was called */
     void (*on_closed)(void *user);
     void *user;
 };
@@ -196,9 +197,8 @@ static void on_timer(uv_timer_t *handle)
     AvahiTimeout *t = handle->data;
     struct avahi_poll_uv *poll = t->poll;
     if (!t->is_dead) {
-        uint64_t start_ns = uv_hrtime();
+        poll->n_stretch++;
         t->callback(t, t->userdata); /* may free t */
-        poll->stretch_ns += uv_hrtime() - start_ns;
     }
 }
 
@@ -212,7 +212,7 @@ static void timeout_update(AvahiTimeout *t, const struct timeval *tv)
     /* How long ago it was due; above 0 when overdue. Rounded up, so that it is not early. */
     AvahiUsec age_us = avahi_age(tv);
     uint64_t wait_ms = age_us >= 0 ? 0 : (uint64_t)(-age_us + 999) / 1000;
-    t->poll->is_behind = wait_ms == 0 && t->poll->stretch_ns >= STRETCH_NS;
+    t->poll->is_behind = wait_ms == 0 && t->poll->n_stretch >= STRETCH_MAX;
     if (t->poll->is_behind) {
         wait_ms = 1; /* libuv calls what is due at once before it looks at anything else */
     }
@@ -258,7 +258,7 @@ static void timeout_free(AvahiTimeout *t)
 static void on_turn(uv_prepare_t *handle)
 {
     struct avahi_poll_uv *poll = handle->data;
-    poll->stretch_ns = 0;
+    poll->n_stretch = 0;
 }
 
 struct avahi_poll_uv *avahi_poll_uv_new(uv_loop_t *loop)
