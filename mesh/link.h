@@ -50,7 +50,7 @@ struct meshd_links_config {
     uint64_t dead_after_ns;
     const char *const *interfaces; /* borrowed; n_interfaces 0: all */
     uint32_t n_interfaces;
-    bool has_far_peers; /* --peer is in use: see meshd_links_dial() */
+    bool has_far_peers;    /* --peer is in use: see meshd_links_dial() */
     uint32_t n_processors; /* of this host, that it may use; see meshd_links_set_processors() */
     /* Whether this host works for others than that peer; zeros: one that is not proved yet. NULL:
      * it never does. */

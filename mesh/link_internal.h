@@ -84,12 +84,12 @@ struct meshd_links {
     struct list turns;   /* struct meshd_source.in_turn, next one first */
     struct list resting; /* the same: those that had their part of the processors */
     uv_timer_t rest;     /* until the first of them has rested enough */
-    uint64_t turn;     /* number of the loop's turn */
-    uint64_t spent_ns; /* on messages, in this turn */
-    struct list dirty; /* struct meshd_link.dirty */
-    struct list lazy;  /* the same: those whose messages may wait */
-    uv_timer_t gather; /* flushes them if nothing else does; runs while there are any */
-    struct table up;   /* id -> link that the core knows */
+    uint64_t turn;       /* number of the loop's turn */
+    uint64_t spent_ns;   /* on messages, in this turn */
+    struct list dirty;   /* struct meshd_link.dirty */
+    struct list lazy;    /* the same: those whose messages may wait */
+    uv_timer_t gather;   /* flushes them if nothing else does; runs while there are any */
+    struct table up;     /* id -> link that the core knows */
     uint64_t next_id;
     unsigned n_links;
     unsigned n_accepted;   /* from others */
