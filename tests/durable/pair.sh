@@ -1,6 +1,6 @@
 # Two daemons on loopback for the scripts here: `owner` takes jobs and runs nothing, `executor` runs
-# them, with two cores, and lets tasks write into $dir/runs. Sourced with $build, $seed, $is_torn and
-# $is_tap set; whoever sources it starts the owner. Nothing is left on the machine.
+# them, with $cores cores (2), and lets tasks write into $dir/runs. Sourced with $build, $seed, $is_torn
+# and $is_tap set; whoever sources it starts the owner. Nothing is left on the machine.
 #
 # shellcheck shell=bash
 mesh=$build/cli/mesh
@@ -55,7 +55,7 @@ RANDOM=$seed
 # --- the two daemons -------------------------------------------------------------------------------
 
 "$meshd" --state "$dir/executor" --socket "$dir/executor.sock" --interface lo --discovery off \
-    --listen 127.0.0.1:0 --cores 2 --name executor --bind-rw "$dir/runs" --dead-after 1 \
+    --listen 127.0.0.1:0 --cores "${cores:-2}" --name executor --bind-rw "$dir/runs" --dead-after 1 \
     --peer 127.0.0.1:1 2> "$dir/executor.log" &
 pids+=($!)
 await 10 grep -q 'listening on port' "$dir/executor.log" || fail "the executor does not start"
