@@ -49,9 +49,9 @@ static int on_option(void *to, int key, const char *value, struct errmsg *err)
  */
 
 static const struct cmd_column columns[] = {
-    {"NAME", "name", false},      {"WAITING", "waiting", true}, {"TAKEN", "taken", true},
-    {"GETTERS", "getters", true}, {"PEER", "peer", false},      {NULL, "bytes", true},
-    {NULL, "id", false},          {NULL, "key", false},
+    {"NAME", "name", false}, {"WAITING", "waiting", true}, {"TAKEN", "taken", true},
+    {"DONE", "done", true},  {"GETTERS", "getters", true}, {"PEER", "peer", false},
+    {NULL, "bytes", true},   {NULL, "id", false},          {NULL, "key", false},
 };
 
 static struct cmd_value number(const struct wire_queue_row *row, uint64_t value)
@@ -68,6 +68,7 @@ static void add_row(struct cmd_table *table, const struct wire_queue_row *row)
         cmd_text(row->name),
         number(row, row->n_waiting),
         number(row, row->n_taken),
+        number(row, row->n_done),
         number(row, row->n_getters),
         cmd_text(row->peer.n > 0 ? row->peer : slice_str(id)),
         number(row, row->bytes),

@@ -22,6 +22,7 @@ static const struct wire_field fields_wire_queue_row[] = {
     BOOL(wire_queue_row, is_known),
     KEY(wire_queue_row, key),
     TEXT(wire_queue_row, peer, WIRE_NAME_BYTES_MAX),
+    U64(wire_queue_row, n_done),
 };
 LAYOUT(wire_queue_row, "queue_row");
 

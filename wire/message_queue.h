@@ -37,6 +37,7 @@ struct wire_queue_row { /* how a queue stands */
     bool is_known;      /* these numbers: else its peer did not answer in time */
     struct wire_key key;
     struct slice peer; /* whose it is: name and key; between peers the sender's, and left out */
+    uint64_t n_done;   /* items that were done, since its peer's daemon began */
 };
 
 struct wire_queue_rows_list {

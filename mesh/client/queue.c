@@ -144,6 +144,7 @@ static void take_list(struct mesh_queue_op *op, const struct wire_queue_rows_lis
         *info = (struct mesh_queue_info){.n_waiting = row->n_waiting,
                                          .n_taken = row->n_taken,
                                          .n_getters = row->n_getters,
+                                         .n_done = row->n_done,
                                          .is_known = row->is_known};
         text_printable(row->name, info->name, sizeof(info->name));
         text_printable(row->peer, info->peer, sizeof(info->peer));

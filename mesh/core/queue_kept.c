@@ -131,6 +131,7 @@ static void on_done_kept(struct core *core, struct core_item *item)
 {
     struct core_taker *taker = item->taker;
     core_item_done(item);
+    item->queue->n_finished++;
     if (taker != NULL) {
         core_queue_answer(core, taker->peer, taker->key.request, WIRE_ERROR_NONE,
                           (struct slice){0});

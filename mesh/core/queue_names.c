@@ -162,6 +162,7 @@ static void fill_row(struct core *core, const struct core_queue *queue, struct w
         .n_getters = queue->n_takers,
         .bytes = queue->bytes,
         .is_known = true,
+        .n_done = queue->n_finished,
     };
 }
 

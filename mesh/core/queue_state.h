@@ -56,6 +56,7 @@ struct core_queue {
     uint32_t uid;
     bool is_kept; /* on disk: others are told of it */
     uint32_t n_waiting, n_taken, n_done, n_new;
+    uint64_t n_finished; /* done in this life */
     uint64_t bytes;
     struct list waiting, taken, done; /* of core_item.in_queue; taken: those LEAVING, too */
     struct list lots;                 /* of core_lot.node */

@@ -589,8 +589,10 @@ END_TEST
 START_TEST(the_table_shows_each_queue)
 {
     struct world *world = mesh_of(3, 24);
-    put(world, 0, 1, "q", "a b c");
+    put(world, 0, 1, "q", "z a b c");
     put(world, 1, 1, "p", "x");
+    get(world, 2, 4, "q", "z");
+    done(world, 2, 4);
     get(world, 2, 1, "q", "a");
     world_queue_get(world, 2, 2, "p");
     world_queue_get(world, 2, 3, "p");
@@ -607,6 +609,7 @@ START_TEST(the_table_shows_each_queue)
         ck_assert_uint_eq(row->n_waiting, is_q ? 2 : 0);
         ck_assert_uint_eq(row->n_taken, 1);
         ck_assert_uint_eq(row->n_getters, is_q ? 0 : 1);
+        ck_assert_uint_eq(row->n_done, is_q ? 1 : 0);
     }
     world_cut(world, 0); /* who does not answer is shown without numbers */
     world_queue_look(world, 2);

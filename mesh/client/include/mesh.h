@@ -468,6 +468,7 @@ MESH_API mesh_queue_item *mesh_queue_item_free(mesh_queue_item *item);
 struct mesh_queue_info {
     char name[65], peer[65]; /* the queue's; whose it is */
     uint64_t n_waiting, n_taken, n_getters;
+    uint64_t n_done; /* since the daemon of its peer began */
     bool is_known; /* these numbers: else its peer did not answer */
 };
 /* Fills in up to infos_max, and tells how many queues there are. */
