@@ -6,8 +6,8 @@
  * Queues, says what the messages promise.
  *
  * queue.c keeps queues, items and their order; queue_recv.c is what peers ask of them; queue_kept.c
- * is the disk; queue_ask.c is the side of the client; queue_names.c is who has which queue, and the
- * table of them. */
+ * is the disk. queue_client.c is what clients say and hear, queue_ask.c what becomes of it,
+ * queue_where.c at which peer; queue_names.c is who has which queue, and the table of them. */
 #ifndef MESH_CORE_QUEUE_H
 #define MESH_CORE_QUEUE_H
 
@@ -121,7 +121,7 @@ void core_queue_keep_lot(struct core *core, struct core_queue *queue, struct cor
 void core_queue_keep_done(struct core *core, struct core_item *item);
 void core_queue_keep_removed(struct core *core, uint64_t queue, uint64_t client);
 
-/* --- queue_ask.c -------------------------------------------------------------------------------
+/* --- queue_ask.c, queue_where.c, queue_client.c ------------------------------------------------
  */
 
 void core_ask_run(struct core *core);

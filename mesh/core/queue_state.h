@@ -81,7 +81,7 @@ struct core_taker { /* a get */
     bool is_seen;           /* named in the present session */
 };
 
-/* --- at a getter's or putter's peer (queue_ask.c) ----------------------------------------------
+/* --- at a getter's or putter's peer (queue_ask.c, queue_where.c, queue_client.c) ---------------
  */
 
 enum core_queue_ask_state {
