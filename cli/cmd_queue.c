@@ -211,7 +211,7 @@ const struct cmd_command cmd_queue = {
         "is found by its name from every peer. Each item is handed to one getter; it is gone when\n"
         "that one is done, and goes to another when that one vanishes before.\n\n"
         "  put   adds items: the words given, or each line of standard input. They are on disk at\n"
-        "        the queue's peer when it returns. An item has 65,536 bytes at most.\n"
+        "        the queue's peer when it returns. An item has 1 GiB at most.\n"
         "  get   takes an item, as soon as there is one: prints it, or runs COMMAND with it as "
         "its\n"
         "        standard input. It is done once it is printed, or when COMMAND exits with 0; "

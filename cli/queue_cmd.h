@@ -21,4 +21,7 @@ struct queue_options {
 int queue_put_run(struct mesh_client *client, const struct queue_options *how);
 int queue_get_run(struct mesh_client *client, const struct queue_options *how);
 
+/* A file of its own with these bytes, without a name, open at its beginning; -EIO, and said. */
+int queue_file_of(struct slice bytes) MUST_CHECK;
+
 #endif

@@ -1,6 +1,7 @@
 /* mesh queue get: an item is printed, or handed to a command, and only then said to be done. Who is
  * interrupted before has not got it: the daemon gives it back. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -112,8 +113,44 @@ static enum outcome take(struct get *get, const struct wire_message **ret_messag
 /* --- what is done with an item -----------------------------------------------------------------
  */
 
-static int print_item(const struct get *get, struct slice bytes)
+/* A file of its own with these bytes, without a name, to be read from its beginning; negative, and
+ * said. */
+int queue_file_of(struct slice bytes)
 {
+    FILE *file = tmpfile();
+    int fd = -1;
+    if (file == NULL || (bytes.n > 0 && fwrite(bytes.p, 1, bytes.n, file) != bytes.n) ||
+        fflush(file) != 0 || lseek(fileno(file), 0, SEEK_SET) < 0 ||
+        (fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0)) < 0) {
+        cmd_complain("cannot make a temporary file for the item: %s", strerror(errno));
+    }
+    if (file != NULL) {
+        IGNORE(fclose(file)); /* what counts was flushed */
+    }
+    return fd < 0 ? -EIO : fd;
+}
+
+static int copy_out(int fd)
+{
+    static uint8_t block[65536];
+    ssize_t n;
+    while ((n = read(fd, block, sizeof(block))) > 0 || (n < 0 && errno == EINTR)) {
+        if (n > 0) {
+            IGNORE(fwrite(block, 1, (size_t)n, stdout)); /* the flush says so */
+        }
+    }
+    if (n < 0) {
+        cmd_complain("cannot read the item: %s", strerror(errno));
+    }
+    return n < 0 ? -EIO : 0;
+}
+
+/* fd: of an item that is large; else -1. */
+static int print_item(const struct get *get, struct slice bytes, int fd)
+{
+    if (fd >= 0 && copy_out(fd) < 0) {
+        return -EIO;
+    }
     if (bytes.n > 0) {
         IGNORE(fwrite(bytes.p, 1, bytes.n, stdout)); /* the flush says so */
     }
@@ -121,21 +158,6 @@ static int print_item(const struct get *get, struct slice bytes)
         putchar(get->how->is_null ? '\0' : '\n');
     }
     return cmd_finish_output() == CMD_EXIT_OK ? 0 : -EIO;
-}
-
-/* A file without a name that holds the item; NULL, and said. */
-static FILE *file_of(struct slice bytes)
-{
-    FILE *file = tmpfile();
-    if (file == NULL || (bytes.n > 0 && fwrite(bytes.p, 1, bytes.n, file) != bytes.n) ||
-        fflush(file) != 0 || lseek(fileno(file), 0, SEEK_SET) < 0) {
-        cmd_complain("cannot make a temporary file for the item: %s", strerror(errno));
-        if (file != NULL) {
-            IGNORE(fclose(file)); /* nothing of it is needed */
-        }
-        return NULL;
-    }
-    return file;
 }
 
 static int wait_for(pid_t pid, const char *command)
@@ -160,13 +182,9 @@ static int wait_for(pid_t pid, const char *command)
 }
 
 /* With the item as its standard input. */
-static int run_command(const struct get *get, struct slice bytes)
+static int run_command(const struct get *get, int fd)
 {
     const char *command = get->how->words[0];
-    FILE *file = file_of(bytes);
-    if (file == NULL) {
-        return -EIO;
-    }
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t defaults;
@@ -177,14 +195,13 @@ static int run_command(const struct get *get, struct slice bytes)
     ensure(rc == 0);
     rc = posix_spawnattr_init(&attributes);
     ensure(rc == 0);
-    rc = posix_spawn_file_actions_adddup2(&actions, fileno(file), STDIN_FILENO);
+    rc = posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
     rc = rc == 0 ? posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF) : rc;
     rc = rc == 0 ? posix_spawnattr_setsigdefault(&attributes, &defaults) : rc;
     rc =
         rc == 0 ? posix_spawnp(&pid, command, &actions, &attributes, get->how->words, environ) : rc;
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
-    IGNORE(fclose(file)); /* the command has it */
     if (rc != 0) {
         cmd_complain("cannot run %s: %s: the item was given back", command, strerror(rc));
         return -EIO;
@@ -193,9 +210,16 @@ static int run_command(const struct get *get, struct slice bytes)
 }
 
 /* 0 once it counts as done. */
-static int use(struct get *get, struct slice bytes)
+static int use(struct get *get, const struct wire_queue_bytes *content)
 {
-    int r = get->how->n_words > 0 ? run_command(get, bytes) : print_item(get, bytes);
+    bool is_run = get->how->n_words > 0;
+    int fd = content->blob_bytes > 0 ? mesh_client_take_fd(get->client, 0)
+             : is_run                ? queue_file_of(content->bytes)
+                                     : -1;
+    int r = !is_run ? print_item(get, content->bytes, fd) : fd < 0 ? -EIO : run_command(get, fd);
+    if (fd >= 0) {
+        IGNORE(close(fd)); /* was read, by us or the command */
+    }
     if (r < 0) {
         IGNORE(send_end(get, false)); /* leaving does the same */
         IGNORE(await_reply(get));
@@ -217,7 +241,7 @@ int queue_get_run(struct mesh_client *client, const struct queue_options *how)
         if (outcome == GOT_NOTHING) {
             cmd_complain("nothing came from queue %s in time", how->name);
         }
-        if (outcome != GOT_ITEM || use(&get, message->queue_taken.bytes) < 0) {
+        if (outcome != GOT_ITEM || use(&get, &message->queue_taken.content) < 0) {
             return CMD_EXIT_FAILED;
         }
         get.n++;

@@ -2,9 +2,11 @@
  * What stands in a pipe is put as it comes. */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/queue_cmd.h"
+#include "cli/submit_stdin.h"
 #include "wire/base/buf.h"
 #include "wire/base/text.h"
 
@@ -18,6 +20,8 @@ struct put {
     struct wire_queue_bytes items[WIRE_PUT_ITEMS_MAX];
     uint32_t n_items;
     size_t n_bytes;
+    int fds[WIRE_PUT_BLOBS_MAX]; /* of the large ones among them */
+    unsigned n_fds;
 };
 
 static int failed(const struct put *put, const char *what)
@@ -30,11 +34,33 @@ static int failed(const struct put *put, const char *what)
     return -EIO;
 }
 
+/* Waits as long as it takes: a queue's peer may be away for a while. */
+static int await_reply(struct put *put)
+{
+    const struct wire_message *answer;
+    struct errmsg err;
+    char text[WIRE_REASON_BYTES_MAX + 1];
+    int r;
+    do {
+        r = mesh_client_next(put->client, -1, &answer, &err);
+    } while (r == -EINTR || (r == 0 && answer->type != WIRE_MESSAGE_QUEUE_REPLY &&
+                             answer->type != WIRE_MESSAGE_ERROR));
+    if (r < 0) {
+        return failed(put, err.text);
+    }
+    if (answer->type == WIRE_MESSAGE_ERROR) {
+        return failed(put, text_printable(answer->error.text, text, sizeof(text)));
+    }
+    return answer->queue_reply.error == WIRE_ERROR_NONE
+               ? 0
+               : failed(put, text_printable(answer->queue_reply.text, text, sizeof(text)));
+}
+
 /* Sends what was gathered, and waits until it is on the queue's disk. */
 static int flush(struct put *put)
 {
     struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ADD};
-    const struct wire_message *answer;
+    struct errmsg err;
     if (put->n_items == 0) {
         return 0;
     }
@@ -43,35 +69,48 @@ static int flush(struct put *put)
         .name = slice_str(put->how->name),
         .items = {.items = put->items, .n = put->n_items},
     };
-    if (cmd_ask(put->client, &message, WIRE_MESSAGE_QUEUE_REPLY, &answer) < 0) {
-        return -EIO;
+    int r = mesh_client_send(put->client, &message, put->fds, put->n_fds, &err);
+    put->n_fds = 0; /* sent or closed */
+    r = r < 0 && r != -EPIPE ? failed(put, err.text) : await_reply(put);
+    if (r == 0) {
+        put->n += put->n_items;
+        put->n_items = 0;
+        put->n_bytes = 0;
     }
-    if (answer->queue_reply.error != WIRE_ERROR_NONE) {
-        char text[WIRE_REASON_BYTES_MAX + 1];
-        return failed(put, text_printable(answer->queue_reply.text, text, sizeof(text)));
-    }
-    put->n += put->n_items;
-    put->n_items = 0;
-    put->n_bytes = 0;
-    return 0;
+    return r;
 }
 
 static int too_long(const struct put *put)
 {
     struct errmsg err;
-    errmsg_set(
-        &err,
-        "item %llu is over %u bytes, the most an item may have: put what is long into a file "
-        "and the file's name into the queue",
-        (unsigned long long)(put->n + put->n_items + 1), WIRE_ITEM_BYTES_MAX);
+    errmsg_set(&err, "item %llu is over %llu MiB, the most an item may have",
+               (unsigned long long)(put->n + put->n_items + 1),
+               (unsigned long long)(WIRE_ITEM_BLOB_BYTES_MAX >> 20));
     return failed(put, err.text);
+}
+
+/* Takes fd. */
+static int add_file(struct put *put, int fd, uint64_t n_bytes)
+{
+    int r = n_bytes > WIRE_ITEM_BLOB_BYTES_MAX ? too_long(put) : 0;
+    if (r == 0 && (put->n_items == WIRE_PUT_ITEMS_MAX || put->n_fds == WIRE_PUT_BLOBS_MAX)) {
+        r = flush(put);
+    }
+    if (r < 0) {
+        IGNORE(close(fd)); /* was never read */
+        return r;
+    }
+    put->items[put->n_items++] = (struct wire_queue_bytes){.blob_bytes = n_bytes};
+    put->fds[put->n_fds++] = fd;
+    return 0;
 }
 
 /* The bytes are borrowed until the next flush(). */
 static int add(struct put *put, struct slice bytes)
 {
     if (bytes.n > WIRE_ITEM_BYTES_MAX) {
-        return too_long(put);
+        int fd = queue_file_of(bytes);
+        return fd < 0 ? fd : add_file(put, fd, bytes.n);
     }
     if (put->n_items == WIRE_PUT_ITEMS_MAX || put->n_bytes + bytes.n > WIRE_PUT_BYTES_MAX) {
         int r = flush(put);
@@ -79,7 +118,7 @@ static int add(struct put *put, struct slice bytes)
             return r;
         }
     }
-    put->items[put->n_items++].bytes = bytes;
+    put->items[put->n_items++] = (struct wire_queue_bytes){.bytes = bytes};
     put->n_bytes += bytes.n;
     return 0;
 }
@@ -114,7 +153,7 @@ static int add_lines(struct put *put, struct buf *bytes, char separator, bool is
         size_t n_left = bytes->n - used;
         const uint8_t *end = memchr(from, separator, n_left);
         if (end == NULL && !is_at_end) {
-            r = n_left > WIRE_ITEM_BYTES_MAX ? too_long(put) : 0;
+            r = n_left > WIRE_ITEM_BLOB_BYTES_MAX ? too_long(put) : 0;
             break;
         }
         size_t n = end != NULL ? (size_t)(end - from) : n_left;
@@ -132,7 +171,7 @@ static int put_lines(struct put *put)
     char separator = put->how->is_null ? '\0' : '\n';
     ssize_t n = 1;
     int r = 0;
-    buf_init(&bytes, 4 * READ_BYTES);
+    buf_init(&bytes, WIRE_ITEM_BLOB_BYTES_MAX + 4 * READ_BYTES);
     while (r == 0 && n > 0) {
         n = read_some(&bytes);
         r = n < 0 ? (int)n : add_lines(put, &bytes, separator, n == 0);
@@ -143,16 +182,28 @@ static int put_lines(struct put *put)
 
 static int put_whole(struct put *put)
 {
-    struct buf bytes;
-    ssize_t n = 1;
-    buf_init(&bytes, 4 * READ_BYTES);
-    while (n > 0 && bytes.n <= WIRE_ITEM_BYTES_MAX) {
-        n = read_some(&bytes);
+    struct errmsg err;
+    struct stat st;
+    static uint8_t bytes[WIRE_ITEM_BYTES_MAX];
+    int fd;
+    int r = cmd_stdin_spool(&fd, &err);
+    if (r < 0) {
+        return failed(put, r == -EINTR ? "interrupted" : err.text);
     }
-    int r = n < 0 ? (int)n : add(put, buf_slice(&bytes));
-    r = r == 0 ? flush(put) : r;
-    buf_done(&bytes);
-    return r;
+    if (fstat(fd, &st) < 0) {
+        r = -errno;
+    } else if (st.st_size > (off_t)sizeof(bytes)) {
+        r = add_file(put, fd, (uint64_t)st.st_size);
+        return r == 0 ? flush(put) : r;
+    } else if (pread(fd, bytes, sizeof(bytes), 0) != st.st_size) {
+        r = -EIO;
+    }
+    IGNORE(close(fd)); /* all of it was read */
+    if (r < 0) {
+        return failed(put, strerror(-r));
+    }
+    r = add(put, slice_of(bytes, (size_t)st.st_size));
+    return r == 0 ? flush(put) : r;
 }
 
 static int put_words(struct put *put)

@@ -183,18 +183,28 @@ static void put_message(struct control_client *client, const struct wire_message
 static void answer_put(struct control_client *client, const struct client_pending *pending,
                        const char *text)
 {
+    uint32_t error = pending->error == -EINVAL ? WIRE_ERROR_INVALID : WIRE_ERROR_UNAVAILABLE;
     struct wire_message message = {.type = WIRE_MESSAGE_PUT_DONE};
-    message.put_done.id = pending->message.put.id;
-    message.put_done.error =
-        pending->error == -EINVAL ? WIRE_ERROR_INVALID : WIRE_ERROR_UNAVAILABLE;
-    message.put_done.text = slice_str(text);
+    if (pending->message.type == WIRE_MESSAGE_PUT) {
+        message.put_done = (struct wire_put_done){
+            .id = pending->message.put.id, .error = error, .text = slice_str(text)};
+    } else {
+        message.type = WIRE_MESSAGE_QUEUE_REPLY;
+        message.queue_reply = (struct wire_queue_reply){
+            .id = pending->message.queue_add.id, .error = error, .text = slice_str(text)};
+    }
     client_send(client, &message);
+}
+
+static bool is_put(enum wire_message_type type)
+{
+    return type == WIRE_MESSAGE_PUT || type == WIRE_MESSAGE_QUEUE_ADD;
 }
 
 static const char *files_text(enum wire_message_type type)
 {
     return type == WIRE_MESSAGE_SUBMIT ? "the job's files"
-           : type == WIRE_MESSAGE_PUT  ? "what is put"
+           : is_put(type)              ? "what is put"
                                        : "a task's input";
 }
 
@@ -207,29 +217,61 @@ static void refuse_files(struct control_client *client, const struct client_pend
                     pending->error == -ENOSPC ? "; the daemon's store is full" : ""));
     if (pending->message.type == WIRE_MESSAGE_SUBMIT) {
         client_send_error(client, WIRE_ERROR_UNAVAILABLE, text);
-    } else if (pending->message.type == WIRE_MESSAGE_PUT) {
+    } else if (is_put(pending->message.type)) {
         answer_put(client, pending, text);
     } else {
         client_refuse(client, WIRE_ERROR_UNAVAILABLE, text); /* its job lacks a task now */
     }
 }
 
+/* The files of the message's items, in order. -ENODATA, -EFBIG: one is shorter or longer than such
+ * an item may be. */
+static int fill_in_items(struct client_pending *pending)
+{
+    struct wire_queue_items *items = &pending->message.queue_add.items;
+    struct wire_queue_bytes *filled = arena_alloc(&pending->arena, items->n, sizeof(*filled));
+    uint32_t i_file = 0;
+    if (filled == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < items->n; i++) {
+        filled[i] = items->items[i];
+        if (filled[i].blob_bytes > 0) {
+            const struct wire_file *file = &pending->files[i_file++];
+            filled[i].hash = file->hash;
+            filled[i].blob_bytes = file->bytes;
+            if (file->bytes == 0 || file->bytes > WIRE_ITEM_BLOB_BYTES_MAX) {
+                return file->bytes == 0 ? -ENODATA : -EFBIG;
+            }
+        }
+    }
+    items->items = filled;
+    return 0;
+}
+
+static int fill_in(struct client_pending *pending)
+{
+    const struct wire_file *file = &pending->files[0];
+    if (pending->message.type == WIRE_MESSAGE_ADD_TASK && pending->n_files == 1) {
+        pending->message.add_task.input = file->hash;
+        pending->message.add_task.input_bytes = file->bytes;
+    }
+    if (pending->message.type == WIRE_MESSAGE_PUT) {
+        pending->message.put.hash = file->hash;
+        pending->message.put.bytes = file->bytes;
+    }
+    return pending->message.type == WIRE_MESSAGE_QUEUE_ADD ? fill_in_items(pending) : 0;
+}
+
 /* All its files are stored, or one could not be. Takes the pending. */
 static void deliver_one(struct control_client *client, struct client_pending *pending)
 {
     struct meshd_blobs *blobs = client->control->config.blobs;
-    if (pending->error == 0) {
-        for (uint32_t i = 0; i < pending->n_files; i++) {
-            meshd_blobs_pin(blobs, &pending->files[i].hash); /* before the core may release it */
-        }
-        if (pending->message.type == WIRE_MESSAGE_ADD_TASK && pending->n_files == 1) {
-            pending->message.add_task.input = pending->files[0].hash;
-            pending->message.add_task.input_bytes = pending->files[0].bytes;
-        }
-        if (pending->message.type == WIRE_MESSAGE_PUT) {
-            pending->message.put.hash = pending->files[0].hash;
-            pending->message.put.bytes = pending->files[0].bytes;
-        }
+    if (pending->error == 0 && pending->n_files > 0) {
+        pending->error = fill_in(pending);
+    }
+    for (uint32_t i = 0; i < pending->n_files && pending->error == 0; i++) {
+        meshd_blobs_pin(blobs, &pending->files[i].hash); /* before the core may release it */
     }
     for (uint32_t i = 0; i < pending->n_files; i++) {
         if (pending->files[i].bytes != UINT64_MAX) {

@@ -97,6 +97,27 @@ static void open_outputs(struct control_client *client, struct wire_message *mes
     result->detail = slice_str("its output could not be read back from this peer's disk");
 }
 
+/* Where that fails its getter hears of an error: the item goes back when it leaves. */
+static void open_taken(struct control_client *client, struct wire_message *message, int fds[2],
+                       unsigned *n_fds)
+{
+    uint64_t id = message->queue_taken.id;
+    uint64_t bytes;
+    int rc = meshd_blobs_open(client->control->config.blobs, &message->queue_taken.content.hash,
+                              &fds[0], &bytes);
+    if (rc == 0) {
+        *n_fds = 1;
+        return;
+    }
+    meshd_log(client->control->config.log, CORE_LOG_ERROR, "cannot open a queue's item: %s",
+              strerror(-rc));
+    message->type = WIRE_MESSAGE_QUEUE_REPLY;
+    message->queue_reply = (struct wire_queue_reply){
+        .id = id,
+        .error = WIRE_ERROR_UNAVAILABLE,
+        .text = slice_str("the item could not be read back from this peer's disk")};
+}
+
 static void open_got(struct control_client *client, struct wire_message *message, int fds[2],
                      unsigned *n_fds)
 {
@@ -124,6 +145,8 @@ void client_send(struct control_client *client, const struct wire_message *messa
         open_outputs(client, &sent, fds, &n_fds);
     } else if (message->type == WIRE_MESSAGE_GOT && message->got.error == WIRE_ERROR_NONE) {
         open_got(client, &sent, fds, &n_fds);
+    } else if (message->type == WIRE_MESSAGE_QUEUE_TAKEN && wire_local_n_fds(message) > 0) {
+        open_taken(client, &sent, fds, &n_fds);
     }
     struct client_segment *segment = segment_for(client, n_fds > 0);
     size_t n_before = segment != NULL ? segment->bytes.n : 0;

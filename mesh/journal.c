@@ -154,6 +154,14 @@ static void collect_hashes(struct journal_item *item, const struct core_record *
         for (uint32_t i = 0; i < result->files.n; i++) {
             add_hash(item, &result->files.items[i].hash);
         }
+    } else if (record->type == CORE_RECORD_QUEUE_PUT) {
+        const struct wire_queue_items *items = &record->queue_put.items;
+        make_room(item, items->n);
+        for (uint32_t i = 0; i < items->n; i++) {
+            if (items->items[i].blob_bytes > 0) {
+                add_hash(item, &items->items[i].hash);
+            }
+        }
     }
 }
 

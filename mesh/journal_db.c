@@ -320,6 +320,7 @@ int journal_db_open(const char *dir_path, int dir_fd, int blobs_fd, struct journ
     db->dir_fd = dir_fd;
     db->blobs_fd = blobs_fd;
     buf_init(&db->to_sync, SIZE_MAX);
+    buf_init(&db->freed, SIZE_MAX);
     said->text[0] = '\0';
     int error = open_sqlite(db, err);
     if (error == -EBADMSG) {
@@ -339,6 +340,7 @@ struct journal_db *journal_db_close(struct journal_db *db)
     if (db != NULL) {
         close_sqlite(db);
         buf_done(&db->to_sync);
+        buf_done(&db->freed);
         mem_free(db);
     }
     return NULL;
@@ -386,22 +388,52 @@ static int sync_blobs(struct journal_db *db)
     return rc;
 }
 
-static int put_blobs(struct journal_db *db, const struct journal_put *put)
+int db_add_blob(struct journal_db *db, uint64_t number, const struct wire_hash *hash,
+                bool *ret_is_new)
 {
-    for (uint32_t i = 0; i < put->n_hashes; i++) {
-        sqlite3_stmt *add = db_statement(db, STATEMENT_ADD_BLOB);
-        db_bind_bytes(add, 1, slice_of(put->hashes[i].b, sizeof(put->hashes[i].b)));
-        db_bind_u64(add, 2, put->job);
-        int error = db_run(db, add);
-        if (error < 0) {
-            return error;
-        }
-        put->are_new[i] = sqlite3_changes(db->sqlite) > 0;
-        if (put->are_new[i]) {
-            buf_append(&db->to_sync, &put->hashes[i], sizeof(put->hashes[i]));
-        }
+    sqlite3_stmt *add = db_statement(db, STATEMENT_ADD_BLOB);
+    db_bind_bytes(add, 1, slice_of(hash->b, sizeof(hash->b)));
+    db_bind_u64(add, 2, number);
+    int error = db_run(db, add);
+    if (error < 0) {
+        return error;
+    }
+    *ret_is_new = sqlite3_changes(db->sqlite) > 0;
+    if (*ret_is_new) {
+        buf_append(&db->to_sync, hash, sizeof(*hash));
     }
     return 0;
+}
+
+static int put_blobs(struct journal_db *db, const struct journal_put *put)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < put->n_hashes && error == 0; i++) {
+        error = db_add_blob(db, put->job, &put->hashes[i], &put->are_new[i]);
+    }
+    return error;
+}
+
+int db_free_blobs(struct journal_db *db, sqlite3_stmt *deleted)
+{
+    int rc;
+    while ((rc = sqlite3_step(deleted)) == SQLITE_ROW) {
+        buf_append_slice(&db->freed, db_blob(deleted, 0));
+    }
+    int error = rc == SQLITE_DONE ? buf_error(&db->freed) : db_error(db);
+    IGNORE(sqlite3_reset(deleted)); /* says the same error again */
+    return error;
+}
+
+void journal_db_tell_freed(struct journal_db *db,
+                           void (*freed)(void *user, const struct wire_hash *hash), void *user)
+{
+    for (size_t i = 0; i + sizeof(struct wire_hash) <= db->freed.n; i += sizeof(struct wire_hash)) {
+        struct wire_hash hash;
+        memcpy(&hash, db->freed.p + i, sizeof(hash));
+        freed(user, &hash);
+    }
+    buf_clear(&db->freed);
 }
 
 /* --- writing -----------------------------------------------------------------------------------
@@ -411,6 +443,7 @@ int journal_db_begin(struct journal_db *db)
 {
     ensure(!db->is_begun);
     buf_clear(&db->to_sync);
+    buf_clear(&db->freed);
     int error = db_run(db, db_statement(db, STATEMENT_BEGIN));
     db->is_begun = error == 0;
     return error;
@@ -422,6 +455,7 @@ void journal_db_rollback(struct journal_db *db)
         IGNORE(db_run(db, db_statement(db, STATEMENT_ROLLBACK))); /* an error has done it already */
     }
     db->is_begun = false;
+    buf_clear(&db->freed); /* it is still named */
 }
 
 int journal_db_commit(struct journal_db *db)
@@ -471,9 +505,6 @@ static int put_record(struct journal_db *db, const struct journal_put *put)
     if (put->type == CORE_RECORD_RESULT) {
         return put_result(db, put);
     }
-    if (put->type >= CORE_RECORD_QUEUE) {
-        return db_put_queue(db, put);
-    }
     sqlite3_stmt *statement = bound(db, put);
     if (put->type == CORE_RECORD_JOB) {
         db_bind_u64(statement, 2, put->uid);
@@ -495,6 +526,9 @@ int journal_db_put(struct journal_db *db, const struct journal_put *put)
         return -EBADMSG;
     }
     ensure(db->is_begun);
+    if (put->type >= CORE_RECORD_QUEUE) {
+        return db_put_queue(db, put);
+    }
     int error = put_record(db, put);
     return error == 0 ? put_blobs(db, put) : error;
 }

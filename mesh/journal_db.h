@@ -68,6 +68,10 @@ int journal_db_begin(struct journal_db *db) MUST_CHECK;
 int journal_db_put(struct journal_db *db, const struct journal_put *put) MUST_CHECK;
 int journal_db_commit(struct journal_db *db) MUST_CHECK;
 void journal_db_rollback(struct journal_db *db);
+/* Of each blob that is not named any more since the last group or sweep, once for each name it had.
+ * Where that failed there is none. */
+void journal_db_tell_freed(struct journal_db *db,
+                           void (*freed)(void *user, const struct wire_hash *hash), void *user);
 /* Results that were written for a task that had one; the first stands. Never, if all is well. */
 uint64_t journal_db_n_doubled(const struct journal_db *db);
 
@@ -122,10 +126,7 @@ int journal_db_each_putter(struct journal_db *db, journal_putter_cb each, void *
 /* --- what may go --- */
 
 /* Deletes some of what belongs to forgotten jobs, and gives room back to the disk; jobs that ended
- * before that time are forgotten first. `freed` hears of each blob that a job does not name any
- * more, once that is on disk. *ret_is_more: there is more to be deleted. */
-int journal_db_sweep(struct journal_db *db, uint64_t ended_before_s,
-                     void (*freed)(void *user, const struct wire_hash *hash), void *user,
-                     bool *ret_is_more) MUST_CHECK;
+ * before that time are forgotten first. *ret_is_more: there is more to be deleted. */
+int journal_db_sweep(struct journal_db *db, uint64_t ended_before_s, bool *ret_is_more) MUST_CHECK;
 
 #endif

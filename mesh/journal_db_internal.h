@@ -53,7 +53,11 @@
     X(ITEM_DONE, "UPDATE queue_item SET hand = ?2, bytes = x'' WHERE number = ?1")                 \
     X(DROP_ITEM, "DELETE FROM queue_item WHERE number = ?1")                                       \
     X(DROP_ITEMS, "DELETE FROM queue_item WHERE queue = ?1")                                       \
-    X(ITEMS, "SELECT number, queue, putter, hand, bytes FROM queue_item ORDER BY number")          \
+    X(ITEMS, "SELECT number, queue, putter, hand, bytes, (SELECT hash FROM blob WHERE job = "      \
+             "~number) FROM queue_item ORDER BY number")                                           \
+    X(DROP_ITEM_BLOB, "DELETE FROM blob WHERE job = ~?1 RETURNING hash")                           \
+    X(DROP_ITEM_BLOBS, "DELETE FROM blob WHERE job IN (SELECT ~number FROM queue_item WHERE "      \
+                       "queue = ?1) RETURNING hash")                                               \
     X(SET_PUTTER, "INSERT INTO queue_putter(key, request) VALUES(?1, ?2) "                         \
                   "ON CONFLICT(key) DO UPDATE SET request = ?2")                                   \
     X(DROP_PUTTER, "DELETE FROM queue_putter WHERE key = ?1")                                      \
@@ -84,7 +88,8 @@ struct journal_db {
     uint64_t next_seq;
     uint64_t n_doubled;
     bool is_begun;
-    struct buf to_sync; /* struct wire_hash after the other: new in this group */
+    struct buf to_sync; /* struct wire_hash after the other: new in this group, */
+    struct buf freed;   /* and not named any more since this group, or sweep */
 };
 
 /* The prepared statement, ready to be bound; NULL where no database is open. */
@@ -99,6 +104,12 @@ uint64_t db_u64(sqlite3_stmt *statement, int i);
 struct slice db_blob(sqlite3_stmt *statement, int i);
 
 void db_bind_bytes(sqlite3_stmt *statement, int i, struct slice bytes);
+
+/* Of these blobs, by the first column; `freed` is filled. */
+int db_free_blobs(struct journal_db *db, sqlite3_stmt *deleted) MUST_CHECK;
+/* That number, of a job, or ~ that of an item, names the blob. */
+int db_add_blob(struct journal_db *db, uint64_t number, const struct wire_hash *hash,
+                bool *ret_is_new) MUST_CHECK;
 
 /* journal_db_queue.c: a record of a queue. */
 int db_put_queue(struct journal_db *db, const struct journal_put *put) MUST_CHECK;

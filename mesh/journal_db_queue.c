@@ -13,7 +13,18 @@ static struct slice key_slice(const struct wire_key *key)
     return slice_of(key->b, sizeof(key->b));
 }
 
-static int put_item(struct journal_db *db, const struct journal_put *put, uint64_t number,
+/* What journal_queue.c packed. */
+static struct slice unpack(struct slice *from)
+{
+    uint32_t n;
+    ensure(from->n >= sizeof(n));
+    memcpy(&n, from->p, sizeof(n));
+    struct slice bytes = slice_part(*from, sizeof(n), n);
+    *from = slice_from(*from, sizeof(n) + n);
+    return bytes;
+}
+
+static int add_item(struct journal_db *db, const struct journal_put *put, uint64_t number,
                     struct slice bytes)
 {
     sqlite3_stmt *add = db_statement(db, STATEMENT_ADD_ITEM);
@@ -24,15 +35,18 @@ static int put_item(struct journal_db *db, const struct journal_put *put, uint64
     return db_run(db, add);
 }
 
-/* What journal_queue.c packed. */
-static struct slice unpack(struct slice *from)
+/* *i_hash counts those among the record's hashes that were stored. */
+static int put_item(struct journal_db *db, const struct journal_put *put, uint64_t number,
+                    struct slice *rest, uint32_t *i_hash)
 {
-    uint32_t n;
-    ensure(from->n >= sizeof(n));
-    memcpy(&n, from->p, sizeof(n));
-    struct slice bytes = slice_part(*from, sizeof(n), n);
-    *from = slice_from(*from, sizeof(n) + n);
-    return bytes;
+    struct slice hash = unpack(rest);
+    int error = add_item(db, put, number, unpack(rest));
+    if (error == 0 && hash.n > 0) {
+        uint32_t i = (*i_hash)++;
+        ensure(i < put->n_hashes);
+        error = db_add_blob(db, ~number, &put->hashes[i], &put->are_new[i]);
+    }
+    return error;
 }
 
 static int add_queue(struct journal_db *db, const struct journal_put *put, struct slice name)
@@ -48,9 +62,10 @@ static int put_items(struct journal_db *db, const struct journal_put *put)
 {
     struct slice rest = put->bytes;
     uint64_t number = put->queue.first;
+    uint32_t i_hash = 0;
     int error = add_queue(db, put, unpack(&rest)); /* it is there, but in a file that is new */
     while (rest.n > 0 && error == 0) {
-        error = put_item(db, put, number++, unpack(&rest));
+        error = put_item(db, put, number++, &rest, &i_hash);
     }
     return error;
 }
@@ -85,12 +100,21 @@ static int put_put(struct journal_db *db, const struct journal_put *put)
     return error;
 }
 
+/* By the item's number, or that of its queue. */
+static int free_blobs(struct journal_db *db, enum journal_statement which, uint64_t number)
+{
+    sqlite3_stmt *drop = db_statement(db, which);
+    db_bind_u64(drop, 1, number);
+    return db_free_blobs(db, drop);
+}
+
 static int put_done(struct journal_db *db, const struct journal_put *put)
 {
     sqlite3_stmt *done = db_statement(db, STATEMENT_ITEM_DONE);
     db_bind_u64(done, 1, put->queue.item);
     db_bind_u64(done, 2, put->queue.hand);
     int error = db_run(db, done);
+    error = error == 0 ? free_blobs(db, STATEMENT_DROP_ITEM_BLOB, put->queue.item) : error;
     return error == 0 && put->queue.forgotten != 0
                ? run_with_number(db, STATEMENT_DROP_ITEM, put->queue.forgotten)
                : error;
@@ -107,7 +131,8 @@ int db_put_queue(struct journal_db *db, const struct journal_put *put)
     case CORE_RECORD_QUEUE_DONE:
         return put_done(db, put);
     case CORE_RECORD_QUEUE_REMOVED:
-        error = run_with_number(db, STATEMENT_DROP_ITEMS, put->job);
+        error = free_blobs(db, STATEMENT_DROP_ITEM_BLOBS, put->job);
+        error = error == 0 ? run_with_number(db, STATEMENT_DROP_ITEMS, put->job) : error;
         return error == 0 ? run_with_number(db, STATEMENT_DROP_QUEUE, put->job) : error;
     default:
         ensure(!"reached");
@@ -153,7 +178,11 @@ int journal_db_each_item(struct journal_db *db, journal_item_cb each, void *user
         struct core_kept_item item = {.number = db_u64(rows, 0),
                                       .putter = key_of(rows, 2),
                                       .hand = db_u64(rows, 3),
-                                      .bytes = db_blob(rows, 4)};
+                                      .content = {.bytes = db_blob(rows, 4)}};
+        struct slice hash = db_blob(rows, 5);
+        if (hash.n == sizeof(item.content.hash.b)) {
+            memcpy(item.content.hash.b, hash.p, hash.n);
+        }
         each(user, db_u64(rows, 1), &item);
     }
     return finish(db, rows, rc);

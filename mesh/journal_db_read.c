@@ -192,16 +192,11 @@ static int sweep_rows(struct journal_db *db, enum journal_statement which, uint6
 static int sweep_blobs(struct journal_db *db, uint64_t job, uint32_t *n_left)
 {
     sqlite3_stmt *blobs = db_statement(db, STATEMENT_SWEEP_BLOBS);
-    int rc;
+    size_t n_before = db->freed.n;
     db_bind_u64(blobs, 1, job);
     db_bind_u64(blobs, 2, *n_left);
-    while ((rc = sqlite3_step(blobs)) == SQLITE_ROW) {
-        struct slice bytes = db_blob(blobs, 0);
-        buf_append_slice(&db->to_sync, bytes);
-        (*n_left)--;
-    }
-    int error = rc == SQLITE_DONE ? buf_error(&db->to_sync) : db_error(db);
-    IGNORE(sqlite3_reset(blobs)); /* says the same error again */
+    int error = db_free_blobs(db, blobs);
+    *n_left -= (uint32_t)((db->freed.n - n_before) / sizeof(struct wire_hash));
     return error;
 }
 
@@ -235,17 +230,6 @@ static int find_forgotten(struct journal_db *db, bool *ret_is_any, uint64_t *ret
     return error;
 }
 
-static void tell_freed(struct journal_db *db,
-                       void (*freed)(void *user, const struct wire_hash *hash), void *user)
-{
-    for (size_t i = 0; i + sizeof(struct wire_hash) <= db->to_sync.n;
-         i += sizeof(struct wire_hash)) {
-        struct wire_hash hash;
-        memcpy(&hash, db->to_sync.p + i, sizeof(hash));
-        freed(user, &hash);
-    }
-}
-
 /* Pages that nothing is in any more go back to the disk, some at a time. */
 static int give_back(struct journal_db *db)
 {
@@ -258,9 +242,7 @@ static int give_back(struct journal_db *db)
     return error;
 }
 
-int journal_db_sweep(struct journal_db *db, uint64_t ended_before_s,
-                     void (*freed)(void *user, const struct wire_hash *hash), void *user,
-                     bool *ret_is_more)
+int journal_db_sweep(struct journal_db *db, uint64_t ended_before_s, bool *ret_is_more)
 {
     uint64_t job = 0;
     bool is_any = false;
@@ -285,7 +267,6 @@ int journal_db_sweep(struct journal_db *db, uint64_t ended_before_s,
         return error;
     }
     db->is_begun = false;
-    tell_freed(db, freed, user);
     *ret_is_more = is_any;
     return is_any ? give_back(db) : 0;
 }

@@ -1,16 +1,26 @@
 /* Queues: their records on the way to the journal's thread, and what comes back at start. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mesh/journal_internal.h"
 #include "wire/base/mem.h"
+#include "wire/blob_hash.h"
 
-/* The name of a put's queue and its items are put together in memory, each behind its length. */
+/* The name of a put's queue and its items are put together in memory, each behind its length. Of an
+ * item the hash comes first, empty where it is no blob. */
 static void pack(struct buf *to, struct slice bytes)
 {
     uint32_t n = (uint32_t)bytes.n;
     buf_append(to, &n, sizeof(n));
     buf_append_slice(to, bytes);
+}
+
+static void pack_content(struct buf *to, const struct wire_queue_bytes *content)
+{
+    size_t n_hash = content->blob_bytes > 0 ? sizeof(content->hash.b) : 0;
+    pack(to, slice_of(content->hash.b, n_hash));
+    pack(to, content->bytes);
 }
 
 void journal_queue_fill(struct journal_item *item, const struct core_record *record)
@@ -29,7 +39,7 @@ void journal_queue_fill(struct journal_item *item, const struct core_record *rec
         queue->request = record->queue_put.request;
         queue->forgotten_putter = record->queue_put.forgotten;
         for (uint32_t i = 0; i < record->queue_put.items.n; i++) {
-            pack(&item->bytes, record->queue_put.items.items[i]);
+            pack_content(&item->bytes, &record->queue_put.items.items[i]);
         }
         return;
     case CORE_RECORD_QUEUE_DONE:
@@ -82,9 +92,28 @@ static void flush(struct report *report)
     arena_clear(&report->arena);
 }
 
+/* How long the blob is, the store knows. */
+static int measure(struct report *report, struct wire_queue_bytes *content)
+{
+    int fd;
+    int rc =
+        meshd_blobs_open(report->journal->config.blobs, &content->hash, &fd, &content->blob_bytes);
+    if (rc < 0) {
+        meshd_log(report->journal->config.log, CORE_LOG_ERROR,
+                  "an item of a queue is lost: what is in it cannot be opened: %s", strerror(-rc));
+        return rc;
+    }
+    IGNORE(close(fd)); /* opened for reading */
+    return 0;
+}
+
 static void report_item(void *user, uint64_t queue, const struct core_kept_item *item)
 {
     struct report *report = user;
+    struct wire_queue_bytes content = item->content;
+    if (!wire_hash_is_zero(&content.hash) && measure(report, &content) < 0) {
+        return;
+    }
     if (report->n == PIECE_ITEMS || report->arena.used_bytes >= PIECE_BYTES ||
         report->queue != queue) {
         flush(report);
@@ -92,7 +121,8 @@ static void report_item(void *user, uint64_t queue, const struct core_kept_item 
     report->queue = queue;
     struct core_kept_item *copy = &report->items[report->n];
     *copy = *item;
-    int rc = arena_copy(&report->arena, item->bytes, &copy->bytes);
+    copy->content = content;
+    int rc = arena_copy(&report->arena, item->content.bytes, &copy->content.bytes);
     report->error = rc < 0 ? rc : report->error;
     report->n++;
 }

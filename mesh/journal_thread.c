@@ -112,6 +112,14 @@ static void read_item(struct journal_db *db, struct journal_item *item)
     ensure(!"reached");
 }
 
+static void on_freed(void *user, const struct wire_hash *hash)
+{
+    struct meshd_journal *journal = user;
+    uv_mutex_lock(&journal->lock);
+    buf_append(&journal->freed, hash, sizeof(*hash));
+    uv_mutex_unlock(&journal->lock);
+}
+
 /* --- the thread --------------------------------------------------------------------------------
  */
 
@@ -150,6 +158,7 @@ static void serve(struct meshd_journal *journal, struct list *items, bool is_ref
     uint64_t n_doubled = journal_db_n_doubled(journal->db);
     if (has_puts(items)) {
         settle_puts(items, is_refused ? -ECANCELED : write_group(journal->db, items));
+        journal_db_tell_freed(journal->db, on_freed, journal);
     }
     if (journal_db_n_doubled(journal->db) > n_doubled) {
         tell_doubled(journal); /* the core promised that this cannot be */
@@ -162,21 +171,14 @@ static void serve(struct meshd_journal *journal, struct list *items, bool is_ref
     }
 }
 
-static void on_freed(void *user, const struct wire_hash *hash)
-{
-    struct meshd_journal *journal = user;
-    uv_mutex_lock(&journal->lock);
-    buf_append(&journal->freed, hash, sizeof(*hash));
-    uv_mutex_unlock(&journal->lock);
-}
-
 /* Whether there is more to be deleted. What goes wrong is tried again later. */
 static bool sweep(struct meshd_journal *journal)
 {
     uint64_t now_s = (uint64_t)meshd_clock_wall_s();
     bool is_more = false;
     uint64_t before_s = now_s > KEEP_S ? now_s - KEEP_S : 0;
-    int error = journal_db_sweep(journal->db, before_s, on_freed, journal, &is_more);
+    int error = journal_db_sweep(journal->db, before_s, &is_more);
+    journal_db_tell_freed(journal->db, on_freed, journal);
     if (error == 0 && is_more) {
         IGNORE(uv_async_send(&journal->answered)); /* fails only for what is no async */
     }

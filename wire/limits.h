@@ -97,10 +97,12 @@
 /* --- queues ------------------------------------------------------------------------------------
  */
 
-#define WIRE_QUEUES_MAX     64u         /* of one peer */
-#define WIRE_ITEM_BYTES_MAX (64u << 10) /* of a queue; more travels as a file or by reference */
-#define WIRE_PUT_ITEMS_MAX  1024u       /* items in one put, */
-#define WIRE_PUT_BYTES_MAX  (1u << 20)  /* and their bytes */
+#define WIRE_QUEUES_MAX          64u         /* of one peer */
+#define WIRE_ITEM_BYTES_MAX      (64u << 10) /* of an item in a message; a larger one is a blob, */
+#define WIRE_ITEM_BLOB_BYTES_MAX (UINT64_C(1) << 30) /* of at most so many */
+#define WIRE_PUT_ITEMS_MAX       1024u               /* items in one put, */
+#define WIRE_PUT_BLOBS_MAX       16u                 /* blobs among them, */
+#define WIRE_PUT_BYTES_MAX       (1u << 20)          /* and the bytes of the others */
 
 /* --- workers -----------------------------------------------------------------------------------
  */

@@ -91,6 +91,15 @@ static unsigned is_blob(const struct wire_output *output)
     return memcmp(output->hash.b, none.b, sizeof(none.b)) != 0;
 }
 
+static unsigned n_blobs(const struct wire_queue_items *items)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < items->n; i++) {
+        n += items->items[i].blob_bytes > 0;
+    }
+    return n;
+}
+
 unsigned wire_local_n_fds(const struct wire_message *message)
 {
     if (message->type == WIRE_MESSAGE_SUBMIT) {
@@ -108,6 +117,12 @@ unsigned wire_local_n_fds(const struct wire_message *message)
     }
     if (message->type == WIRE_MESSAGE_GOT) {
         return message->got.error == WIRE_ERROR_NONE;
+    }
+    if (message->type == WIRE_MESSAGE_QUEUE_ADD) {
+        return n_blobs(&message->queue_add.items);
+    }
+    if (message->type == WIRE_MESSAGE_QUEUE_TAKEN) {
+        return message->queue_taken.content.blob_bytes > 0;
     }
     return 0;
 }

@@ -10,8 +10,10 @@
 
 static const struct wire_field fields_wire_queue_bytes[] = {
     BYTES(wire_queue_bytes, bytes, WIRE_ITEM_BYTES_MAX),
+    HASH(wire_queue_bytes, hash),
+    U64(wire_queue_bytes, blob_bytes),
 };
-LAYOUT(wire_queue_bytes, "queue_bytes");
+LAYOUT_RULED(wire_queue_bytes, "queue_bytes", wire_rule_queue_bytes);
 
 static const struct wire_field fields_wire_queue_row[] = {
     TEXT(wire_queue_row, name, WIRE_NAME_BYTES_MAX),
@@ -45,9 +47,9 @@ static const struct wire_field fields_wire_queue_item[] = {
     U64(wire_queue_item, request),
     U64(wire_queue_item, item),
     U64(wire_queue_item, hand),
-    BYTES(wire_queue_item, bytes, WIRE_ITEM_BYTES_MAX),
+    STRUCT(wire_queue_item, content, wire_queue_bytes),
 };
-LAYOUT(wire_queue_item, "queue_item");
+LAYOUT_RULED(wire_queue_item, "queue_item", wire_rule_queue_item);
 
 static const struct wire_field fields_wire_queue_done[] = {
     U64(wire_queue_done, request),
@@ -93,7 +95,7 @@ LAYOUT_RULED(wire_queue_take, "queue_take", wire_rule_queue_take);
 
 static const struct wire_field fields_wire_queue_taken[] = {
     U64(wire_queue_taken, id),
-    BYTES(wire_queue_taken, bytes, WIRE_ITEM_BYTES_MAX),
+    STRUCT(wire_queue_taken, content, wire_queue_bytes),
 };
 LAYOUT(wire_queue_taken, "queue_taken");
 

@@ -19,11 +19,14 @@ bool wire_queue_name_is_good(struct slice name);
 /* --- parts -------------------------------------------------------------------------------------
  */
 
-struct wire_queue_bytes { /* what is in an item */
-    struct slice bytes;   /* WIRE_ITEM_BYTES_MAX */
+struct wire_queue_bytes { /* what is in an item: */
+    struct slice bytes;   /* these, WIRE_ITEM_BYTES_MAX; or, */
+    struct wire_hash
+        hash;            /* if blob_bytes is not zero, this blob: of queue_add a descriptor, and */
+    uint64_t blob_bytes; /* the daemon fills in both. WIRE_ITEM_BLOB_BYTES_MAX */
 };
 
-struct wire_queue_items { /* WIRE_PUT_BYTES_MAX in all */
+struct wire_queue_items { /* WIRE_PUT_BYTES_MAX in all, and WIRE_PUT_BLOBS_MAX blobs */
     const struct wire_queue_bytes *items;
     uint32_t n;
 };
@@ -67,7 +70,7 @@ struct wire_queue_item {
     uint64_t request;
     uint64_t item; /* its number */
     uint64_t hand; /* the number of this handing out; 1 and up */
-    struct slice bytes;
+    struct wire_queue_bytes content;
 };
 
 struct wire_queue_done { /* the request is over. Done: answered by queue_answer once that is on
@@ -114,9 +117,9 @@ struct wire_queue_take { /* client: get. Answered by queue_taken, once there is 
     struct slice name;
 };
 
-struct wire_queue_taken {
+struct wire_queue_taken { /* a descriptor of the blob, if it is one */
     uint64_t id;
-    struct slice bytes;
+    struct wire_queue_bytes content;
 };
 
 struct wire_queue_end { /* client: what was taken is done, or given back; or nothing was, and it

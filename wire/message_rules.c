@@ -270,14 +270,33 @@ static const char *name_fault(struct slice name)
     return wire_queue_name_is_good(name) ? NULL : "name: not one that a queue may have";
 }
 
+const char *wire_rule_queue_bytes(const void *object)
+{
+    const struct wire_queue_bytes *content = object;
+    if (content->blob_bytes > WIRE_ITEM_BLOB_BYTES_MAX) {
+        return "blob_bytes: too many";
+    }
+    return content->blob_bytes > 0 && content->bytes.n > 0 ? "blob_bytes: beside bytes" : NULL;
+}
+
+static bool lacks_hash(const struct wire_queue_bytes *content)
+{
+    return content->blob_bytes > 0 && is_zero(&content->hash);
+}
+
 static const char *items_fault(struct slice name, const struct wire_queue_items *items)
 {
     size_t n_bytes = 0;
+    uint32_t n_blobs = 0;
     for (uint32_t i = 0; i < items->n; i++) {
         n_bytes += items->items[i].bytes.n;
+        n_blobs += items->items[i].blob_bytes > 0;
     }
     if (items->n == 0) {
         return "items: none";
+    }
+    if (n_blobs > WIRE_PUT_BLOBS_MAX) {
+        return "items: too many blobs";
     }
     return n_bytes > WIRE_PUT_BYTES_MAX ? "items: too long in all" : name_fault(name);
 }
@@ -285,7 +304,18 @@ static const char *items_fault(struct slice name, const struct wire_queue_items 
 const char *wire_rule_queue_put(const void *object)
 {
     const struct wire_queue_put *put = object;
+    for (uint32_t i = 0; i < put->items.n; i++) {
+        if (lacks_hash(&put->items.items[i])) {
+            return "items: a blob without hash";
+        }
+    }
     return items_fault(put->name, &put->items);
+}
+
+const char *wire_rule_queue_item(const void *object)
+{
+    const struct wire_queue_item *item = object;
+    return lacks_hash(&item->content) ? "content: a blob without hash" : NULL;
 }
 
 const char *wire_rule_queue_add(const void *object)

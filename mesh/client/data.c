@@ -138,17 +138,11 @@ static mesh_data *fail(mesh *m, int error, const char *what, const char *why)
     return NULL;
 }
 
-mesh_data *mesh_put(mesh *m, const void *bytes, size_t n_bytes)
+int mesh_memory_file(const void *bytes, size_t n_bytes, int *ret_fd)
 {
-    if (m == NULL) {
-        return NULL;
-    }
-    if (bytes == NULL && n_bytes > 0) {
-        return fail(m, MESH_EINVAL, "mesh_put", "no bytes");
-    }
     int fd = memfd_create("mesh-data", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
-        return fail(m, MESH_EIO, "mesh_put", strerror(errno));
+        return -errno;
     }
     int r = mesh_write_at(fd, bytes, n_bytes, 0);
     if (r == 0 &&
@@ -157,6 +151,23 @@ mesh_data *mesh_put(mesh *m, const void *bytes, size_t n_bytes)
     }
     if (r < 0) {
         close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+mesh_data *mesh_put(mesh *m, const void *bytes, size_t n_bytes)
+{
+    if (m == NULL) {
+        return NULL;
+    }
+    if (bytes == NULL && n_bytes > 0) {
+        return fail(m, MESH_EINVAL, "mesh_put", "no bytes");
+    }
+    int fd = -1;
+    int r = mesh_memory_file(bytes, n_bytes, &fd);
+    if (r < 0) {
         return fail(m, mesh_error_of(r), "mesh_put", strerror(-r));
     }
     return put(m, fd, n_bytes);

@@ -455,6 +455,8 @@ int mesh_ranges_settle(mesh *m, uintptr_t start, uintptr_t end);
 /* --- data.c ------------------------------------------------------------------------------------
  */
 
+/* A sealed file in memory that holds these bytes, owned by the caller. 0 or -errno. */
+int mesh_memory_file(const void *bytes, size_t n_bytes, int *ret_fd) MUST_CHECK;
 /* Takes fd on success. With one reference. NULL when memory is short. */
 struct mesh_data *mesh_data_new(mesh *m, int fd, uint64_t bytes);
 /* The last one frees it, and tells the daemon. */

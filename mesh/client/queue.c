@@ -1,7 +1,10 @@
 /* Named queues: each put, get and end of a get is one request to the daemon, on the stack of the
  * thread that waits for its answer. What a daemon that is gone had not answered is not known; an
  * item that was got from it has gone back. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mesh/client/clock.h"
 #include "mesh/client/handle.h"
@@ -16,6 +19,7 @@ struct mesh_queue_op {
     uint64_t id;
     const char *name;
     struct slice bytes; /* PUT */
+    int fd;             /* of them, where they are too many for a message; else -1 */
     bool is_done_said;  /* END: the item is done, not given back */
     bool is_sent, is_over;
     int error;
@@ -63,11 +67,20 @@ void mesh_queue_lost(mesh *m)
 static int send_op(mesh *m, struct mesh_queue_op *op, struct errmsg *err)
 {
     struct wire_message message = {.type = WIRE_MESSAGE_QUEUES_QUERY};
-    struct wire_queue_bytes bytes = {.bytes = op->bytes};
+    struct wire_queue_bytes content = {.bytes = op->bytes};
+    int fd = -1;
     if (op->kind == OP_PUT) {
+        if (op->fd >= 0) {
+            content = (struct wire_queue_bytes){.blob_bytes = op->bytes.n};
+            fd = fcntl(op->fd, F_DUPFD_CLOEXEC, 0);
+            if (fd < 0) {
+                end_op(op, MESH_EIO, slice_str(strerror(errno)));
+                return 0;
+            }
+        }
         message.type = WIRE_MESSAGE_QUEUE_ADD;
         message.queue_add = (struct wire_queue_add){
-            .id = op->id, .name = slice_str(op->name), .items = {.items = &bytes, .n = 1}};
+            .id = op->id, .name = slice_str(op->name), .items = {.items = &content, .n = 1}};
     } else if (op->kind == OP_GET) {
         message.type = WIRE_MESSAGE_QUEUE_TAKE;
         message.queue_take = (struct wire_queue_take){.id = op->id, .name = slice_str(op->name)};
@@ -75,7 +88,7 @@ static int send_op(mesh *m, struct mesh_queue_op *op, struct errmsg *err)
         message.type = WIRE_MESSAGE_QUEUE_END;
         message.queue_end = (struct wire_queue_end){.id = op->id, .is_done = op->is_done_said};
     }
-    int r = mesh_client_queue(m->client, &message, NULL, 0, err);
+    int r = mesh_client_queue(m->client, &message, &fd, fd >= 0, err);
     op->is_sent = r == 0;
     return r;
 }
@@ -117,19 +130,38 @@ static int error_of(uint32_t error)
     }
 }
 
-static void take_item(mesh *m, struct mesh_queue_op *op, struct slice bytes)
+static int read_all(int fd, uint8_t *to, size_t n)
 {
-    struct mesh_queue_item *item = mem_alloc(1, sizeof(*item) + bytes.n + 1);
-    if (item == NULL) { /* the item goes back with the handle's next END, or its end */
-        end_op(op, MESH_ENOMEM, slice_str("out of memory"));
+    for (size_t done = 0; done < n;) {
+        ssize_t r = pread(fd, to + done, n - done, (off_t)done);
+        if (r == 0 || (r < 0 && errno != EINTR)) {
+            return r == 0 ? -EIO : -errno;
+        }
+        done += r > 0 ? (size_t)r : 0;
+    }
+    return 0;
+}
+
+static void take_item(mesh *m, struct mesh_queue_op *op, const struct wire_queue_bytes *content)
+{
+    size_t n = content->blob_bytes > 0 ? (size_t)content->blob_bytes : content->bytes.n;
+    struct mesh_queue_item *item = mem_alloc(1, sizeof(*item) + n + 1);
+    int fd = content->blob_bytes > 0 ? mesh_client_take_fd(m->client, 0) : -1;
+    int r = item == NULL ? -ENOMEM : fd >= 0 ? read_all(fd, item->bytes, n) : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (r < 0) { /* the item goes back with the handle's next END, or its end */
+        mem_free(item);
+        end_op(op, mesh_error_of(r), slice_str(strerror(-r)));
         return;
     }
     item->m = m;
     item->id = op->id;
     item->generation = m->generation;
-    item->n_bytes = bytes.n;
-    if (bytes.n > 0) {
-        memcpy(item->bytes, bytes.p, bytes.n);
+    item->n_bytes = n;
+    if (content->bytes.n > 0) {
+        memcpy(item->bytes, content->bytes.p, n);
     }
     op->item = item;
     end_op(op, 0, (struct slice){0});
@@ -159,7 +191,7 @@ bool mesh_queue_on_message(mesh *m, const struct wire_message *message)
     case WIRE_MESSAGE_QUEUE_TAKEN:
         op = find_op(m, message->queue_taken.id);
         if (op != NULL && op->kind == OP_GET) {
-            take_item(m, op, message->queue_taken.bytes);
+            take_item(m, op, &message->queue_taken.content);
         }
         return true;
     case WIRE_MESSAGE_QUEUE_REPLY:
@@ -225,23 +257,37 @@ static int check_name(mesh *m, const char *queue)
     return 0;
 }
 
+/* The handle is locked. */
+static int put(mesh *m, struct mesh_queue_op *op)
+{
+    int r = check_name(m, op->name);
+    if (r == 0 && op->bytes.n > WIRE_ITEM_BLOB_BYTES_MAX) {
+        return mesh_set_error(m, MESH_ELIMIT, "an item has %llu bytes at most",
+                              (unsigned long long)WIRE_ITEM_BLOB_BYTES_MAX);
+    }
+    if (r == 0 && op->bytes.n > WIRE_ITEM_BYTES_MAX) {
+        int error = mesh_memory_file(op->bytes.p, op->bytes.n, &op->fd);
+        r = error < 0 ? mesh_set_error(m, mesh_error_of(error), "%s", strerror(-error)) : 0;
+    }
+    if (r == 0) {
+        op->id = ++m->next_queue;
+        r = wait_for(m, op, MESH_FOREVER);
+    }
+    if (op->fd >= 0) {
+        close(op->fd);
+    }
+    return r;
+}
+
 int mesh_queue_put(mesh *m, const char *queue, const void *bytes, size_t n_bytes)
 {
+    struct mesh_queue_op op = {
+        .kind = OP_PUT, .name = queue, .bytes = slice_of(bytes, n_bytes), .fd = -1};
     if (m == NULL || (bytes == NULL && n_bytes > 0)) {
         return MESH_EINVAL;
     }
     mesh_lock(m);
-    int r = check_name(m, queue);
-    if (r == 0 && n_bytes > WIRE_ITEM_BYTES_MAX) {
-        r = mesh_set_error(m, MESH_ELIMIT, "an item has %u bytes at most", WIRE_ITEM_BYTES_MAX);
-    }
-    if (r == 0) {
-        struct mesh_queue_op op = {.kind = OP_PUT,
-                                   .id = ++m->next_queue,
-                                   .name = queue,
-                                   .bytes = slice_of(bytes, n_bytes)};
-        r = wait_for(m, &op, MESH_FOREVER);
-    }
+    int r = put(m, &op);
     mesh_unlock(m);
     return r;
 }

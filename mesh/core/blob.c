@@ -8,6 +8,7 @@
 #include "mesh/core/job.h"
 #include "mesh/core/left.h"
 #include "mesh/core/peer.h"
+#include "mesh/core/queue.h"
 #include "wire/base/mem.h"
 
 static struct core_blob *blob_find(const struct core *core, const struct wire_hash *hash)
@@ -377,7 +378,8 @@ void core_blob_on_want(struct core *core, struct core_peer *peer, const struct w
         return;
     }
     if (core_owner_may_serve(core, peer, &want->hash) ||
-        core_exec_may_serve(core, peer, &want->hash)) {
+        core_exec_may_serve(core, peer, &want->hash) ||
+        core_queue_may_serve(core, peer, &want->hash)) {
         struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_SERVE);
         effect->blob_serve.link = peer->link->id;
         effect->blob_serve.hash = want->hash;

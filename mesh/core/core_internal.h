@@ -30,8 +30,6 @@ struct core_grave {
     void (*free)(struct core_grave *grave);
 };
 
-#include "mesh/core/queue_state.h" /* which needs what stands above */
-
 /* --- blobs (blob.c) ----------------------------------------------------------------------------
  */
 
@@ -76,6 +74,8 @@ struct core_need { /* one reason to have it */
      * already. */
     void (*on_done)(struct core *core, struct core_need *need, int error);
 };
+
+#include "mesh/core/queue_state.h" /* which needs what stands above */
 
 /* --- peers (card.c, peer.c, dial.c, link.c, beat.c, gossip.c, sparse.c) ----------------------
  */

@@ -96,7 +96,7 @@ struct core_record {
             uint32_t uid; /* as in queue, which may be lost with a journal that was corrupt */
             struct slice name;
             uint64_t first; /* number of the first item; the others follow by one */
-            struct wire_slices items;
+            struct wire_queue_items items;
             struct wire_key putter;
             uint64_t request;          /* to be kept as this putter's last, whatever its queue */
             struct wire_key forgotten; /* not zero: the putter whose last one makes room */

@@ -65,7 +65,7 @@ struct core_kept_item { /* of a queue, on disk */
     uint64_t number;
     uint64_t hand; /* not zero: it is done, under this one, and has no bytes */
     struct wire_key putter;
-    struct slice bytes;
+    struct wire_queue_bytes content;
 };
 
 struct core_event {

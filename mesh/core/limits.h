@@ -122,13 +122,14 @@
 
 #define CORE_QUEUE_ITEMS_MAX 1000000u
 #define CORE_QUEUES_BYTES_MAX                                                                      \
-    (UINT64_C(256) << 20)          /* of all queues here, in memory and on disk                    \
-                                    */
-#define CORE_QUEUE_DONES_MAX 1024u /* of a queue: hands that are remembered */
-#define CORE_PUTTERS_MAX     4096u /* peers of which the last put is remembered */
-#define CORE_TAKERS_MAX      1024u /* gets of one peer here */
-#define CORE_ASKS_MAX        1024u /* gets and puts of one client, */
-#define CORE_ASK_PUTS_MAX    16u   /* of these puts, which take memory */
+    (UINT64_C(256) << 20) /* of all queues here, in memory and on disk                             \
+                           */
+#define CORE_QUEUES_BLOBS_BYTES_MAX (UINT64_C(4) << 30) /* of large items: only on disk */
+#define CORE_QUEUE_DONES_MAX        1024u               /* of a queue: hands that are remembered */
+#define CORE_PUTTERS_MAX            4096u /* peers of which the last put is remembered */
+#define CORE_TAKERS_MAX             1024u /* gets of one peer here */
+#define CORE_ASKS_MAX               1024u /* gets and puts of one client, */
+#define CORE_ASK_PUTS_MAX           16u   /* of these puts, which take memory */
 /* A queue whose peer was lost so recently is not made a second time: that may be restarting. */
 #define CORE_QUEUE_BACK_NS (10 * CORE_S)
 /* A put or a done that was said is not answered for so long with its peer away: whether it counts

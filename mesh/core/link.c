@@ -197,9 +197,9 @@ static void adopt(struct core *core, struct core_link *link, const struct core_e
     core_beat_link_up(core, peer);
     core_gossip_link_up(core, peer);
     core_trust_link_up(core, peer);
+    core_queue_link_up(core, peer); /* who has an item says so before asking for its bytes */
     core_blob_link_up(core, peer);
     core_owner_link_up(core, peer);
-    core_queue_link_up(core, peer);
 }
 
 static struct core_link *link_new(struct core *core, const struct core_event *event,

@@ -14,16 +14,23 @@
 /* --- items -------------------------------------------------------------------------------------
  */
 
-static uint64_t cost_of(const struct core_item *item)
+static void add(struct core_queue_use *use, const struct core_item *item)
 {
-    return item->n_bytes + CORE_ITEM_OVERHEAD;
+    use->bytes += item->n_bytes + CORE_ITEM_OVERHEAD;
+    use->blob_bytes += item->blob != NULL ? item->blob->n_bytes : 0;
+}
+
+static void subtract(struct core_queue_use *use, const struct core_item *item)
+{
+    use->bytes -= item->n_bytes + CORE_ITEM_OVERHEAD;
+    use->blob_bytes -= item->blob != NULL ? item->blob->n_bytes : 0;
 }
 
 static void count(struct core *core, struct core_item *item)
 {
-    item->queue->bytes += cost_of(item);
-    core->queues.bytes += cost_of(item);
-    item->putter->bytes += cost_of(item);
+    add(&item->queue->use, item);
+    add(&core->queues.use, item);
+    add(&item->putter->use, item);
     item->putter->n_items++;
 }
 
@@ -31,9 +38,9 @@ static void uncount(struct core *core, struct core_item *item)
 {
     struct core_putter *putter = STEAL(item->putter);
     if (putter != NULL) {
-        item->queue->bytes -= cost_of(item);
-        core->queues.bytes -= cost_of(item);
-        putter->bytes -= cost_of(item);
+        subtract(&item->queue->use, item);
+        subtract(&core->queues.use, item);
+        subtract(&putter->use, item);
         putter->n_items--;
     }
 }
@@ -70,18 +77,26 @@ struct core_item *core_item_find(const struct core *core, uint64_t number)
 }
 
 struct core_item *core_item_new(struct core *core, struct core_queue *queue,
-                                struct core_putter *putter, uint64_t number, struct slice bytes)
+                                struct core_putter *putter, uint64_t number,
+                                const struct wire_queue_bytes *content)
 {
     struct core_item *item = mem_alloc(1, sizeof(*item));
-    uint8_t *copy = mem_dup(bytes.p, bytes.n);
-    if (item == NULL || copy == NULL) {
+    uint8_t *copy = mem_dup(content->bytes.p, content->bytes.n);
+    struct core_item_blob *blob = content->blob_bytes > 0 ? mem_alloc(1, sizeof(*blob)) : NULL;
+    if (item == NULL || copy == NULL || (blob == NULL && content->blob_bytes > 0)) {
         mem_free(copy);
+        mem_free(blob);
         return mem_free(item);
+    }
+    if (blob != NULL) {
+        blob->hash = content->hash;
+        blob->n_bytes = content->blob_bytes;
+        item->blob = blob;
     }
     item->queue = queue;
     item->putter = putter;
     item->number = number;
-    item->n_bytes = (uint32_t)bytes.n;
+    item->n_bytes = (uint32_t)content->bytes.n;
     item->bytes = copy;
     queue->n_new++;
     count(core, item);
@@ -93,12 +108,24 @@ static void item_bury(struct core_grave *grave)
 {
     struct core_item *item = CONTAINER_OF(grave, struct core_item, grave);
     mem_free(item->bytes);
+    mem_free(item->blob);
     mem_free(item);
+}
+
+struct wire_queue_bytes core_item_content(const struct core_item *item)
+{
+    struct wire_queue_bytes content = {.bytes = slice_of(item->bytes, item->n_bytes)};
+    if (item->blob != NULL) {
+        content.hash = item->blob->hash;
+        content.blob_bytes = item->blob->n_bytes;
+    }
+    return content;
 }
 
 void core_item_free(struct core *core, struct core_item *item)
 {
     uncount(core, item);
+    core_item_let_blob_go(core, item);
     list_remove(&item->in_queue);
     --*n_in(item->queue, item->state);
     if (item->taker != NULL) {
@@ -133,6 +160,7 @@ void core_item_leave(struct core *core, struct core_item *item)
     uncount(core, item);
     move(item, CORE_ITEM_LEAVING);
     list_push_back(&item->queue->taken, &item->in_queue);
+    core_item_let_blob_go(core, item);
     item->bytes = mem_free(item->bytes);
     item->n_bytes = 0;
 }
@@ -242,11 +270,10 @@ void core_queue_hand_out(struct core *core, struct core_queue *queue)
         core_taker_has(taker, item);
         item->hand = core->queues.next_hand++;
         struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ITEM};
-        message.queue_item =
-            (struct wire_queue_item){.request = taker->key.request,
-                                     .item = item->number,
-                                     .hand = item->hand,
-                                     .bytes = slice_of(item->bytes, item->n_bytes)};
+        message.queue_item = (struct wire_queue_item){.request = taker->key.request,
+                                                      .item = item->number,
+                                                      .hand = item->hand,
+                                                      .content = core_item_content(item)};
         core_send(core, taker->peer, &message);
         core_beat_hurry(core, taker->peer);
     }
@@ -309,37 +336,61 @@ static uint64_t bytes_max(const struct core *core)
 }
 
 /* What is here of all that share its origin. */
-static uint64_t bytes_of_origin(const struct core *core, const struct core_peer *peer)
+static struct core_queue_use use_of_origin(const struct core *core, const struct core_peer *peer)
 {
-    uint64_t bytes = 0;
+    struct core_queue_use use = {0};
     table_for_each (entry, &core->queues.putters) {
         const struct core_putter *putter = LIST_ENTRY(entry, struct core_putter, by_key);
         const struct core_peer *other =
-            putter->bytes > 0 ? core_peer_find(core, &putter->key) : NULL;
-        bool is_one = other != NULL && (other == peer || other->origin == peer->origin);
-        bytes += is_one ? putter->bytes : 0;
+            putter->n_items > 0 ? core_peer_find(core, &putter->key) : NULL;
+        if (other != NULL && (other == peer || other->origin == peer->origin)) {
+            use.bytes += putter->use.bytes;
+            use.blob_bytes += putter->use.blob_bytes;
+        }
     }
-    return bytes;
+    return use;
+}
+
+static struct core_queue_use use_of(const struct wire_queue_items *items)
+{
+    struct core_queue_use use = {.bytes = (uint64_t)items->n * CORE_ITEM_OVERHEAD};
+    for (uint32_t i = 0; i < items->n; i++) {
+        use.bytes += items->items[i].bytes.n;
+        use.blob_bytes += items->items[i].blob_bytes;
+    }
+    return use;
+}
+
+/* An origin may hold as much as it leaves free; what is there and comes is not beyond max. */
+static bool is_beyond(uint64_t more, uint64_t before, uint64_t of_origin, uint64_t max)
+{
+    return more > 0 && of_origin + more > max - (before + more);
 }
 
 struct slice core_queue_full(struct core *core, const struct core_queue *queue,
-                             const struct core_peer *peer, uint32_t n, uint64_t bytes)
+                             const struct core_peer *peer, const struct wire_queue_items *items)
 {
-    uint64_t n_after = (uint64_t)queue->n_new + queue->n_waiting + queue->n_taken + n;
+    uint64_t n_after = (uint64_t)queue->n_new + queue->n_waiting + queue->n_taken + items->n;
     if (n_after > CORE_QUEUE_ITEMS_MAX) {
         return core_batch_printf(core, "queue %s is full: %u items at most", queue->name,
                                  CORE_QUEUE_ITEMS_MAX);
     }
+    struct core_queue_use more = use_of(items);
+    struct core_queue_use before = core->queues.use;
     uint64_t max = bytes_max(core);
-    uint64_t after = core->queues.bytes + bytes + (uint64_t)n * CORE_ITEM_OVERHEAD;
-    if (after > max) {
+    if (before.bytes + more.bytes > max ||
+        before.blob_bytes + more.blob_bytes > CORE_QUEUES_BLOBS_BYTES_MAX) {
         return core_batch_printf(core,
                                  "the queues of %s are full: %llu MiB at most, each item "
-                                 "counted with %u bytes more",
+                                 "counted with %u bytes more, and %llu MiB of large items",
                                  core->config.name, (unsigned long long)(max >> 20),
-                                 CORE_ITEM_OVERHEAD);
+                                 CORE_ITEM_OVERHEAD,
+                                 (unsigned long long)(CORE_QUEUES_BLOBS_BYTES_MAX >> 20));
     }
-    if (!peer->is_self && bytes_of_origin(core, peer) + after - core->queues.bytes > max - after) {
+    struct core_queue_use own = use_of_origin(core, peer);
+    if (!peer->is_self && (is_beyond(more.bytes, before.bytes, own.bytes, max) ||
+                           is_beyond(more.blob_bytes, before.blob_bytes, own.blob_bytes,
+                                     CORE_QUEUES_BLOBS_BYTES_MAX))) {
         return core_batch_printf(core,
                                  "this peer's share of the queues of %s is used up: as much "
                                  "as is still free",
@@ -387,6 +438,7 @@ struct core_queue *core_queue_new(struct core *core, uint64_t id, uint32_t uid, 
     list_init(&queue->taken);
     list_init(&queue->done);
     list_init(&queue->lots);
+    list_init(&queue->coming);
     list_init(&queue->takers);
     table_insert(&core->queues.by_name, &queue->by_name, queue->name);
     return queue;
@@ -419,28 +471,19 @@ static void drop_takers(struct core *core, struct core_queue *queue)
     }
 }
 
-static void drop_lots(struct core *core, struct core_queue *queue)
+static void drop_lots(struct core *core, struct list *lots)
 {
-    while (!list_is_empty(&queue->lots)) {
-        struct core_lot *lot = LIST_ENTRY(queue->lots.next, struct core_lot, node);
-        struct core_peer *peer = core_peer_find(core, &lot->putter->key);
-        if (peer != NULL && core->effects != NULL) {
-            core_queue_answer(core, peer, lot->request, WIRE_ERROR_UNAVAILABLE,
-                              slice_str("the queue was removed"));
-        }
-        if (lot->putter->pending == lot->request) {
-            lot->putter->pending = 0;
-        }
-        drop_items(core, &lot->items);
-        list_remove(&lot->node);
-        mem_free(lot);
+    while (!list_is_empty(lots)) {
+        core_lot_refuse(core, LIST_ENTRY(lots->next, struct core_lot, node),
+                        slice_str("the queue was removed"));
     }
 }
 
 void core_queue_drop(struct core *core, struct core_queue *queue)
 {
     bool was_kept = queue->is_kept;
-    drop_lots(core, queue);
+    drop_lots(core, &queue->lots);
+    drop_lots(core, &queue->coming);
     /* Those LEAVING as well: that they are gone is what was asked for. */
     drop_items(core, &queue->waiting);
     drop_items(core, &queue->taken);
@@ -541,19 +584,41 @@ bool core_queue_needs(const struct core_peer *peer)
 /* --- rules -------------------------------------------------------------------------------------
  */
 
-static void check_queue(const struct core *core, const struct core_queue *queue, uint64_t *bytes)
+static void check_lots(const struct list *lots, bool is_coming, struct core_queue_use *sum)
+{
+    list_for_each (node, lots) {
+        const struct core_lot *lot = LIST_ENTRY(node, struct core_lot, node);
+        uint32_t n_missing = 0;
+        list_for_each (inner, &lot->items) {
+            const struct core_item *item = LIST_ENTRY(inner, struct core_item, in_queue);
+            add(sum, item);
+            n_missing += item->blob != NULL && !item->blob->is_here;
+        }
+        ensure(n_missing == lot->n_missing);       /* 37 */
+        ensure(is_coming == (lot->n_missing > 0)); /* 37 */
+    }
+}
+
+static bool has_all(const struct core_item *item)
+{
+    return item->blob == NULL || item->blob->is_here;
+}
+
+static void check_queue(const struct core *core, const struct core_queue *queue,
+                        struct core_queue_use *of_all)
 {
     uint32_t n_waiting = 0;
     uint32_t n_taken = 0;
     uint32_t n_done = 0;
     uint64_t last = 0;
-    uint64_t sum = 0;
+    struct core_queue_use sum = {0};
     list_for_each (node, &queue->waiting) {
         const struct core_item *item = LIST_ENTRY(node, struct core_item, in_queue);
         ensure(item->state == CORE_ITEM_WAITING && item->queue == queue); /* 32 */
         ensure(item->number > last && item->taker == NULL);               /* 32 */
+        ensure(has_all(item));                                            /* 37 */
         last = item->number;
-        sum += cost_of(item);
+        add(&sum, item);
         n_waiting++;
     }
     list_for_each (node, &queue->taken) {
@@ -562,7 +627,10 @@ static void check_queue(const struct core *core, const struct core_queue *queue,
         ensure(item->queue == queue && (is_leaving || item->state == CORE_ITEM_TAKEN)); /* 32 */
         ensure(is_leaving || item->taker != NULL);                                      /* 33 */
         ensure(item->taker == NULL || item->taker->item == item);                       /* 33 */
-        sum += is_leaving ? 0 : cost_of(item);
+        ensure(is_leaving || has_all(item));                                            /* 37 */
+        if (!is_leaving) {
+            add(&sum, item);
+        }
         n_taken++;
     }
     list_for_each (node, &queue->done) {
@@ -571,13 +639,12 @@ static void check_queue(const struct core *core, const struct core_queue *queue,
     }
     ensure(n_waiting == queue->n_waiting && n_taken == queue->n_taken); /* 32 */
     ensure(n_done == queue->n_done);                                    /* 32 */
-    list_for_each (node, &queue->lots) {
-        list_for_each (inner, &LIST_ENTRY(node, struct core_lot, node)->items) {
-            sum += cost_of(LIST_ENTRY(inner, struct core_item, in_queue));
-        }
-    }
-    ensure(sum == queue->bytes); /* 34 */
-    *bytes += sum;
+    check_lots(&queue->lots, false, &sum);
+    check_lots(&queue->coming, true, &sum);
+    ensure(sum.bytes == queue->use.bytes);           /* 34 */
+    ensure(sum.blob_bytes == queue->use.blob_bytes); /* 34 */
+    of_all->bytes += sum.bytes;
+    of_all->blob_bytes += sum.blob_bytes;
     bool can_hand_out = n_waiting > 0 && queue->n_takers > 0;
     ensure(!can_hand_out || core->queues.is_holding); /* 35 */
 }
@@ -585,20 +652,21 @@ static void check_queue(const struct core *core, const struct core_queue *queue,
 void core_queue_check(const struct core *core)
 {
     const struct core_queues *queues = &core->queues;
-    uint64_t bytes = 0;
+    struct core_queue_use use = {0};
     uint64_t n_items = 0;
     table_for_each (entry, &queues->by_name) {
         const struct core_queue *queue = LIST_ENTRY(entry, struct core_queue, by_name);
-        check_queue(core, queue, &bytes);
+        check_queue(core, queue, &use);
         n_items += (uint64_t)queue->n_new + queue->n_waiting + queue->n_taken + queue->n_done;
     }
-    ensure(n_items == queues->items.n); /* 32 */
-    ensure(bytes == queues->bytes);     /* 34 */
-    uint64_t of_putters = 0;
+    ensure(n_items == queues->items.n);                                                 /* 32 */
+    ensure(use.bytes == queues->use.bytes && use.blob_bytes == queues->use.blob_bytes); /* 34 */
     table_for_each (entry, &queues->putters) {
-        of_putters += LIST_ENTRY(entry, struct core_putter, by_key)->bytes;
+        const struct core_putter *putter = LIST_ENTRY(entry, struct core_putter, by_key);
+        use.bytes -= putter->use.bytes;
+        use.blob_bytes -= putter->use.blob_bytes;
     }
-    ensure(of_putters == bytes); /* 34 */
+    ensure(use.bytes == 0 && use.blob_bytes == 0); /* 34 */
     uint64_t n_takers = 0;
     table_for_each (entry, &core->peers) {
         const struct core_peer *peer = LIST_ENTRY(entry, struct core_peer, by_key);
@@ -613,5 +681,6 @@ void core_queue_check(const struct core *core)
         ensure(ask->client != NULL || ask->state == CORE_ASK_SAID ||
                ask->state == CORE_ASK_DONE);                          /* 36 */
         ensure((ask->request != 0) == (ask->by_request.key != NULL)); /* 36 */
+        ensure(ask->state != CORE_ASK_OPEN || !ask->is_told);         /* 36 */
     }
 }

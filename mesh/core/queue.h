@@ -5,9 +5,10 @@
  * asks the peers that have the queue, itself by the same messages as others. wire/README.md,
  * Queues, says what the messages promise.
  *
- * queue.c keeps queues, items and their order; queue_recv.c is what peers ask of them; queue_kept.c
- * is the disk. queue_client.c is what clients say and hear, queue_ask.c what becomes of it,
- * queue_where.c at which peer; queue_names.c is who has which queue, and the table of them. */
+ * queue.c keeps queues, items and their order; queue_recv.c is what peers ask of them, queue_blob.c
+ * large items, queue_kept.c the disk. queue_client.c is what clients say and hear, queue_ask.c what
+ * becomes of it, queue_where.c at which peer; queue_names.c is who has which queue, and the table
+ * of them. */
 #ifndef MESH_CORE_QUEUE_H
 #define MESH_CORE_QUEUE_H
 
@@ -73,12 +74,15 @@ struct core_putter *core_putter_get(struct core *core, const struct wire_key *ke
 struct core_putter *core_putter_find(const struct core *core, const struct wire_key *key);
 /* Why so much more of this peer finds no room; empty when it does. */
 struct slice core_queue_full(struct core *core, const struct core_queue *queue,
-                             const struct core_peer *peer, uint32_t n, uint64_t bytes);
+                             const struct core_peer *peer, const struct wire_queue_items *items);
 struct core_item *core_item_find(const struct core *core, uint64_t number);
-/* NEW, in no list of the queue yet. */
+/* NEW, in no list of the queue yet; a blob is not asked for. NULL: memory is short. */
 struct core_item *core_item_new(struct core *core, struct core_queue *queue,
-                                struct core_putter *putter, uint64_t number, struct slice bytes);
+                                struct core_putter *putter, uint64_t number,
+                                const struct wire_queue_bytes *content);
 void core_item_free(struct core *core, struct core_item *item);
+/* Borrowed from the item. */
+struct wire_queue_bytes core_item_content(const struct core_item *item);
 /* It is there to be handed out, at its place in the order. */
 void core_item_wait(struct core *core, struct core_item *item);
 /* Its bytes are needed no more; it stays in the list of those taken. */
@@ -110,14 +114,30 @@ void core_queue_owner_lost(struct core *core, struct core_peer *peer);
 bool core_queue_owner_on_message(struct core *core, struct core_peer *peer,
                                  const struct wire_message *message);
 
+/* --- queue_blob.c ------------------------------------------------------------------------------
+ */
+
+/* It is in no list yet: said to the disk at once, or once the blobs of its items have come. */
+void core_lot_begin(struct core *core, struct core_lot *lot, struct core_peer *from);
+/* Nothing of it is put, and its putter is told so if it is here. Frees it. */
+void core_lot_refuse(struct core *core, struct core_lot *lot, struct slice text);
+/* What this peer put and did not send whole. */
+void core_lots_lost(struct core *core, const struct core_peer *peer);
+/* Of an item that is on disk: the store has it. */
+void core_item_keep_blob(struct core *core, struct core_item *item);
+/* Nothing for an item without. */
+void core_item_let_blob_go(struct core *core, struct core_item *item);
+/* Whether it is in an item which this peer has, or puts. */
+bool core_queue_may_serve(const struct core *core, const struct core_peer *peer,
+                          const struct wire_hash *hash);
+
 /* --- queue_kept.c ------------------------------------------------------------------------------
  */
 
 /* Empty when a queue can be made here, or added to. */
 struct slice core_queue_fault(struct core *core);
 void core_queue_keep(struct core *core, struct core_queue *queue);
-void core_queue_keep_lot(struct core *core, struct core_queue *queue, struct core_lot *lot,
-                         const struct wire_key *forgotten);
+void core_queue_keep_lot(struct core *core, struct core_lot *lot);
 void core_queue_keep_done(struct core *core, struct core_item *item);
 void core_queue_keep_removed(struct core *core, uint64_t queue, uint64_t client);
 

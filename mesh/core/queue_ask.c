@@ -6,6 +6,7 @@
  * said and not answered is said again in each new session. */
 #include "mesh/core/queue_ask.h"
 
+#include "mesh/core/blob.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
@@ -113,6 +114,13 @@ static void ask_bury(struct core_grave *grave)
     mem_free(ask);
 }
 
+static void unref(struct core *core, const struct wire_queue_bytes *content)
+{
+    if (content->blob_bytes > 0) {
+        core_blob_unref(core, &content->hash);
+    }
+}
+
 void core_ask_free(struct core *core, struct core_queue_ask *ask)
 {
     struct core_peer *putting = NULL;
@@ -124,6 +132,13 @@ void core_ask_free(struct core *core, struct core_queue_ask *ask)
     }
     if (ask->request != 0) {
         table_remove(&core->queues.by_request, &ask->by_request);
+    }
+    core_need_drop(core, &ask->need);
+    for (uint32_t i = 0; i < ask->items.n; i++) {
+        unref(core, &ask->items.items[i]);
+    }
+    if (ask->is_told) {
+        unref(core, &ask->content);
     }
     list_remove(&ask->node);
     core->queues.n_asks--;
@@ -145,6 +160,19 @@ void core_ask_reply(struct core *core, struct core_queue_ask *ask, enum wire_err
         core_client_send(core, ask->client->id, &message);
     }
     core_ask_free(core, ask);
+}
+
+void core_ask_start_over(struct core *core, struct core_queue_ask *ask)
+{
+    ensure(ask->state == CORE_ASK_HOLDING && !ask->is_told);
+    core_need_drop(core, &ask->need);
+    core_post_free(core_ask_post(ask));
+    table_remove(&core->queues.by_request, &ask->by_request);
+    ask->by_request.key = NULL;
+    ask->request = ask->item = ask->hand = 0;
+    ask->content = (struct wire_queue_bytes){0};
+    ask->state = CORE_ASK_OPEN;
+    core->queues.is_due = true;
 }
 
 /* What was said is not answered, and its peer is away. */
@@ -263,7 +291,9 @@ void core_ask_peer_lost(struct core *core, struct core_peer *peer)
     list_for_each_safe (node, &peer->posts) {
         struct core_post *post = LIST_ENTRY(node, struct core_post, of_peer);
         struct core_queue_ask *ask = post->ask;
-        if (ask->state == CORE_ASK_OPEN) {
+        if (ask->state == CORE_ASK_HOLDING && !ask->is_told) {
+            core_ask_start_over(core, ask);
+        } else if (ask->state == CORE_ASK_OPEN) {
             core_post_free(post);
             core->queues.is_due = true;
         } else if ((ask->state == CORE_ASK_SAID || ask->state == CORE_ASK_DONE) &&

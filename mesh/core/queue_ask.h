@@ -31,6 +31,9 @@ struct core_queue_ask *core_ask_find(const struct core *core, const struct core_
 void core_ask_reply(struct core *core, struct core_queue_ask *ask, enum wire_error error,
                     struct slice text);
 
+/* What was handed out and has not come whole is not ours: asked for anew, as if never. */
+void core_ask_start_over(struct core *core, struct core_queue_ask *ask);
+
 void core_ask_say_get(struct core *core, struct core_post *post);
 void core_ask_say_done(struct core *core, struct core_peer *peer, uint64_t request, uint64_t item,
                        uint64_t hand, bool is_done);

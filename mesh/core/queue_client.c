@@ -1,6 +1,8 @@
 /* What clients say about queues, and the answers of the peers that these go to. */
+#include <errno.h>
 #include <string.h>
 
+#include "mesh/core/blob.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 #include "mesh/core/queue_ask.h"
@@ -44,7 +46,8 @@ static struct core_queue_ask *take_ask(struct core *core, struct core_client *cl
     return ask;
 }
 
-static void *items_dup(const struct wire_queue_items *from, struct wire_queue_items *to)
+static void *items_dup(struct core *core, const struct wire_queue_items *from,
+                       struct wire_queue_items *to)
 {
     size_t n_bytes = from->n * sizeof(struct wire_queue_bytes);
     for (uint32_t i = 0; i < from->n; i++) {
@@ -57,8 +60,12 @@ static void *items_dup(const struct wire_queue_items *from, struct wire_queue_it
         if (bytes.n > 0) {
             memcpy(at, bytes.p, bytes.n);
         }
+        items[i] = from->items[i];
         items[i].bytes = slice_of(at, bytes.n);
         at += bytes.n;
+        if (items[i].blob_bytes > 0) {
+            core_blob_ref(core, &items[i].hash);
+        }
     }
     *to = (struct wire_queue_items){.items = items, .n = from->n};
     return items;
@@ -68,9 +75,12 @@ static void on_add(struct core *core, struct core_client *client, const struct w
 {
     struct core_queue_ask *ask = take_ask(core, client, add->id, add->name, true);
     if (ask == NULL) {
+        for (uint32_t i = 0; i < add->items.n; i++) {
+            core_blob_let_go(core, &add->items.items[i].hash); /* stored for this */
+        }
         return;
     }
-    ask->block = items_dup(&add->items, &ask->items);
+    ask->block = items_dup(core, &add->items, &ask->items);
     core_ask_look_around(core, ask);
     struct core_card *home = ask->home;
     core_ask_send_put(core, ask); /* which may end it */
@@ -107,7 +117,7 @@ static void on_end(struct core *core, struct core_client *client, const struct w
     if (!end->is_done) {
         give_up(core, ask);
         core_ask_reply(core, ask, WIRE_ERROR_NONE, (struct slice){0});
-    } else if (ask->state == CORE_ASK_OPEN) {
+    } else if (!ask->is_told) {
         give_up(core, ask);
         core_ask_reply(core, ask, WIRE_ERROR_INVALID, slice_str("nothing was handed out yet"));
     } else if (ask->state == CORE_ASK_LATE) {
@@ -190,6 +200,50 @@ void core_queue_client_gone(struct core *core, struct core_client *client)
 /* --- answers -----------------------------------------------------------------------------------
  */
 
+static void tell(struct core *core, struct core_queue_ask *ask, struct slice bytes)
+{
+    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_TAKEN};
+    message.queue_taken = (struct wire_queue_taken){.id = ask->id, .content = ask->content};
+    message.queue_taken.content.bytes = bytes;
+    ask->is_told = true;
+    core_client_send(core, ask->client->id, &message);
+}
+
+static void tell_blob(struct core *core, struct core_queue_ask *ask)
+{
+    core_blob_ref(core, &ask->content.hash);
+    core_need_drop(core, &ask->need);
+    tell(core, ask, (struct slice){0});
+}
+
+static void on_fetched(struct core *core, struct core_need *need, int error)
+{
+    struct core_queue_ask *ask = need->of;
+    if (error == 0) {
+        tell_blob(core, ask);
+        return;
+    }
+    const struct core_peer *peer = core_ask_post(ask)->peer;
+    struct slice text =
+        error == -ENOSPC
+            ? core_batch_printf(core, "an item of %llu bytes finds no room here: it was given back",
+                                (unsigned long long)ask->content.blob_bytes)
+            : core_batch_printf(core, "%s does not give the item that it handed out",
+                                core_peer_label(peer));
+    give_up(core, ask);
+    core_ask_reply(core, ask, WIRE_ERROR_UNAVAILABLE, text);
+}
+
+static void fetch(struct core *core, struct core_queue_ask *ask, struct core_peer *from)
+{
+    ask->need.of = ask;
+    ask->need.on_done = on_fetched;
+    core_need_want(core, &ask->need, from, &ask->content.hash, ask->content.blob_bytes);
+    if (ask->need.state == CORE_NEED_MET) {
+        tell_blob(core, ask);
+    }
+}
+
 static void on_item(struct core *core, struct core_peer *peer, const struct wire_queue_item *item)
 {
     struct core_queue_ask *ask = core_ask_of(core, item->request);
@@ -211,9 +265,13 @@ static void on_item(struct core *core, struct core_peer *peer, const struct wire
     ask->state = CORE_ASK_HOLDING;
     ask->item = item->item;
     ask->hand = item->hand;
-    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_TAKEN};
-    message.queue_taken = (struct wire_queue_taken){.id = ask->id, .bytes = item->bytes};
-    core_client_send(core, ask->client->id, &message);
+    ask->content = item->content;
+    ask->content.bytes = (struct slice){0};
+    if (item->content.blob_bytes > 0) {
+        fetch(core, ask, peer);
+    } else {
+        tell(core, ask, item->content.bytes);
+    }
 }
 
 /* It is not taken there. */
@@ -255,6 +313,10 @@ static void on_answer(struct core *core, struct core_peer *peer,
         core_ask_reply(core, ask, answer->error, answer->text);
         return;
     case CORE_ASK_HOLDING:
+        if (answer->error != WIRE_ERROR_NONE && !ask->is_told) {
+            core_ask_start_over(core, ask);
+            return;
+        }
         ask->state = answer->error != WIRE_ERROR_NONE ? CORE_ASK_LATE : CORE_ASK_HOLDING;
         return;
     case CORE_ASK_LATE:

@@ -31,27 +31,27 @@ void core_queue_keep(struct core *core, struct core_queue *queue)
     core_journal_queue(core, CORE_RECORD_QUEUE, queue->id, 0, 0);
 }
 
-void core_queue_keep_lot(struct core *core, struct core_queue *queue, struct core_lot *lot,
-                         const struct wire_key *forgotten)
+void core_queue_keep_lot(struct core *core, struct core_lot *lot)
 {
+    const struct core_queue *queue = lot->queue;
     struct core_record *record = core_journal_queue(core, CORE_RECORD_QUEUE_PUT, queue->id, 0, 0);
     uint32_t n = 0;
     list_for_each (node, &lot->items) {
         n++;
     }
-    struct slice *items = core_batch_alloc(core, n, sizeof(*items));
+    struct wire_queue_bytes *items = core_batch_alloc(core, n, sizeof(*items));
     n = 0;
     list_for_each (node, &lot->items) {
         const struct core_item *item = LIST_ENTRY(node, struct core_item, in_queue);
         record->queue_put.first = n == 0 ? item->number : record->queue_put.first;
-        items[n++] = slice_of(item->bytes, item->n_bytes);
+        items[n++] = core_item_content(item);
     }
     record->queue_put.uid = queue->uid;
     record->queue_put.name = core_batch_copy(core, slice_str(queue->name));
     record->queue_put.putter = lot->putter->key;
     record->queue_put.request = lot->request;
-    record->queue_put.forgotten = *forgotten;
-    record->queue_put.items = (struct wire_slices){.items = items, .n = n};
+    record->queue_put.forgotten = lot->forgotten;
+    record->queue_put.items = (struct wire_queue_items){.items = items, .n = n};
 }
 
 void core_queue_keep_done(struct core *core, struct core_item *item)
@@ -99,20 +99,6 @@ static struct core_lot *first_lot(struct core_queue *queue)
     return first != NULL ? LIST_ENTRY(first, struct core_lot, node) : NULL;
 }
 
-static void lot_over(struct core *core, struct core_lot *lot, enum wire_error error,
-                     struct slice text)
-{
-    struct core_peer *peer = core_peer_find(core, &lot->putter->key);
-    if (lot->putter->pending == lot->request) {
-        lot->putter->pending = 0;
-    }
-    if (peer != NULL) {
-        core_queue_answer(core, peer, lot->request, error, text);
-    }
-    list_remove(&lot->node);
-    mem_free(lot);
-}
-
 static void on_put_kept(struct core *core, struct core_queue *queue)
 {
     struct core_lot *lot = first_lot(queue);
@@ -122,8 +108,16 @@ static void on_put_kept(struct core *core, struct core_queue *queue)
     while (!list_is_empty(&lot->items)) {
         core_item_wait(core, LIST_ENTRY(lot->items.next, struct core_item, in_queue));
     }
+    struct core_peer *peer = core_peer_find(core, &lot->putter->key);
     lot->putter->request = lot->request;
-    lot_over(core, lot, WIRE_ERROR_NONE, (struct slice){0});
+    if (lot->putter->pending == lot->request) { /* a later life of it may have said the next */
+        lot->putter->pending = 0;
+    }
+    if (peer != NULL) {
+        core_queue_answer(core, peer, lot->request, WIRE_ERROR_NONE, (struct slice){0});
+    }
+    list_remove(&lot->node);
+    mem_free(lot);
     core_queue_hand_out(core, queue);
 }
 
@@ -175,11 +169,8 @@ void core_queue_on_kept(struct core *core, const struct core_entry *entry)
 
 static void refuse_lot(struct core *core, struct core_lot *lot, struct slice fault)
 {
-    while (!list_is_empty(&lot->items)) {
-        core_item_free(core, LIST_ENTRY(lot->items.next, struct core_item, in_queue));
-    }
-    lot_over(core, lot, WIRE_ERROR_UNAVAILABLE,
-             core_batch_printf(core, "%.*s: nothing of this was put", SLICE_FMT(fault)));
+    core_lot_refuse(core, lot,
+                    core_batch_printf(core, "%.*s: nothing of this was put", SLICE_FMT(fault)));
 }
 
 bool core_queue_on_failed(struct core *core, struct core_entry *entry, struct slice fault)
@@ -242,8 +233,9 @@ static void restore_item(struct core *core, struct core_queue *queue,
     struct wire_key forgotten = {0};
     struct core_putter *putter = core_putter_get(core, &kept->putter, &forgotten);
     ensure(putter != NULL); /* there were as many before */
-    struct core_item *item = core_item_new(core, queue, putter, kept->number, kept->bytes);
+    struct core_item *item = core_item_new(core, queue, putter, kept->number, &kept->content);
     ensure(item != NULL); /* at start */
+    core_item_keep_blob(core, item);
     raise_above(&core->queues.next_item, kept->number);
     if (kept->hand == 0) {
         core_item_wait(core, item);

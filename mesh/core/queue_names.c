@@ -160,7 +160,7 @@ static void fill_row(struct core *core, const struct core_queue *queue, struct w
         .n_waiting = queue->n_waiting,
         .n_taken = queue->n_taken,
         .n_getters = queue->n_takers,
-        .bytes = queue->bytes,
+        .bytes = queue->use.bytes + queue->use.blob_bytes,
         .is_known = true,
         .n_done = queue->n_finished,
     };

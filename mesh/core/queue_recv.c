@@ -43,12 +43,13 @@ static struct core_lot *lot_new(struct core *core, struct core_queue *queue,
     if (lot == NULL) {
         return NULL;
     }
+    lot->queue = queue;
     lot->putter = putter;
     lot->request = put->request;
     list_init(&lot->items);
     for (uint32_t i = 0; i < put->items.n; i++) {
-        struct core_item *item = core_item_new(core, queue, putter, core->queues.next_item + i,
-                                               put->items.items[i].bytes);
+        struct core_item *item =
+            core_item_new(core, queue, putter, core->queues.next_item + i, &put->items.items[i]);
         if (item == NULL) {
             lot_free(core, lot);
             return NULL;
@@ -72,8 +73,8 @@ static void take_put(struct core *core, struct core_peer *peer, struct core_queu
         return;
     }
     putter->pending = put->request;
-    list_push_back(&queue->lots, &lot->node);
-    core_queue_keep_lot(core, queue, lot, &forgotten);
+    lot->forgotten = forgotten;
+    core_lot_begin(core, lot, peer);
 }
 
 static void on_put(struct core *core, struct core_peer *peer, const struct wire_queue_put *put)
@@ -91,12 +92,8 @@ static void on_put(struct core *core, struct core_peer *peer, const struct wire_
         core_queue_answer(core, peer, put->request, WIRE_ERROR_UNKNOWN, slice_str(no_queue_text));
         return;
     }
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < put->items.n; i++) {
-        bytes += put->items.items[i].bytes.n;
-    }
     struct slice fault = core_queue_fault(core);
-    struct slice full = core_queue_full(core, queue, peer, put->items.n, bytes);
+    struct slice full = core_queue_full(core, queue, peer, &put->items);
     if (fault.n > 0) {
         core_queue_answer(core, peer, put->request, WIRE_ERROR_UNAVAILABLE, fault);
     } else if (full.n > 0) {
@@ -153,7 +150,7 @@ static void send_again(struct core *core, const struct core_taker *taker)
     message.queue_item = (struct wire_queue_item){.request = taker->key.request,
                                                   .item = item->number,
                                                   .hand = item->hand,
-                                                  .bytes = slice_of(item->bytes, item->n_bytes)};
+                                                  .content = core_item_content(item)};
     core_send(core, taker->peer, &message);
 }
 
@@ -259,6 +256,7 @@ void core_queue_owner_link_up(struct core_peer *peer)
 
 void core_queue_owner_lost(struct core *core, struct core_peer *peer)
 {
+    core_lots_lost(core, peer);
     while (!list_is_empty(&peer->takers)) {
         core_taker_free(core, LIST_ENTRY(peer->takers.next, struct core_taker, of_peer));
     }

@@ -2,20 +2,25 @@
 #ifndef MESH_CORE_QUEUE_STATE_H
 #define MESH_CORE_QUEUE_STATE_H
 
-/* Included by core_internal.h, behind timers, graves and the base's lists and tables. */
+/* Included by core_internal.h, behind timers, graves, needs and the base's lists and tables. */
 
 #define CORE_QUEUE_NAME_BYTES (WIRE_NAME_BYTES_MAX + 1) /* zeros behind, so that it is a key */
 
-/* --- at a queue's peer (queue.c, queue_recv.c, queue_kept.c) -----------------------------------
+/* --- at a queue's peer (queue.c, queue_recv.c, queue_blob.c, queue_kept.c) ---------------------
  */
+
+struct core_queue_use { /* what items take, as they are counted */
+    uint64_t bytes;     /* of memory */
+    uint64_t blob_bytes;
+};
 
 /* Somebody who put something here: what must be known for a put that is said again. */
 struct core_putter {
     struct table_entry by_key;
     struct wire_key key;
-    uint64_t request; /* of its last put that is on disk, */
-    uint64_t pending; /* and of the one that is on its way there */
-    uint64_t bytes;   /* of its items, as they are counted */
+    uint64_t request;          /* of its last put that is on disk, */
+    uint64_t pending;          /* and of the one that is on its way there */
+    struct core_queue_use use; /* by its items */
     uint32_t n_items;
 };
 
@@ -25,6 +30,14 @@ enum core_item_state {
     CORE_ITEM_TAKEN,   /* handed out */
     CORE_ITEM_LEAVING, /* done; that is on its way to disk */
     CORE_ITEM_DONE,    /* only its hand is left, for a done that is said again */
+};
+
+struct core_item_blob { /* the bytes of a large item */
+    struct wire_hash hash;
+    uint64_t n_bytes;
+    struct core_need need; /* of the item; until they are here */
+    struct core_lot *lot;  /* that waits for them */
+    bool is_here;
 };
 
 struct core_item {
@@ -39,14 +52,18 @@ struct core_item {
     uint64_t forgotten;       /* LEAVING: the one that makes room among those DONE; 0: none */
     enum core_item_state state;
     uint32_t n_bytes;
-    uint8_t *bytes; /* owned; NULL from LEAVING on */
+    uint8_t *bytes;              /* owned; NULL from LEAVING on */
+    struct core_item_blob *blob; /* owned; NULL: the bytes are all of it */
 };
 
 struct core_lot { /* one put, on its way to disk */
     struct list node;
+    struct core_queue *queue;
     struct core_putter *putter;
     uint64_t request;
-    struct list items; /* of core_item.in_queue */
+    struct wire_key forgotten; /* not zero: a putter that made room for this one */
+    uint32_t n_missing;        /* blobs that are still to come */
+    struct list items;         /* of core_item.in_queue */
 };
 
 struct core_queue {
@@ -57,9 +74,10 @@ struct core_queue {
     bool is_kept; /* on disk: others are told of it */
     uint32_t n_waiting, n_taken, n_done, n_new;
     uint64_t n_finished; /* done in this life */
-    uint64_t bytes;
+    struct core_queue_use use;
     struct list waiting, taken, done; /* of core_item.in_queue; taken: those LEAVING, too */
-    struct list lots;                 /* of core_lot.node */
+    struct list lots;                 /* of core_lot.node, in the order of their records; */
+    struct list coming;               /* those that still lack a blob: nothing is said of them */
     struct list takers;               /* of core_taker.in_queue: those that wait */
     uint32_t n_takers;
     char name[CORE_QUEUE_NAME_BYTES];
@@ -103,7 +121,10 @@ struct core_queue_ask { /* what a client wants of a queue */
     bool is_put;
     struct list posts; /* of core_post.of_ask; a put has one at most, as has what is beyond OPEN */
     uint64_t item, hand;
-    struct core_timer gone_timer; /* the one peer that knows is away */
+    struct wire_queue_bytes content; /* HOLDING and beyond: of an item that is a blob, */
+    struct core_need need;           /* which comes; */
+    bool is_told;                    /* and the client has it */
+    struct core_timer gone_timer;    /* the one peer that knows is away */
     struct wire_queue_items items;
     void *block; /* owned: what the items point to */
     char name[CORE_QUEUE_NAME_BYTES];
@@ -141,7 +162,7 @@ struct core_queue_look_answer { /* of one peer; in the look's arena */
 struct core_queues {
     struct table by_name, items, putters, takers; /* here */
     uint64_t next_item, next_hand, next_queue, next_request;
-    uint64_t bytes;  /* of all items, as they are counted */
+    struct core_queue_use use;
     bool is_holding; /* nothing is handed out: former getters speak first */
     bool is_due;     /* asks have to be looked at */
     bool are_names_changed;

@@ -192,7 +192,7 @@ const struct core_book *world_kept_trust(const struct world *world, unsigned i);
 bool world_are_linked(struct world *world, unsigned i, unsigned j);
 
 /* Queues: the client of a node (it connects if need be) puts these words, each an item of its own;
- * gets; is done or gives back; looks at the table. */
+ * gets; is done or gives back; looks at the table. "#x" is a large item. */
 void world_queue_put(struct world *world, unsigned i, uint64_t id, const char *name,
                      const char *words);
 void world_queue_get(struct world *world, unsigned i, uint64_t id, const char *name);

@@ -396,7 +396,7 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
         break;
     default:
         on_blob_message(client, message);
-        world_queue_on_message(client, message);
+        world_queue_on_message(world, i, message);
         break;
     }
 }

@@ -154,7 +154,7 @@ void world_feed(struct world *world, unsigned i);
 bool world_store_answers(struct world *world, unsigned i, const struct core_effect *effect);
 void world_check_start(struct world *world, unsigned i, const struct core_effect *effect);
 /* core_world_queue.c: what a client hears of queues. */
-void world_queue_on_message(struct world_client *client, const struct wire_message *message);
+void world_queue_on_message(struct world *world, unsigned i, const struct wire_message *message);
 void world_disk_init(struct world *world, unsigned i);
 void world_disk_start(struct world *world, unsigned i);
 void world_disk_kill(struct world *world, unsigned i);

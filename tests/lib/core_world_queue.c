@@ -5,12 +5,25 @@
 
 #include "tests/lib/core_world_internal.h"
 
+#define LARGE_BYTES 1000000u
+
 static void say(struct world *world, unsigned i, const struct wire_message *message)
 {
     if (!world->nodes[i].client.is_up) {
         world_client_up(world, i);
     }
     world_client_say(world, i, message);
+}
+
+static struct wire_queue_bytes content_of(struct world *world, unsigned i, struct slice word)
+{
+    if (word.n != 2 || word.p[0] != '#') {
+        return (struct wire_queue_bytes){.bytes = word};
+    }
+    struct wire_ref ref = world_ref(word.p[1], LARGE_BYTES);
+    world_watch(world, &ref.hash);
+    world_keep(world, i, &ref.hash);
+    return (struct wire_queue_bytes){.hash = ref.hash, .blob_bytes = ref.bytes};
 }
 
 void world_queue_put(struct world *world, unsigned i, uint64_t id, const char *name,
@@ -22,7 +35,7 @@ void world_queue_put(struct world *world, unsigned i, uint64_t id, const char *n
     uint32_t n = 0;
     while (*words != '\0') {
         size_t n_word = strcspn(words, " ");
-        items[n++].bytes = slice_of(words, n_word);
+        items[n++] = content_of(world, i, slice_of(words, n_word));
         words += n_word + (words[n_word] == ' ');
     }
     message.queue_add.items = (struct wire_queue_items){.items = items, .n = n};
@@ -98,8 +111,23 @@ static void on_list(struct world_client *client, const struct wire_queue_rows_li
     }
 }
 
-void world_queue_on_message(struct world_client *client, const struct wire_message *message)
+static void on_taken(struct world *world, unsigned i, const struct wire_queue_taken *taken)
 {
+    struct world_ask *ask = ask_of(&world->nodes[i].client, taken->id);
+    ask->n_taken++;
+    if (taken->content.blob_bytes > 0) {
+        ck_assert_uint_eq(taken->content.blob_bytes, LARGE_BYTES);
+        ck_assert_msg(world_keeps(world, i, &taken->content.hash),
+                      "an item is handed out that is not here");
+        snprintf(ask->taken, sizeof(ask->taken), "#%c", taken->content.hash.b[1]);
+    } else {
+        snprintf(ask->taken, sizeof(ask->taken), "%.*s", SLICE_FMT(taken->content.bytes));
+    }
+}
+
+void world_queue_on_message(struct world *world, unsigned i, const struct wire_message *message)
+{
+    struct world_client *client = &world->nodes[i].client;
     if (message->type == WIRE_MESSAGE_QUEUE_REPLY) {
         struct world_ask *ask = ask_of(client, message->queue_reply.id);
         ask->n_replies++;
@@ -107,9 +135,7 @@ void world_queue_on_message(struct world_client *client, const struct wire_messa
         snprintf(ask->error_text, sizeof(ask->error_text), "%.*s",
                  SLICE_FMT(message->queue_reply.text));
     } else if (message->type == WIRE_MESSAGE_QUEUE_TAKEN) {
-        struct world_ask *ask = ask_of(client, message->queue_taken.id);
-        ask->n_taken++;
-        snprintf(ask->taken, sizeof(ask->taken), "%.*s", SLICE_FMT(message->queue_taken.bytes));
+        on_taken(world, i, &message->queue_taken);
     } else if (message->type == WIRE_MESSAGE_QUEUES_LIST) {
         on_list(client, &message->queues_list.rows);
     }

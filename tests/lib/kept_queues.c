@@ -63,10 +63,12 @@ struct core_record kept_record_copy(struct arena *arena, const struct core_recor
     if (record->type == CORE_RECORD_QUEUE) {
         to.queue.name = copy(arena, record->queue.name);
     } else if (record->type == CORE_RECORD_QUEUE_PUT) {
-        struct slice *items = arena_alloc(arena, record->queue_put.items.n, sizeof(*items));
+        struct wire_queue_bytes *items =
+            arena_alloc(arena, record->queue_put.items.n, sizeof(*items));
         ensure(items != NULL);
         for (uint32_t i = 0; i < record->queue_put.items.n; i++) {
-            items[i] = copy(arena, record->queue_put.items.items[i]);
+            items[i] = record->queue_put.items.items[i];
+            items[i].bytes = copy(arena, items[i].bytes);
         }
         to.queue_put.items.items = items;
         to.queue_put.name = copy(arena, record->queue_put.name);
@@ -139,17 +141,20 @@ static void set_putter(struct kept_queues *kept, const struct wire_key *key, uin
 static const char *apply_put(struct kept_queues *kept, struct kept_queue *queue,
                              const struct core_record *record)
 {
-    const struct wire_slices *items = &record->queue_put.items;
+    const struct wire_queue_items *items = &record->queue_put.items;
     struct table_entry *entry = table_find(&kept->putters, &record->queue_put.putter);
     bool is_again = entry != NULL && LIST_ENTRY(entry, struct kept_putter, by_key)->request ==
                                          record->queue_put.request;
     for (uint32_t i = 0; i < items->n; i++) {
-        struct kept_item *item = mem_alloc_or_die(1, sizeof(*item) + items->items[i].n);
+        struct slice bytes = items->items[i].bytes;
+        struct kept_item *item = mem_alloc_or_die(1, sizeof(*item) + bytes.n);
+        item->hash = items->items[i].hash;
+        item->blob_bytes = items->items[i].blob_bytes;
         item->number = record->queue_put.first + i;
         item->putter = record->queue_put.putter;
-        item->n = items->items[i].n;
+        item->n = bytes.n;
         if (item->n > 0) {
-            memcpy(item->bytes, items->items[i].p, item->n);
+            memcpy(item->bytes, bytes.p, item->n);
         }
         if (item_find(queue, item->number) != NULL) {
             mem_free(item);
@@ -172,6 +177,7 @@ static const char *apply_done(struct kept_queue *queue, const struct core_record
         return "an item is forgotten that is not done";
     }
     item->hand = record->queue_done.hand;
+    item->blob_bytes = 0;
     item->n = 0;
     queue->n_done++;
     if (forgotten != NULL) {
@@ -217,7 +223,9 @@ static void restore_items(const struct kept_queue *queue,
         items[n++] = (struct core_kept_item){.number = item->number,
                                              .hand = item->hand,
                                              .putter = item->putter,
-                                             .bytes = slice_of(item->bytes, item->n)};
+                                             .content = {.bytes = slice_of(item->bytes, item->n),
+                                                         .hash = item->hash,
+                                                         .blob_bytes = item->blob_bytes}};
         if (n == PIECE || entry->order.next == &queue->items.order) {
             event.journal_items.n = n;
             step(user, &event);
@@ -247,9 +255,17 @@ void kept_queues_restore(const struct kept_queues *kept,
     }
 }
 
+/* A large item is told by its hash, as the world of cores makes it of "#x". */
+static bool is_it(const struct kept_item *item, struct slice bytes)
+{
+    return item->blob_bytes == 0
+               ? slice_eq(slice_of(item->bytes, item->n), bytes)
+               : bytes.n == 2 && bytes.p[0] == '#' && bytes.p[1] == item->hash.b[1];
+}
+
 static bool is_live(const struct kept_item *item, const struct slice *bytes)
 {
-    return item->hand == 0 && (bytes == NULL || slice_eq(slice_of(item->bytes, item->n), *bytes));
+    return item->hand == 0 && (bytes == NULL || is_it(item, *bytes));
 }
 
 static unsigned count(const struct kept_queues *kept, const char *name, const struct slice *bytes)

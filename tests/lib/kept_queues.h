@@ -11,6 +11,8 @@ struct kept_item {
     struct table_entry by_number;
     uint64_t number, hand; /* hand: not zero once it is done */
     struct wire_key putter;
+    struct wire_hash hash; /* of a blob, in place of the bytes */
+    uint64_t blob_bytes;
     size_t n;
     uint8_t bytes[];
 };

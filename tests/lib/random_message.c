@@ -300,18 +300,39 @@ static void fix_queue_name(struct maker *m, struct slice *name)
     *name = slice_of(p, n);
 }
 
+static void fix_queue_bytes(struct maker *m, struct wire_queue_bytes *content)
+{
+    if (m->size == RANDOM_EMPTY || random_below(m->seed, 2) == 0) {
+        content->hash = (struct wire_hash){0};
+        content->blob_bytes = 0;
+    } else {
+        content->bytes = (struct slice){0};
+        content->hash.b[0] |= 1;
+        content->blob_bytes = content->blob_bytes % WIRE_ITEM_BLOB_BYTES_MAX + 1;
+    }
+}
+
 static void fix_queue_items(struct maker *m, struct wire_queue_items *items)
 {
-    if (items->n == 0) {
-        items->items = make_room(m, 1, sizeof(*items->items));
-        items->n = 1;
+    uint32_t n = items->n > 0 ? items->n : 1;
+    struct wire_queue_bytes *fixed = make_room(m, n, sizeof(*fixed));
+    uint32_t n_blobs = 0;
+    for (uint32_t i = 0; i < items->n; i++) {
+        bool is_blob = items->items[i].blob_bytes > 0 && n_blobs++ < WIRE_PUT_BLOBS_MAX;
+        fixed[i].bytes = items->items[i].bytes;
+        fixed[i] = is_blob ? items->items[i] : fixed[i];
     }
+    *items = (struct wire_queue_items){.items = fixed, .n = n};
 }
 
 /* False: it is none of these. */
 static bool fix_queue(struct maker *m, const struct wire_layout *layout, void *object)
 {
-    if (layout->rule == wire_rule_queue_put) {
+    if (layout->rule == wire_rule_queue_bytes) {
+        fix_queue_bytes(m, object);
+    } else if (layout->rule == wire_rule_queue_item) {
+        return true; /* its content is a structure that was fixed */
+    } else if (layout->rule == wire_rule_queue_put) {
         fix_queue_name(m, &((struct wire_queue_put *)object)->name);
         fix_queue_items(m, &((struct wire_queue_put *)object)->items);
     } else if (layout->rule == wire_rule_queue_add) {

@@ -427,6 +427,9 @@ static bool is_ref_of(const struct sim_job *job, const struct wire_hash *hash)
 /* What a job on disk will need again. */
 bool disk_names(const struct sim *sim, const struct sim_node *node, const struct wire_hash *hash)
 {
+    if (queues_names(node, hash)) {
+        return true;
+    }
     list_for_each (at, &node->kept) {
         const struct sim_kept *kept = LIST_ENTRY(at, struct sim_kept, node);
         const struct wire_files *files = &kept->submit.submit.spec.files;

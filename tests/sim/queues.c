@@ -7,6 +7,7 @@
  *  in the end all comes out, and nothing is left
  *
  * Not judged: what was on a disk that is gone, and seeds in which a second daemon had a key. */
+#include <assert.h>
 #include <stdio.h>
 
 #include "tests/sim/sim_internal.h"
@@ -15,6 +16,7 @@
 #define N_CLIENTS  12u
 #define N_ITEMS    4000u
 #define ITEM_BYTES sizeof(uint64_t)
+#define BLOB_MAX   (1u << 20)
 #define FINISH_NS  (400 * SIM_S) /* a put whose peer is away is answered after a minute */
 
 enum client_state { QUEUE_IDLE, QUEUE_WAITING, QUEUE_HOLDING, QUEUE_ENDING };
@@ -43,13 +45,50 @@ struct queue_play {
 /* --- what is on disk ---------------------------------------------------------------------------
  */
 
-static struct queue_item *item_of(const struct sim *sim, struct slice bytes)
+static const char blob_mark[] = "item of a queue";
+static_assert(ITEM_BYTES + sizeof(blob_mark) <= sizeof(struct wire_hash), "a hash holds both");
+
+bool queues_is_item(const struct wire_hash *hash)
+{
+    return memcmp(hash->b + ITEM_BYTES, blob_mark, sizeof(blob_mark)) == 0;
+}
+
+/* A large item has its number in its hash. */
+static uint64_t number_of(const struct wire_queue_bytes *content)
 {
     uint64_t number;
-    ensure(sim->queues != NULL && bytes.n >= ITEM_BYTES);
-    memcpy(&number, bytes.p, sizeof(number));
-    ensure(number < sim->queues->n_items);
+    ensure(content->blob_bytes > 0 || content->bytes.n == ITEM_BYTES);
+    memcpy(&number, content->blob_bytes > 0 ? content->hash.b : content->bytes.p, ITEM_BYTES);
+    return number;
+}
+
+static struct queue_item *item_of(const struct sim *sim, const struct wire_queue_bytes *content)
+{
+    uint64_t number = number_of(content);
+    ensure(sim->queues != NULL && number < sim->queues->n_items);
     return &sim->queues->items[number];
+}
+
+static struct queue_item *item_of_kept(const struct sim *sim, const struct kept_item *kept)
+{
+    struct wire_queue_bytes content = {.bytes = slice_of(kept->bytes, kept->n),
+                                       .hash = kept->hash,
+                                       .blob_bytes = kept->blob_bytes};
+    return item_of(sim, &content);
+}
+
+bool queues_names(const struct sim_node *node, const struct wire_hash *hash)
+{
+    list_for_each (at, &node->queues.queues) {
+        const struct kept_queue *queue = LIST_ENTRY(at, struct kept_queue, node);
+        table_for_each (entry, &queue->items) {
+            const struct kept_item *kept = LIST_ENTRY(entry, struct kept_item, by_number);
+            if (kept->blob_bytes > 0 && memcmp(&kept->hash, hash, sizeof(*hash)) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 static bool is_judged(const struct sim *sim)
@@ -60,7 +99,11 @@ static bool is_judged(const struct sim *sim)
 static void note_put(struct sim *sim, const struct sim_node *node, const struct core_record *record)
 {
     for (uint32_t i = 0; i < record->queue_put.items.n; i++) {
-        struct queue_item *item = item_of(sim, record->queue_put.items.items[i]);
+        const struct wire_queue_bytes *content = &record->queue_put.items.items[i];
+        struct queue_item *item = item_of(sim, content);
+        if (content->blob_bytes > 0 && shell_stored(node, &content->hash) == NULL) {
+            sim_broken(sim, "%s keeps an item that is not in its store", node->name);
+        }
         item->n_on_disk++;
         if (is_judged(sim) && (item->n_on_disk > 1 || item->is_refused)) {
             sim_broken(sim, "%s keeps an item %s", node->name,
@@ -77,7 +120,7 @@ static void note_done(struct sim *sim, const struct sim_node *node,
         struct table_entry *entry = table_find(&queue->items, &record->queue_done.item);
         if (entry != NULL) {
             const struct kept_item *kept = LIST_ENTRY(entry, struct kept_item, by_number);
-            struct queue_item *item = item_of(sim, slice_of(kept->bytes, kept->n));
+            struct queue_item *item = item_of_kept(sim, kept);
             if (++item->n_done > 1 && is_judged(sim)) {
                 sim_broken(sim, "%s keeps that an item is done that was done before", node->name);
             }
@@ -105,7 +148,7 @@ void queues_wipe(struct sim *sim, struct sim_node *node)
         table_for_each (entry, &queue->items) {
             const struct kept_item *kept = LIST_ENTRY(entry, struct kept_item, by_number);
             if (kept->hand == 0 && sim->queues != NULL) {
-                item_of(sim, slice_of(kept->bytes, kept->n))->is_lost = true;
+                item_of_kept(sim, kept)->is_lost = true;
             }
         }
     }
@@ -158,7 +201,14 @@ static void put(struct sim *sim, struct queue_client *client)
     for (uint32_t i = 0; i < n; i++) {
         numbers[i] = play->n_items++;
         play->items[numbers[i]].is_said = true;
-        items[i].bytes = slice_of(&numbers[i], sizeof(numbers[i]));
+        items[i] = (struct wire_queue_bytes){.bytes = slice_of(&numbers[i], sizeof(numbers[i]))};
+        if (dice_chance(&play->dice, 25)) {
+            items[i] = (struct wire_queue_bytes){
+                .blob_bytes = dice_log(&play->dice, WIRE_ITEM_BYTES_MAX + 1, BLOB_MAX)};
+            memcpy(items[i].hash.b, &numbers[i], ITEM_BYTES);
+            memcpy(items[i].hash.b + ITEM_BYTES, blob_mark, sizeof(blob_mark));
+            shell_store(client->node, &items[i].hash, items[i].blob_bytes);
+        }
     }
     /* The number of the put says which items it is of. */
     struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ADD};
@@ -270,8 +320,12 @@ bool queues_hears(struct sim *sim, const struct sim_node *node, uint64_t id,
             bool is_wanted = client->state == QUEUE_WAITING && message->queue_taken.id == client->id
                                                                                               << 1;
             if (is_wanted) {
-                memcpy(&client->item, message->queue_taken.bytes.p, ITEM_BYTES);
+                const struct wire_queue_bytes *content = &message->queue_taken.content;
+                client->item = number_of(content);
                 client->state = QUEUE_HOLDING;
+                if (content->blob_bytes > 0 && shell_stored(node, &content->hash) == NULL) {
+                    sim_broken(sim, "%s hands out an item that is not in its store", node->name);
+                }
             }
         } else if (message->type == WIRE_MESSAGE_QUEUE_REPLY) {
             if ((message->queue_reply.id & 1) != 0) {

@@ -530,6 +530,9 @@ bool queues_hears(struct sim *sim, const struct sim_node *node, uint64_t id,
 /* A record is on disk; a disk is gone. */
 void queues_apply(struct sim *sim, struct sim_node *node, const struct core_record *record);
 void queues_wipe(struct sim *sim, struct sim_node *node);
+/* Whether a large item that is not done has this hash on that disk; on any. */
+bool queues_names(const struct sim_node *node, const struct wire_hash *hash);
+bool queues_is_item(const struct wire_hash *hash);
 
 /* found.c */
 void found_new_node(struct sim *sim, struct sim_node *node);

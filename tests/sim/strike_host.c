@@ -286,8 +286,9 @@ bool strike_blob_gone(struct sim *sim, struct dice *dice)
     }
     node->had_disk_fault = true;
     table_for_each (entry, &node->store) {
-        if (dice_chance(dice, 50)) {
-            shell_store_drop(node, &LIST_ENTRY(entry, struct sim_blob, by_hash)->hash);
+        const struct wire_hash *hash = &LIST_ENTRY(entry, struct sim_blob, by_hash)->hash;
+        if (dice_chance(dice, 50) && !queues_is_item(hash)) { /* that would be lost for good */
+            shell_store_drop(node, hash);
         }
     }
     return true;

@@ -4,124 +4,67 @@
 #include <string.h>
 
 #include "tests/lib/core_world.h"
-#include "tests/lib/kept_queues.h"
+#include "tests/lib/queues_world.h"
 #include "tests/lib/runner.h"
-
-static struct world *mesh_of(unsigned n, uint64_t seed)
-{
-    /* Who is young waits for others before it makes a queue. */
-    return world_mesh_kept(n, seed, 2 * CORE_S);
-}
-
-static void put(struct world *world, unsigned i, uint64_t id, const char *name, const char *words)
-{
-    world_queue_put(world, i, id, name, words);
-    const struct world_ask *ask = world_queue_wait(world, i, id);
-    ck_assert_msg(ask->error == 0, "put: %s", ask->error_text);
-    world_run_for(world, 20 * CORE_MS); /* others hear of it */
-}
-
-static void get(struct world *world, unsigned i, uint64_t id, const char *name, const char *item)
-{
-    world_queue_get(world, i, id, name);
-    const struct world_ask *ask = world_queue_wait(world, i, id);
-    ck_assert_uint_eq(ask->n_replies, 0);
-    ck_assert_str_eq(ask->taken, item);
-}
-
-static uint32_t end_of(struct world *world, unsigned i, uint64_t id, bool is_done)
-{
-    world_queue_end(world, i, id, is_done);
-    return world_queue_wait(world, i, id)->error;
-}
-
-static void done(struct world *world, unsigned i, uint64_t id)
-{
-    ck_assert_uint_eq(end_of(world, i, id, true), 0);
-}
-
-static unsigned n_kept(const struct world *world, unsigned i, const char *name)
-{
-    return kept_n_items(world_kept_queues(world, i), name);
-}
-
-static void end(struct world *world)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        if (world_core(world, i) != NULL) {
-            world_client_down(world, i);
-        }
-    }
-    world_run_for(world, 90 * CORE_S);
-    for (unsigned i = 0; i < 8; i++) {
-        struct core *core = world_core(world, i);
-        if (core != NULL) {
-            ck_assert_uint_eq(core_counts(core).n_asks, 0);
-            ck_assert_uint_eq(core_counts(core).n_takers, 0);
-        }
-    }
-    world_assert_quiet(world);
-    world_free(world);
-}
 
 /* --- where -------------------------------------------------------------------------------------
  */
 
 START_TEST(a_queue_lives_where_it_was_made_and_is_found_from_anywhere)
 {
-    struct world *world = mesh_of(3, 1);
-    put(world, 0, 1, "work", "a b");
-    put(world, 2, 1, "work", "c");
-    ck_assert_uint_eq(n_kept(world, 0, "work"), 3);
-    ck_assert_uint_eq(n_kept(world, 2, "work"), 0);
-    get(world, 1, 1, "work", "a");
-    get(world, 2, 2, "work", "b");
-    get(world, 0, 2, "work", "c");
-    done(world, 1, 1);
-    done(world, 2, 2);
-    done(world, 0, 2);
-    ck_assert_uint_eq(n_kept(world, 0, "work"), 0);
-    end(world);
+    struct world *world = queues_mesh_of(3, 1);
+    queues_put(world, 0, 1, "work", "a b");
+    queues_put(world, 2, 1, "work", "c");
+    ck_assert_uint_eq(queues_n_kept(world, 0, "work"), 3);
+    ck_assert_uint_eq(queues_n_kept(world, 2, "work"), 0);
+    queues_get(world, 1, 1, "work", "a");
+    queues_get(world, 2, 2, "work", "b");
+    queues_get(world, 0, 2, "work", "c");
+    queues_done(world, 1, 1);
+    queues_done(world, 2, 2);
+    queues_done(world, 0, 2);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "work"), 0);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_get_waits_for_a_queue_that_is_made_later)
 {
-    struct world *world = mesh_of(2, 2);
+    struct world *world = queues_mesh_of(2, 2);
     world_queue_get(world, 1, 1, "later");
     world_run_for(world, 5 * CORE_S);
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_taken, 0);
-    put(world, 0, 1, "later", "x");
+    queues_put(world, 0, 1, "later", "x");
     world_run_for(world, CORE_S);
     ck_assert_str_eq(world_ask_of(world, 1, 1)->taken, "x");
-    done(world, 1, 1);
-    end(world);
+    queues_done(world, 1, 1);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(two_queues_of_one_name_are_one_to_getters)
 {
-    struct world *world = mesh_of(3, 3);
+    struct world *world = queues_mesh_of(3, 3);
     world_queue_put(world, 0, 1, "twin", "a"); /* at once: neither has heard of the other */
     world_queue_put(world, 1, 1, "twin", "b");
     world_queue_wait(world, 0, 1);
     world_run_for(world, CORE_S);
-    ck_assert_uint_eq(n_kept(world, 0, "twin"), 1);
-    ck_assert_uint_eq(n_kept(world, 1, "twin"), 1);
-    put(world, 1, 2, "twin", "c"); /* to its own */
-    ck_assert_uint_eq(n_kept(world, 1, "twin"), 2);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "twin"), 1);
+    ck_assert_uint_eq(queues_n_kept(world, 1, "twin"), 1);
+    queues_put(world, 1, 2, "twin", "c"); /* to its own */
+    ck_assert_uint_eq(queues_n_kept(world, 1, "twin"), 2);
     unsigned n_taken = 0;
     for (uint64_t id = 1; id <= 3; id++) {
         world_queue_get(world, 2, id, "twin");
         n_taken += world_queue_wait(world, 2, id)->n_taken;
-        done(world, 2, id);
+        queues_done(world, 2, id);
     }
     ck_assert_uint_eq(n_taken, 3);
-    ck_assert_uint_eq(n_kept(world, 0, NULL) + n_kept(world, 1, NULL), 0);
+    ck_assert_uint_eq(queues_n_kept(world, 0, NULL) + queues_n_kept(world, 1, NULL), 0);
     world_queue_look(world, 2);
     world_run_for(world, 2 * CORE_S);
     ck_assert_uint_eq(world_client(world, 2)->n_queue_rows, 2);
-    end(world);
+    queues_end(world);
 }
 END_TEST
 
@@ -142,15 +85,15 @@ START_TEST(a_large_mesh_hears_of_queues_it_has_no_session_with)
         far = world_are_linked(world, 0, i) ? 0 : i;
     }
     ck_assert_uint_gt(far, 0);
-    put(world, 0, 1, "work", "a b");
+    queues_put(world, 0, 1, "work", "a b");
     world_run_for(world, 30 * CORE_S);
-    get(world, far, 1, "work", "a");
+    queues_get(world, far, 1, "work", "a");
     ck_assert(world_are_linked(world, 0, far));
     world_run_for(world, 90 * CORE_S); /* as long as it has an item, the session stays */
     ck_assert(world_are_linked(world, 0, far));
-    done(world, far, 1);
-    put(world, far, 2, "work", "c");
-    ck_assert_uint_eq(n_kept(world, 0, "work"), 2);
+    queues_done(world, far, 1);
+    queues_put(world, far, 2, "work", "c");
+    ck_assert_uint_eq(queues_n_kept(world, 0, "work"), 2);
     for (unsigned i = 0; i < N; i++) {
         world_client_down(world, i);
     }
@@ -171,12 +114,12 @@ START_TEST(a_daemon_without_journal_makes_no_queue_but_uses_those_of_others)
     const struct world_ask *ask = world_queue_wait(world, 1, 1);
     ck_assert_uint_eq(ask->error, WIRE_ERROR_UNAVAILABLE);
     ck_assert_ptr_nonnull(strstr(ask->error_text, "keeps no journal"));
-    put(world, 0, 1, "work", "b");
-    put(world, 1, 2, "work", "c");
-    get(world, 1, 3, "work", "b");
-    done(world, 1, 3);
-    ck_assert_uint_eq(n_kept(world, 0, "work"), 1);
-    end(world);
+    queues_put(world, 0, 1, "work", "b");
+    queues_put(world, 1, 2, "work", "c");
+    queues_get(world, 1, 3, "work", "b");
+    queues_done(world, 1, 3);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "work"), 1);
+    queues_end(world);
 }
 END_TEST
 
@@ -185,40 +128,40 @@ END_TEST
 
 START_TEST(an_item_comes_back_to_its_place_when_it_is_given_back)
 {
-    struct world *world = mesh_of(2, 6);
-    put(world, 0, 1, "q", "a b c");
-    get(world, 1, 1, "q", "a");
-    get(world, 1, 2, "q", "b");
-    ck_assert_uint_eq(end_of(world, 1, 2, false), 0);
-    ck_assert_uint_eq(end_of(world, 1, 1, false), 0);
-    get(world, 0, 2, "q", "a");
-    get(world, 0, 3, "q", "b");
-    get(world, 0, 4, "q", "c");
-    end(world);
+    struct world *world = queues_mesh_of(2, 6);
+    queues_put(world, 0, 1, "q", "a b c");
+    queues_get(world, 1, 1, "q", "a");
+    queues_get(world, 1, 2, "q", "b");
+    ck_assert_uint_eq(queues_end_of(world, 1, 2, false), 0);
+    ck_assert_uint_eq(queues_end_of(world, 1, 1, false), 0);
+    queues_get(world, 0, 2, "q", "a");
+    queues_get(world, 0, 3, "q", "b");
+    queues_get(world, 0, 4, "q", "c");
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(an_item_comes_back_when_its_getter_leaves)
 {
-    struct world *world = mesh_of(2, 7);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 7);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     world_queue_get(world, 0, 2, "q");
     world_run_for(world, CORE_S);
     ck_assert_uint_eq(world_ask_of(world, 0, 2)->n_taken, 0);
     world_client_down(world, 1);
     world_run_for(world, CORE_S);
     ck_assert_str_eq(world_ask_of(world, 0, 2)->taken, "a");
-    end(world);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(an_item_comes_back_when_its_getters_peer_is_down)
 {
     for (unsigned is_cut = 0; is_cut < 2; is_cut++) {
-        struct world *world = mesh_of(3, 8);
-        put(world, 0, 1, "q", "a");
-        get(world, 1, 1, "q", "a");
+        struct world *world = queues_mesh_of(3, 8);
+        queues_put(world, 0, 1, "q", "a");
+        queues_get(world, 1, 1, "q", "a");
         world_queue_get(world, 2, 1, "q");
         world_run_for(world, CORE_S);
         if (is_cut) {
@@ -231,20 +174,20 @@ START_TEST(an_item_comes_back_when_its_getters_peer_is_down)
         if (is_cut) { /* the late word does not count, and says so */
             world_mend(world, 1);
             world_run_for(world, 10 * CORE_S);
-            ck_assert_uint_eq(end_of(world, 1, 1, true), WIRE_ERROR_UNKNOWN);
+            ck_assert_uint_eq(queues_end_of(world, 1, 1, true), WIRE_ERROR_UNKNOWN);
             ck_assert_ptr_nonnull(
                 strstr(world_ask_of(world, 1, 1)->error_text, "handed out again"));
         }
-        done(world, 2, 1);
-        end(world);
+        queues_done(world, 2, 1);
+        queues_end(world);
     }
 }
 END_TEST
 
 START_TEST(who_is_silent_is_down_however_often_it_is_asked)
 {
-    struct world *world = mesh_of(3, 8);
-    put(world, 0, 1, "q", "a");
+    struct world *world = queues_mesh_of(3, 8);
+    queues_put(world, 0, 1, "q", "a");
     world_run_for(world, CORE_S);
     ck_assert_uint_eq(core_counts(world_core(world, 1)).n_peers_up, 2);
     world_freeze(world, 0);
@@ -253,15 +196,15 @@ START_TEST(who_is_silent_is_down_however_often_it_is_asked)
         world_run_for(world, CORE_S / 2);
     }
     ck_assert_uint_eq(core_counts(world_core(world, 1)).n_peers_up, 1);
-    end(world);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_short_cut_changes_nothing)
 {
-    struct world *world = mesh_of(3, 9);
-    put(world, 0, 1, "q", "a b");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(3, 9);
+    queues_put(world, 0, 1, "q", "a b");
+    queues_get(world, 1, 1, "q", "a");
     world_queue_get(world, 1, 2, "other");
     world_reset_link(world, 0, 1);
     world_run_for(world, CORE_S);
@@ -269,34 +212,34 @@ START_TEST(a_short_cut_changes_nothing)
     world_run_for(world, CORE_S);
     world_mend(world, 1);
     world_run_for(world, 2 * CORE_S);
-    get(world, 2, 1, "q", "b"); /* not the other one's */
-    done(world, 1, 1);
-    done(world, 2, 1);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
-    end(world);
+    queues_get(world, 2, 1, "q", "b"); /* not the other one's */
+    queues_done(world, 1, 1);
+    queues_done(world, 2, 1);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 0);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(what_nobody_was_handed_since_may_still_be_done)
 {
-    struct world *world = mesh_of(2, 10);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 10);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     world_cut(world, 1);
     world_run_for(world, 10 * CORE_S); /* taken back, and nobody asked for it */
     world_mend(world, 1);
     world_run_for(world, 5 * CORE_S);
-    done(world, 1, 1);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
-    end(world);
+    queues_done(world, 1, 1);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 0);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_done_counts_when_it_is_on_disk)
 {
-    struct world *world = mesh_of(2, 11);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 11);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     world_disk_set_latency(world, 0, 500 * CORE_MS);
     world_queue_end(world, 1, 1, true);
     world_run_for(world, 400 * CORE_MS);
@@ -304,22 +247,22 @@ START_TEST(a_done_counts_when_it_is_on_disk)
     world_run_for(world, 200 * CORE_MS);
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 1);
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, 0);
-    end(world);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_client_that_leaves_with_its_done_under_way_is_believed)
 {
-    struct world *world = mesh_of(2, 12);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 12);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     world_reset_link(world, 0, 1);
     world_queue_end(world, 1, 1, true);
     world_run_for(world, CORE_MS);
     world_client_down(world, 1);
     world_run_for(world, 3 * CORE_S);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
-    end(world);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 0);
+    queues_end(world);
 }
 END_TEST
 
@@ -328,56 +271,56 @@ END_TEST
 
 START_TEST(a_queue_survives_its_peers_restart)
 {
-    struct world *world = mesh_of(3, 13);
-    put(world, 0, 1, "q", "a b c");
-    get(world, 1, 1, "q", "a");
-    get(world, 2, 1, "q", "b");
+    struct world *world = queues_mesh_of(3, 13);
+    queues_put(world, 0, 1, "q", "a b c");
+    queues_get(world, 1, 1, "q", "a");
+    queues_get(world, 2, 1, "q", "b");
     world_kill(world, 0);
     world_run_for(world, 500 * CORE_MS);
     world_restart(world, 0);
     world_queue_get(world, 2, 2, "q");
     world_run_for(world, 10 * CORE_S);
     ck_assert_str_eq(world_ask_of(world, 2, 2)->taken, "c"); /* the others have theirs still */
-    done(world, 1, 1);
-    done(world, 2, 1);
-    done(world, 2, 2);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
-    end(world);
+    queues_done(world, 1, 1);
+    queues_done(world, 2, 1);
+    queues_done(world, 2, 2);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 0);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(what_its_getter_does_not_claim_after_a_restart_goes_to_others)
 {
-    struct world *world = mesh_of(3, 14);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(3, 14);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     world_kill(world, 0);
     world_kill(world, 1);
     world_run_for(world, 500 * CORE_MS);
     world_restart(world, 0);
-    get(world, 2, 1, "q", "a");
-    done(world, 2, 1);
-    end(world);
+    queues_get(world, 2, 1, "q", "a");
+    queues_done(world, 2, 1);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_put_during_a_restart_waits_for_the_queue)
 {
-    struct world *world = mesh_of(2, 15);
-    put(world, 0, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 15);
+    queues_put(world, 0, 1, "q", "a");
     world_kill(world, 0);
     world_run_for(world, CORE_S);
     world_queue_put(world, 1, 1, "q", "b");
     world_run_for(world, 2 * CORE_S);
     world_restart(world, 0);
     ck_assert_uint_eq(world_queue_wait(world, 1, 1)->error, 0);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 2);
-    ck_assert_uint_eq(n_kept(world, 1, NULL), 0);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 2);
+    ck_assert_uint_eq(queues_n_kept(world, 1, NULL), 0);
     world_kill(world, 0); /* and stays away: a new one is made */
     world_run_for(world, CORE_S);
-    put(world, 1, 2, "q", "c");
-    ck_assert_uint_eq(n_kept(world, 1, "q"), 1);
-    end(world);
+    queues_put(world, 1, 2, "q", "c");
+    ck_assert_uint_eq(queues_n_kept(world, 1, "q"), 1);
+    queues_end(world);
 }
 END_TEST
 
@@ -399,24 +342,24 @@ static void strike_after(struct world *world, int ms)
 /* Killed at each moment of a put, of which the answer may be lost: it is there once. */
 START_TEST(a_put_is_not_doubled_by_a_lost_answer)
 {
-    struct world *world = mesh_of(2, 16);
-    put(world, 0, 1, "q", "first");
+    struct world *world = queues_mesh_of(2, 16);
+    queues_put(world, 0, 1, "q", "first");
     world_disk_set_latency(world, 0, 5 * CORE_MS);
     world_queue_put(world, 1, 1, "q", "a b");
     strike_after(world, _i);
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 1);
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, 0);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 3);
-    end(world);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 3);
+    queues_end(world);
 }
 END_TEST
 
 /* The same of a done: it counts once, and its getter hears that it does. */
 START_TEST(a_done_is_not_lost_with_its_answer)
 {
-    struct world *world = mesh_of(3, 17);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(3, 17);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     world_queue_get(world, 2, 1, "q");
     world_disk_set_latency(world, 0, 5 * CORE_MS);
     world_queue_end(world, 1, 1, true);
@@ -424,16 +367,16 @@ START_TEST(a_done_is_not_lost_with_its_answer)
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 1);
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, 0);
     ck_assert_uint_eq(world_ask_of(world, 2, 1)->n_taken, 0);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
-    end(world);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 0);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_full_disk_refuses_puts_and_keeps_dones_for_later)
 {
-    struct world *world = mesh_of(2, 18);
-    put(world, 0, 1, "q", "a b");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 18);
+    queues_put(world, 0, 1, "q", "a b");
+    queues_get(world, 1, 1, "q", "a");
     world_disk_set_full(world, 0, true);
     world_queue_put(world, 1, 2, "q", "c");
     ck_assert_uint_eq(world_queue_wait(world, 1, 2)->error, WIRE_ERROR_UNAVAILABLE);
@@ -445,21 +388,21 @@ START_TEST(a_full_disk_refuses_puts_and_keeps_dones_for_later)
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->n_replies, 0);
     world_disk_set_full(world, 0, false);
     ck_assert_uint_eq(world_queue_wait(world, 1, 1)->error, 0);
-    put(world, 1, 3, "q", "e");
-    get(world, 1, 4, "q", "b");
-    done(world, 1, 4);
-    get(world, 1, 5, "q", "e");
-    done(world, 1, 5);
+    queues_put(world, 1, 3, "q", "e");
+    queues_get(world, 1, 4, "q", "b");
+    queues_done(world, 1, 4);
+    queues_get(world, 1, 5, "q", "e");
+    queues_done(world, 1, 5);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_queues, 1);
-    end(world);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_put_or_done_whose_peer_stays_away_is_answered_at_last)
 {
-    struct world *world = mesh_of(2, 19);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 19);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     world_kill(world, 0);
     world_queue_end(world, 1, 1, true);
     world_run_for(world, 50 * CORE_S);
@@ -467,7 +410,7 @@ START_TEST(a_put_or_done_whose_peer_stays_away_is_answered_at_last)
     world_run_for(world, 20 * CORE_S);
     ck_assert_uint_eq(world_ask_of(world, 1, 1)->error, WIRE_ERROR_UNAVAILABLE);
     ck_assert_ptr_nonnull(strstr(world_ask_of(world, 1, 1)->error_text, "not known whether"));
-    end(world);
+    queues_end(world);
 }
 END_TEST
 
@@ -476,9 +419,9 @@ END_TEST
 
 START_TEST(a_queue_is_removed_by_its_owner_where_it_lives)
 {
-    struct world *world = mesh_of(2, 20);
-    put(world, 0, 1, "q", "a b");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(2, 20);
+    queues_put(world, 0, 1, "q", "a b");
+    queues_get(world, 1, 1, "q", "a");
     world_queue_remove(world, 1, "q");
     world_run_for(world, CORE_S);
     ck_assert_uint_eq(world_client(world, 1)->error, WIRE_ERROR_UNKNOWN);
@@ -486,17 +429,17 @@ START_TEST(a_queue_is_removed_by_its_owner_where_it_lives)
     world_run_for(world, CORE_S);
     ck_assert(world_client(world, 0)->has_ok);
     ck_assert_ptr_null(kept_queue_find(world_kept_queues(world, 0), "q"));
-    ck_assert_uint_eq(end_of(world, 1, 1, true), WIRE_ERROR_UNKNOWN);
-    put(world, 1, 2, "q", "c"); /* a new one, here */
-    ck_assert_uint_eq(n_kept(world, 1, "q"), 1);
-    end(world);
+    ck_assert_uint_eq(queues_end_of(world, 1, 1, true), WIRE_ERROR_UNKNOWN);
+    queues_put(world, 1, 2, "q", "c"); /* a new one, here */
+    ck_assert_uint_eq(queues_n_kept(world, 1, "q"), 1);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(another_users_queue_is_not_removed)
 {
-    struct world *world = mesh_of(1, 21);
-    put(world, 0, 1, "q", "a");
+    struct world *world = queues_mesh_of(1, 21);
+    queues_put(world, 0, 1, "q", "a");
     struct core_event event = {.type = CORE_EVENT_CLIENT_UP};
     event.client_up.client = 99;
     event.client_up.uid = 4242;
@@ -508,8 +451,8 @@ START_TEST(another_users_queue_is_not_removed)
     event.client_message.message = &message;
     world_event(world, 0, &event);
     world_run_for(world, CORE_S);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 1);
-    end(world);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 1);
+    queues_end(world);
 }
 END_TEST
 
@@ -524,9 +467,9 @@ START_TEST(one_peer_fills_half_of_what_is_free_and_no_more)
         world_start(world, i, true);
     }
     world_run_for(world, 2 * CORE_S);
-    put(world, 0, 1, "q", "a");
+    queues_put(world, 0, 1, "q", "a");
     static uint8_t block[WIRE_ITEM_BYTES_MAX];
-    struct wire_queue_bytes items[8];
+    struct wire_queue_bytes items[8] = {0};
     for (unsigned k = 0; k < 8; k++) {
         items[k].bytes = slice_of(block, sizeof(block));
     }
@@ -549,16 +492,16 @@ START_TEST(one_peer_fills_half_of_what_is_free_and_no_more)
     ck_assert_uint_eq(n_of[0] + n_of[1] + n_of[2], 15);
     world_queue_get(world, 1, 2, "q");
     world_queue_wait(world, 1, 2);
-    done(world, 1, 2);
-    end(world);
+    queues_done(world, 1, 2);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(a_peer_that_makes_up_words_spoils_nothing)
 {
-    struct world *world = mesh_of(3, 23);
-    put(world, 0, 1, "q", "a");
-    get(world, 1, 1, "q", "a");
+    struct world *world = queues_mesh_of(3, 23);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
     struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_DONE};
     for (uint64_t number = 0; number < 200; number++) { /* it guesses item and hand */
         uint64_t item = (UINT64_C(1) << 32) + number % 10;
@@ -579,21 +522,21 @@ START_TEST(a_peer_that_makes_up_words_spoils_nothing)
         world_forge(world, 2, 0, &claim);
     }
     world_run_for(world, 2 * CORE_S);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 1);
-    done(world, 1, 1);
-    ck_assert_uint_eq(n_kept(world, 0, "q"), 0);
-    end(world);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 1);
+    queues_done(world, 1, 1);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 0);
+    queues_end(world);
 }
 END_TEST
 
 START_TEST(the_table_shows_each_queue)
 {
-    struct world *world = mesh_of(3, 24);
-    put(world, 0, 1, "q", "z a b c");
-    put(world, 1, 1, "p", "x");
-    get(world, 2, 4, "q", "z");
-    done(world, 2, 4);
-    get(world, 2, 1, "q", "a");
+    struct world *world = queues_mesh_of(3, 24);
+    queues_put(world, 0, 1, "q", "z a b c");
+    queues_put(world, 1, 1, "p", "x");
+    queues_get(world, 2, 4, "q", "z");
+    queues_done(world, 2, 4);
+    queues_get(world, 2, 1, "q", "a");
     world_queue_get(world, 2, 2, "p");
     world_queue_get(world, 2, 3, "p");
     world_run_for(world, CORE_S);
@@ -617,7 +560,7 @@ START_TEST(the_table_shows_each_queue)
     ck_assert_uint_eq(client->n_queue_rows, 2);
     ck_assert_uint_eq(client->queue_rows[0].is_known + client->queue_rows[1].is_known, 1);
     world_mend(world, 0);
-    end(world);
+    queues_end(world);
 }
 END_TEST
 

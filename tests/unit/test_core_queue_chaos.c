@@ -25,6 +25,12 @@ static unsigned draw(struct play *play, unsigned n)
     return (unsigned)(play->random >> 33) % n;
 }
 
+/* Each third one is a large item. */
+static void name_word(unsigned k, char word[static 16])
+{
+    snprintf(word, 16, k % 3 == 0 ? "#%c" : "w%u", k % 3 == 0 ? 'a' + k : k);
+}
+
 /* Each client uses an id for one thing at a time: puts 1..24 by word, gets 30..33. */
 static void act(struct play *play)
 {
@@ -40,7 +46,7 @@ static void act(struct play *play)
     const struct world_ask *ask = world_ask_of(world, i, id);
     if (what < 6 && play->n_put < N_WORDS) {
         char word[16];
-        snprintf(word, sizeof(word), "w%u", play->n_put);
+        name_word(play->n_put, word);
         world_queue_put(world, i, ++play->n_put, "q", word);
     } else if (what < 15) {
         if (ask->n_taken > ask->n_replies) {
@@ -101,7 +107,7 @@ START_TEST(nothing_is_lost_or_done_twice_whatever_happens)
     /* What is left is there once, and comes out in full. */
     for (unsigned k = 0; k < play.n_put; k++) {
         char word[16];
-        snprintf(word, sizeof(word), "w%u", k);
+        name_word(k, word);
         unsigned n = 0;
         for (unsigned i = 0; i < N_NODES; i++) {
             n += kept_n_of(world_kept_queues(world, i), slice_str(word));

@@ -151,6 +151,14 @@ START_TEST(descriptors_travel_with_files_inputs_and_blobs)
     ck_assert_uint_eq(wire_local_n_fds(&message), 1);
     message = (struct wire_message){.type = WIRE_MESSAGE_PUT_DONE};
     ck_assert_uint_eq(wire_local_n_fds(&message), 0);
+    struct wire_queue_bytes items[3] = {{.blob_bytes = 1}, {.blob_bytes = 0}, {.blob_bytes = 2}};
+    message =
+        (struct wire_message){.type = WIRE_MESSAGE_QUEUE_ADD, .queue_add = {.items = {items, 3}}};
+    ck_assert_uint_eq(wire_local_n_fds(&message), 2);
+    message = (struct wire_message){.type = WIRE_MESSAGE_QUEUE_TAKEN};
+    ck_assert_uint_eq(wire_local_n_fds(&message), 0);
+    message.queue_taken.content.blob_bytes = 1;
+    ck_assert_uint_eq(wire_local_n_fds(&message), 1);
 }
 END_TEST
 

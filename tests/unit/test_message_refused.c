@@ -234,10 +234,15 @@ static const struct {
     {"93 07 01 9e c400 90 90 a0 01 00 00 cd2710 00 c2 00 00 c2 c3",
      "job: spec: exec: empty, and the job's tasks are calls"},
     {"94 1b 01 a161 90", "queue_put: items: none"},
-    {"94 1b 01 a0 91 91 c40100", "queue_put: name: not one that a queue may have"},
-    {"94 1b 01 a3612f62 91 91 c40100", "queue_put: name: not one that a queue may have"},
+    {"94 1b 01 a0 91 93 c40100 " NO_KEY_HEX "00", "queue_put: name: not one that a queue may have"},
+    {"94 1b 01 a3612f62 91 93 c40100 " NO_KEY_HEX "00",
+     "queue_put: name: not one that a queue may have"},
     {"94 1b 01 a161 dc0401", "queue_put: items: too many elements"},
-    {"94 1b 01 a161 91 91 c600010001", "queue_put: items[0]: bytes: too long"},
+    {"94 1b 01 a161 91 93 c600010001", "queue_put: items[0]: bytes: too long"},
+    {"94 1b 01 a161 91 93 c40100 " KEY_HEX "01", "queue_put: items[0]: blob_bytes: beside bytes"},
+    {"94 1b 01 a161 91 93 c400 " KEY_HEX "ce40000001", "queue_put: items[0]: blob_bytes: too many"},
+    {"94 1b 01 a161 91 93 c400 " NO_KEY_HEX "01", "queue_put: items: a blob without hash"},
+    {"95 1d 01 01 01 93 c400 " NO_KEY_HEX "01", "queue_item: content: a blob without hash"},
     {"95 1c 01 a2617f 00 00", "queue_get: name: not one that a queue may have"},
     {"93 71 01 a1090a", "queue_take: name: not one that a queue may have"},
     {"92 75 a3c28561", "queue_remove: name: not one that a queue may have"},
@@ -254,7 +259,7 @@ END_TEST
 START_TEST(items_too_long_in_all_are_refused)
 {
     static uint8_t bytes[WIRE_ITEM_BYTES_MAX];
-    struct wire_queue_bytes items[WIRE_PUT_BYTES_MAX / WIRE_ITEM_BYTES_MAX + 1];
+    struct wire_queue_bytes items[WIRE_PUT_BYTES_MAX / WIRE_ITEM_BYTES_MAX + 1] = {0};
     for (size_t i = 0; i < ARRAY_LEN(items); i++) {
         items[i].bytes = slice_of(bytes, sizeof(bytes));
     }
@@ -267,6 +272,23 @@ START_TEST(items_too_long_in_all_are_refused)
     items[ARRAY_LEN(items) - 1].bytes.n = 1;
     ck_assert_int_eq(wire_message_check(&message, &fixture.err), -EINVAL);
     ck_assert_str_eq(fixture.err.text, "queue_put: items: too long in all");
+}
+END_TEST
+
+START_TEST(too_many_blobs_in_one_put_are_refused)
+{
+    struct wire_queue_bytes items[WIRE_PUT_BLOBS_MAX + 1] = {0};
+    for (size_t i = 0; i < ARRAY_LEN(items); i++) {
+        items[i].blob_bytes = WIRE_ITEM_BLOB_BYTES_MAX;
+    }
+    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ADD};
+    message.queue_add = (struct wire_queue_add){.name = slice_str("q")};
+    message.queue_add.items = (struct wire_queue_items){items, ARRAY_LEN(items) - 1};
+    fixture_encode(&message); /* exactly the limit; the hashes are the daemon's to fill in */
+    ck_assert_int_eq(decode_exact(fixture.bytes.p, fixture.bytes.n), 0);
+    message.queue_add.items.n++;
+    ck_assert_int_eq(wire_message_check(&message, &fixture.err), -EINVAL);
+    ck_assert_str_eq(fixture.err.text, "queue_add: items: too many blobs");
 }
 END_TEST
 
@@ -418,6 +440,7 @@ int main(void)
     tcase_add_loop_test(tc, what_breaks_a_rule_is_refused_with_the_field_named, 0,
                         ARRAY_LEN(refused));
     tcase_add_test(tc, items_too_long_in_all_are_refused);
+    tcase_add_test(tc, too_many_blobs_in_one_put_are_refused);
     tcase_add_test(tc, arguments_too_long_in_all_are_refused);
     tcase_add_test(tc, check_finds_what_decode_would_refuse);
     const char *fork = getenv("CK_FORK");

@@ -451,7 +451,7 @@ MESH_API mesh_data *mesh_data_free(mesh_data *data);
  * to another when that one ends before it is done. */
 typedef struct mesh_queue_item mesh_queue_item;
 
-/* Adds an item of at most 65,536 bytes. 0 once it is on the queue's disk; MESH_ELIMIT where there
+/* Adds an item of at most 2^30 bytes. 0 once it is on the queue's disk; MESH_ELIMIT where there
  * is no room; MESH_EDAEMON: the daemon ended, and it is not known. */
 MESH_API int mesh_queue_put(mesh *m, const char *queue, const void *bytes, size_t n_bytes);
 /* Waits for an item, also for a queue that is made later. NULL and mesh_error() on failure,
@@ -469,7 +469,7 @@ struct mesh_queue_info {
     char name[65], peer[65]; /* the queue's; whose it is */
     uint64_t n_waiting, n_taken, n_getters;
     uint64_t n_done; /* since the daemon of its peer began */
-    bool is_known; /* these numbers: else its peer did not answer */
+    bool is_known;   /* these numbers: else its peer did not answer */
 };
 /* Fills in up to infos_max, and tells how many queues there are. */
 MESH_API int mesh_queue_list(mesh *m, struct mesh_queue_info *infos, size_t infos_max,
