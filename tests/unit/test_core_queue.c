@@ -220,6 +220,24 @@ START_TEST(a_short_cut_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_done_said_during_a_cut_is_late_for_what_another_was_handed)
+{
+    struct world *world = queues_mesh_of(3, 40);
+    queues_put(world, 0, 1, "q", "a");
+    queues_get(world, 1, 1, "q", "a");
+    world_cut(world, 1);
+    world_run_for(world, CORE_S);
+    world_queue_end(world, 1, 1, true); /* nobody hears it */
+    queues_get(world, 2, 1, "q", "a");
+    world_mend(world, 1);
+    ck_assert_uint_eq(world_queue_wait(world, 1, 1)->error, WIRE_ERROR_UNKNOWN);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 1);
+    queues_done(world, 2, 1);
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 0);
+    queues_end(world);
+}
+END_TEST
+
 START_TEST(what_nobody_was_handed_since_may_still_be_done)
 {
     struct world *world = queues_mesh_of(2, 10);
@@ -579,6 +597,7 @@ static Suite *core_queue_suite(void)
     tcase_add_test(tc, an_item_comes_back_when_its_getters_peer_is_down);
     tcase_add_test(tc, who_is_silent_is_down_however_often_it_is_asked);
     tcase_add_test(tc, a_short_cut_changes_nothing);
+    tcase_add_test(tc, a_done_said_during_a_cut_is_late_for_what_another_was_handed);
     tcase_add_test(tc, what_nobody_was_handed_since_may_still_be_done);
     tcase_add_test(tc, a_done_counts_when_it_is_on_disk);
     tcase_add_test(tc, a_client_that_leaves_with_its_done_under_way_is_believed);
