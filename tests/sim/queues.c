@@ -1,5 +1,5 @@
-/* Queues, in 40 % of the seeds of open meshes: clients all over the mesh put items that are all
- * different, get, are done, give back, and leave, while everything else goes wrong. The rules:
+/* Queues, in 40 % of the seeds, closed meshes as well: clients all over the mesh put items that are
+ * all different, get, are done, give back, and leave, while everything else goes wrong. The rules:
  *
  *  an item whose put was answered is on a disk; one whose put was refused is on none
  *  an item comes to one disk, once, and is done there once
@@ -354,7 +354,7 @@ void queues_daemon_gone(struct sim *sim, const struct sim_node *node)
 void queues_play(struct sim *sim)
 {
     struct dice dice = {dice_mix(sim->options.seed + UINT64_C(0x9fe0e5))};
-    if (sim->is_closed || sim->transport == SIM_TRANSPORT_BARE || !dice_chance(&dice, 40)) {
+    if (sim->transport == SIM_TRANSPORT_BARE || !dice_chance(&dice, 40)) {
         return;
     }
     sim->queues = mem_alloc_or_die(1, sizeof(*sim->queues));

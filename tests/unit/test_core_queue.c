@@ -253,6 +253,25 @@ START_TEST(what_nobody_was_handed_since_may_still_be_done)
 }
 END_TEST
 
+START_TEST(two_puts_are_not_doubled_by_a_cut)
+{
+    struct world *world = queues_mesh_of(2, 41);
+    queues_put(world, 0, 1, "q", "x");
+    world_disk_set_latency(world, 0, 500 * CORE_MS);
+    world_queue_put(world, 1, 1, "q", "a");
+    world_queue_put(world, 1, 2, "q", "b");
+    world_run_for(world, 100 * CORE_MS);
+    world_reset_link(world, 0, 1);
+    world_run_for(world, 5 * CORE_S);
+    for (uint64_t id = 1; id <= 2; id++) {
+        ck_assert_uint_eq(world_ask_of(world, 1, id)->n_replies, 1);
+        ck_assert_uint_eq(world_ask_of(world, 1, id)->error, 0);
+    }
+    ck_assert_uint_eq(queues_n_kept(world, 0, "q"), 3);
+    queues_end(world);
+}
+END_TEST
+
 START_TEST(a_done_counts_when_it_is_on_disk)
 {
     struct world *world = queues_mesh_of(2, 11);
@@ -599,6 +618,7 @@ static Suite *core_queue_suite(void)
     tcase_add_test(tc, a_short_cut_changes_nothing);
     tcase_add_test(tc, a_done_said_during_a_cut_is_late_for_what_another_was_handed);
     tcase_add_test(tc, what_nobody_was_handed_since_may_still_be_done);
+    tcase_add_test(tc, two_puts_are_not_doubled_by_a_cut);
     tcase_add_test(tc, a_done_counts_when_it_is_on_disk);
     tcase_add_test(tc, a_client_that_leaves_with_its_done_under_way_is_believed);
     tcase_add_test(tc, a_queue_survives_its_peers_restart);

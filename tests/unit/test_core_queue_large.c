@@ -107,6 +107,8 @@ START_TEST(a_large_item_whose_putter_dies_is_not_put)
     world_run_for(world, (uint64_t)_i * (CORE_MS / 4));
     world_kill(world, 1);
     world_run_for(world, 10 * CORE_S);
+    unsigned n_items = core_counts(world_core(world, 0)).n_items;
+    ck_assert_uint_eq(n_items, queues_n_kept(world, 0, "q")); /* nothing is waited for */
     world_restart(world, 1);
     world_run_for(world, 2 * CORE_S);
     unsigned n = kept_n_of(world_kept_queues(world, 0), slice_str("#b"));
@@ -175,8 +177,9 @@ END_TEST
 START_TEST(who_has_no_item_has_not_its_bytes_either)
 {
     struct world *world = queues_mesh_of(3, 38);
-    queues_put(world, 0, 1, "q", "#a");
+    queues_put(world, 0, 1, "q", "#a b");
     queues_get(world, 1, 1, "q", "#a");
+    queues_get(world, 2, 1, "q", "b"); /* another one is no excuse */
     struct wire_ref a = world_ref('a', 1);
     struct wire_message want = {.type = WIRE_MESSAGE_BLOB_WANT};
     want.blob_want.hash = a.hash;
@@ -187,6 +190,7 @@ START_TEST(who_has_no_item_has_not_its_bytes_either)
     world_forge(world, 1, 0, &want); /* nor has who had it */
     world_run_for(world, 100 * CORE_MS);
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_BLOB_REFUSE), 2);
+    queues_done(world, 2, 1);
     queues_end(world);
 }
 END_TEST
