@@ -1,5 +1,5 @@
-/* The state of a running submission: shared by submit_run.c (the loop, adding tasks) and
- * submit_done.c (what the daemon says). */
+/* The state of a running submission: shared by submit_begin.c (all before the first task),
+ * submit_run.c (the loop, adding tasks) and submit_done.c (what the daemon says). */
 #ifndef MESH_CLI_SUBMIT_INTERNAL_H
 #define MESH_CLI_SUBMIT_INTERNAL_H
 
@@ -44,8 +44,8 @@ struct cmd_run {
     /* adding */
     bool has_next; /* `next_argv` is ready to be added */
     struct wire_slices next_argv;
-    uint64_t n_read;                /* inputs, those that are left out included */
-    struct cmd_joblog_ran ran;      /* --resume: what is left out */
+    uint64_t n_read;           /* inputs, those that are left out included */
+    struct cmd_joblog_ran ran; /* --resume: what is left out */
     struct buf tag;
     bool is_waiting; /* the input source has nothing now */
     bool is_input_over;
@@ -92,6 +92,13 @@ void cmd_run_end_received(struct cmd_run *run);
 
 void cmd_run_init(struct cmd_run *run, const struct cmd_submission *submission);
 void cmd_run_done(struct cmd_run *run);
+/* All of a submission but signals; returns the exit status. */
+int cmd_run_submit(struct cmd_run *run);
+/* Makes the next task ready that did not run before. 0; -ENODATA, -EAGAIN; other -errno with err.
+ */
+int cmd_run_prepare_next(struct cmd_run *run, struct errmsg *err) MUST_CHECK;
+/* Until the job is over. */
+void cmd_run_loop(struct cmd_run *run);
 /* Takes in what the daemon said, and acknowledges results. */
 void cmd_run_receive(struct cmd_run *run);
 /* One turn of the loop behind that: draws the bar, and waits until something happens. */

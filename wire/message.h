@@ -15,6 +15,7 @@
 #include "wire/base/ensure.h"
 #include "wire/base/slice.h"
 #include "wire/limits.h"
+#include "wire/message_blob.h"
 #include "wire/message_enums.h"
 #include "wire/message_files.h"
 #include "wire/message_parts.h"
@@ -266,24 +267,6 @@ struct wire_drop { /* and what may not: kill and forget, no result is sent */
     struct wire_attempt_ids ids;
 };
 
-struct wire_blob_want { /* send me this blob from here on */
-    struct wire_hash hash;
-    uint64_t offset;
-    struct wire_key owner; /* of the result that it is of, when the receiver keeps that for a third
-                            * peer: the owner's grant allows it. Zero: it is for the two of us */
-};
-
-struct wire_blob_data { /* low priority, paced */
-    struct wire_hash hash;
-    uint64_t offset;
-    uint64_t total; /* bytes of the whole blob */
-    struct slice bytes;
-};
-
-struct wire_blob_refuse { /* it is not there, or not for you */
-    struct wire_hash hash;
-};
-
 struct wire_grant { /* owner to executor: this peer may fetch the output of a result that it keeps
                      */
     struct wire_attempt_id id;
@@ -508,47 +491,11 @@ struct wire_job_kept { /* daemon: all of a detached job is on disk. It needs its
     uint32_t n_tasks;
 };
 
-struct wire_put { /* client: bytes to be passed by reference; one descriptor. Answered by put_done.
-                   * They are kept until the client's release or its end, and by tasks as long as
-                   * these need them. Each put of the same bytes takes one release */
-    uint64_t id;  /* the client's own, for the answer */
-    struct wire_hash hash; /* filled in by the daemon */
-    uint64_t bytes;
-};
-
-struct wire_put_done {
-    uint64_t id;
-    struct wire_hash hash; /* zero when it failed */
-    uint64_t bytes;
-    uint32_t error; /* enum wire_error; NONE: it is there */
-    struct slice text;
-};
-
 struct wire_task_cancel { /* client: no result of this task is wanted any more. It ends as cancelled
                            * at once, if it has not ended; what runs is killed. Not answered. A
                            * detached job is cancelled as a whole only */
     uint64_t job;
     uint32_t task;
-};
-
-struct wire_release { /* client: one put less of these bytes. Not answered */
-    struct wire_hash hash;
-};
-
-struct wire_get { /* client: a blob that a done named, or this client put. Answered by got */
-    struct wire_hash hash;
-};
-
-struct wire_got { /* daemon: one descriptor, unless there is an error */
-    struct wire_hash hash;
-    uint64_t bytes;
-    uint32_t error; /* enum wire_error; UNAVAILABLE: they were lost */
-    struct slice text;
-};
-
-struct wire_gone { /* daemon: bytes that a done left elsewhere were lost; they still take a release
-                    */
-    struct wire_hash hash;
 };
 
 struct wire_attach { /* client: the results of a detached job of its user. Answered by attached or
