@@ -11,6 +11,59 @@
 #include "cli/submit_internal.h"
 #include "wire/base/text.h"
 
+static int set_stream(struct cmd_attach *attach, const char *value, struct errmsg *err)
+{
+    bool is_out = strcmp(value, "out") == 0;
+    if (!is_out && strcmp(value, "err") != 0) {
+        errmsg_set(err, "--stream: give out or err");
+        return -EINVAL;
+    }
+    attach->stream = is_out ? WIRE_STREAM_OUT : WIRE_STREAM_ERR;
+    return 0;
+}
+
+int cmd_attach_option(void *to, int key, const char *value, struct errmsg *err)
+{
+    struct cmd_attach *attach = to;
+    uint64_t task = 0;
+    switch ((enum cmd_attach_key)key) {
+    case CMD_ATTACH_TASK:
+        if (text_parse_u64(value, UINT32_MAX, &task) < 0 || task == 0) {
+            errmsg_set(err, "--task: give the number of a task, from 1 on");
+            return -EINVAL;
+        }
+        attach->task = (uint32_t)task;
+        return 0;
+    case CMD_ATTACH_STREAM:
+        return set_stream(attach, value, err);
+    case CMD_ATTACH_KEEP_ORDER:
+        attach->is_keep_order = true;
+        return 0;
+    case CMD_ATTACH_TAG:
+        attach->is_tag = true;
+        return 0;
+    case CMD_ATTACH_BAR:
+        attach->is_bar = true;
+        return 0;
+    case CMD_ATTACH_JOBLOG:
+        attach->joblog = value;
+        return 0;
+    case CMD_ATTACH_RESULTS:
+        attach->results = value;
+        return 0;
+    case CMD_ATTACH_FILES:
+        if (value[0] == '\0' || strlen(value) > WIRE_PATH_BYTES_MAX) {
+            errmsg_set(err, "--files: give the name of a folder, %u bytes at most",
+                       WIRE_PATH_BYTES_MAX);
+            return -EINVAL;
+        }
+        attach->files = value;
+        return 0;
+    }
+    ensure(!"reached");
+    return 0;
+}
+
 int cmd_job_word(const struct cmd_command *command, char *const *words, unsigned n_words,
                  uint64_t *ret_job)
 {
@@ -48,7 +101,10 @@ static int ask(struct cmd_run *run, const struct cmd_attach *attach)
     message.attach = (struct wire_attach){
         .job = attach->job, .task = attach->task, .is_wait = attach->is_wait, .wants_tasks = true};
     run->job = attach->job;
-    run->is_attached = true;
+    run->attach = attach;
+    if (attach->files != NULL) {
+        run->receiver = cmd_receiver_new();
+    }
     int r = mesh_client_send(run->client, &message, NULL, 0, &err);
     if (r < 0 && r != -EPIPE) { /* that shows when receiving */
         cmd_complain("%s", err.text);
@@ -73,6 +129,10 @@ static void loop(struct cmd_run *run)
 
 static int status_of(struct cmd_run *run, const struct cmd_attach *attach)
 {
+    if (run->stop_status == 0 && run->n_left > 0) {
+        cmd_run_say(run, "%" PRIu64 " returned files are kept: --files DIR writes them into DIR",
+                    run->n_left);
+    }
     if (attach->is_wait && attach->task == 0) {
         return cmd_run_finish(run);
     }
@@ -80,6 +140,9 @@ static int status_of(struct cmd_run *run, const struct cmd_attach *attach)
     cmd_bar_update(&run->bar, &progress, true);
     if (run->stop_status == 0 && attach->task != 0 && run->n_done == 0) {
         cmd_run_say(run, "task %" PRIu32 " has no result yet", attach->task);
+        return CMD_EXIT_FAILED;
+    }
+    if (run->stop_status == 0 && run->n_faults > 0) {
         return CMD_EXIT_FAILED;
     }
     return run->stop_status == CMD_EXIT_MESH ? CMD_EXIT_FAILED : run->stop_status;

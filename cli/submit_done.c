@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/joblog.h"
 #include "cli/result.h"
@@ -72,6 +73,16 @@ static struct cmd_piece take_piece(struct cmd_run *run, const struct wire_output
     return piece;
 }
 
+static void drop_piece(bool is_unwanted, struct cmd_piece *piece)
+{
+    if (is_unwanted) {
+        if (piece->fd >= 0) {
+            close(piece->fd);
+        }
+        *piece = (struct cmd_piece){.fd = -1};
+    }
+}
+
 /* The last line of a streamed task, which has no end of its own. */
 static int flush_parts(struct cmd_run *run, struct cmd_task *task, struct errmsg *err)
 {
@@ -112,6 +123,9 @@ static void print_result(struct cmd_run *run, const struct wire_done *done, stru
         if (r < 0) {
             cmd_run_output_failed(run, r, &err);
         }
+        unsigned only = run->attach != NULL ? run->attach->stream : WIRE_STREAM_NONE;
+        drop_piece(only == WIRE_STREAM_ERR, &out);
+        drop_piece(only == WIRE_STREAM_OUT, &err_piece);
         r = cmd_output_piece(run->output, done->task, task->tag, out, err_piece, &err);
     }
     if (r < 0) {
@@ -150,6 +164,7 @@ void cmd_run_end_received(struct cmd_run *run)
     for (struct cmd_received *received = cmd_receiver_next_done(run->receiver); received != NULL;
          received = cmd_receiver_next_done(run->receiver)) {
         struct wire_done done = received->done;
+        run->n_faults += received->fault.text[0] != '\0';
         if (received->fault.text[0] != '\0' && cmd_result_is_success(&done)) {
             done.result.end = WIRE_END_NO_RETURN;
             done.result.detail = slice_str(received->fault.text);
@@ -185,6 +200,16 @@ static void on_put_done(struct cmd_run *run, const struct wire_put_done *done)
     }
 }
 
+static uint32_t n_returned(const struct wire_done *done)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < done->result.files.n; i++) {
+        const struct wire_result_file *file = &done->result.files.items[i];
+        n += !file->is_dir && file->fault == WIRE_FILE_FAULT_NONE;
+    }
+    return n;
+}
+
 static void on_done(struct cmd_run *run, const struct wire_done *done)
 {
     struct cmd_task *task = find_task(run, done->task);
@@ -194,6 +219,9 @@ static void on_done(struct cmd_run *run, const struct wire_done *done)
     task->has_ended = true;
     if (run->stop_status == 0) {
         print_result(run, done, task);
+    }
+    if (run->attach != NULL && run->receiver == NULL) {
+        run->n_left += n_returned(done);
     }
     if (run->stop_status != 0 || run->receiver == NULL || done->result.files.n == 0) {
         end_task(run, done, task);
@@ -287,17 +315,46 @@ static void on_attached(struct cmd_run *run, const struct wire_attached *attache
     run->is_input_over = true;
 }
 
+/* With the first task it is known how many values each has. */
+static int open_results(struct cmd_run *run, const struct wire_kept_task *kept, struct errmsg *err)
+{
+    const char *name = run->attach->results;
+    if (name == NULL) {
+        return 0;
+    }
+    if (kept->values.n == 0 && !run->is_single) {
+        errmsg_set(err,
+                   "--results: the inputs of task %" PRIu32 " were too long to be kept: have its "
+                   "results with --task, and without --results",
+                   kept->task);
+        return -ENODATA;
+    }
+    run->next_values = (struct cmd_values){
+        .items = kept->values.items, .n = kept->values.n, .sequence = kept->task};
+    return run->results != NULL ? 0 : cmd_results_new(name, kept->values.n, &run->results, err);
+}
+
 static void on_kept_task(struct cmd_run *run, const struct wire_kept_task *kept)
 {
     struct buf line;
-    if (kept->job != run->job || find_task(run, kept->task) != NULL) {
+    struct errmsg err;
+    if (kept->job != run->job || run->attach == NULL || find_task(run, kept->task) != NULL) {
+        return;
+    }
+    int r = open_results(run, kept, &err);
+    if (r < 0) {
+        cmd_run_output_failed(run, r, &err);
         return;
     }
     buf_init(&line, 8 * WIRE_ARGV_BYTES_MAX);
     cmd_argv_line(kept->argv, run->is_shell, &line);
     cmd_tag_of(kept->values, &run->tag);
-    cmd_task_new(run, kept->task, kept->task, buf_slice(&line), buf_slice(&run->tag));
+    struct cmd_task *task =
+        cmd_task_new(run, kept->task, kept->task, buf_slice(&line), buf_slice(&run->tag));
     buf_done(&line);
+    if (run->receiver != NULL) {
+        cmd_returns_set(&task->returns, run->attach->files, kept->returns);
+    }
 }
 
 static void on_job_done(struct cmd_run *run, const struct wire_job_done *done)
@@ -308,7 +365,7 @@ static void on_job_done(struct cmd_run *run, const struct wire_job_done *done)
     run->is_job_done = true;
     run->is_finished |=
         run->stop_status != 0 || run->receiver == NULL || cmd_receiver_is_idle(run->receiver);
-    if (!run->is_attached || run->stop_status != 0) {
+    if (run->attach == NULL || run->stop_status != 0) {
         return;
     }
     char text[WIRE_REASON_BYTES_MAX * 4 + 8];

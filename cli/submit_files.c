@@ -74,16 +74,6 @@ struct cmd_sender {
     bool is_full;               /* the daemon has no room until results come */
 };
 
-void cmd_returns_done(struct cmd_returns *returns)
-{
-    for (uint32_t i = 0; i < returns->n; i++) {
-        mem_free(returns->items[i].base);
-        mem_free(returns->items[i].path);
-    }
-    mem_free(returns->items);
-    *returns = (struct cmd_returns){0};
-}
-
 /* --- set-up ------------------------------------------------------------------------------------
  */
 
@@ -239,6 +229,11 @@ static int expand_returns(struct cmd_sender *sender, const struct cmd_values *va
     for (unsigned i = 0; i < n; i++) {
         struct cmd_file_path path;
         int r = expand_path(sender->returns[i], values, "--return", &path, err);
+        if (r == 0 && strcmp(path.base, ".") != 0 && sender->submission->options->is_detached) {
+            errmsg_set(err, "--return: with --detach it is `mesh wait --files DIR` that says where "
+                            "files go: leave out what stands before /./");
+            r = -EINVAL;
+        }
         if (r < 0) {
             return r;
         }

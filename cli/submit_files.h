@@ -27,6 +27,8 @@ struct cmd_returns {
     uint32_t n;
 };
 
+/* All of these paths, to be put below one folder. */
+void cmd_returns_set(struct cmd_returns *returns, const char *base, struct wire_slices paths);
 void cmd_returns_done(struct cmd_returns *returns);
 
 /* NULL in *ret_sender when no option asks for files. 0; -EINVAL with err. */

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "cli/attach_run.h"
 #include "cli/joblog.h"
 #include "cli/output.h"
 #include "cli/results_tree.h"
@@ -37,7 +38,6 @@ struct cmd_run {
     FILE *joblog; /* or NULL */
     int signal_fd;
     bool is_streamed;
-    bool is_attached; /* to a job that goes on without us: `mesh wait`, `mesh results` */
     bool is_shell;
     bool is_single; /* no input source: exits as its one task */
 
@@ -52,16 +52,19 @@ struct cmd_run {
     bool is_end_sent;
     bool is_putting;               /* the next task's files are being taken in */
     struct cmd_sender *sender;     /* NULL: no option asks for files */
-    struct cmd_receiver *receiver; /* the same */
-    struct cmd_results *results;   /* NULL: --results was not given */
+    struct cmd_receiver *receiver; /* the same; attached: --files was not given */
+    struct cmd_results *results;   /* NULL: --results was not given, or not needed yet */
     struct cmd_values next_values; /* borrowed from the inputs */
     int stdin_fd;                  /* the task's input, spooled; -1: none */
     bool has_hinted;
 
     /* the job */
     bool is_accepted;
-    bool is_kept; /* --detach: it goes on without us */
-    bool is_cut;  /* attached: it did not end with a result for each task */
+    bool is_kept;                    /* --detach: it goes on without us */
+    bool is_cut;                     /* attached: it did not end with a result for each task */
+    const struct cmd_attach *attach; /* NULL: not attached */
+    uint64_t n_left;                 /* attached: files that were returned and not asked for */
+    uint64_t n_faults;               /* results of which a file could not be had or written */
     uint64_t job;
     uint64_t tasks_max; /* credit */
     uint64_t n_added;

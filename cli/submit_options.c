@@ -466,20 +466,20 @@ static int check_detached(const struct cmd_submit_options *o, struct errmsg *err
     const struct {
         bool is_on;
         const char *option;
-    } printed[] = {{o->is_keep_order, "-k"}, {o->is_tag, "--tag"},
-                   {o->is_bar, "--bar"},     {o->joblog, "--joblog"},
-                   {o->is_ungrouped, "-u"},  {o->is_line_buffered, "--line-buffer"}};
+    } printed[] = {{o->is_keep_order, "-k"},
+                   {o->is_tag, "--tag"},
+                   {o->is_bar, "--bar"},
+                   {o->joblog, "--joblog"},
+                   {o->results, "--results"},
+                   {o->is_ungrouped, "-u"},
+                   {o->is_line_buffered, "--line-buffer"}};
+    const size_t n_meaningful = 5;
     for (size_t i = 0; i < ARRAY_LEN(printed); i++) {
         if (printed[i].is_on && o->is_detached) {
             errmsg_set(err, "with --detach nothing is printed here: give %s to `mesh wait`%s",
-                       printed[i].option, i > 3 ? ", where it means nothing" : "");
+                       printed[i].option, i < n_meaningful ? "" : ", where it means nothing");
             return -EINVAL;
         }
-    }
-    if (o->is_detached && (o->n_returns > 0 || o->results != NULL)) {
-        errmsg_set(err, "nobody is here to take in what a detached job brings back: leave out %s",
-                   o->results != NULL ? "--results" : "--return");
-        return -EINVAL;
     }
     if (o->is_detached && o->is_once) {
         errmsg_set(err, "a detached job cannot promise --once: choose one");

@@ -45,6 +45,33 @@ struct cmd_receiver {
     struct table written;
 };
 
+static char *dup_slice(struct slice text)
+{
+    char *copy = mem_strndup((const char *)text.p, text.n);
+    ensure(copy != NULL);
+    return copy;
+}
+
+void cmd_returns_set(struct cmd_returns *returns, const char *base, struct wire_slices paths)
+{
+    cmd_returns_done(returns);
+    returns->items = paths.n > 0 ? mem_alloc_or_die(paths.n, sizeof(*returns->items)) : NULL;
+    for (uint32_t i = 0; i < paths.n; i++) {
+        returns->items[returns->n++] = (struct cmd_return){.base = dup_slice(slice_str(base)),
+                                                           .path = dup_slice(paths.items[i])};
+    }
+}
+
+void cmd_returns_done(struct cmd_returns *returns)
+{
+    for (uint32_t i = 0; i < returns->n; i++) {
+        mem_free(returns->items[i].base);
+        mem_free(returns->items[i].path);
+    }
+    mem_free(returns->items);
+    *returns = (struct cmd_returns){0};
+}
+
 struct cmd_receiver *cmd_receiver_new(void)
 {
     struct cmd_receiver *receiver = mem_alloc_or_die(1, sizeof(*receiver));

@@ -60,7 +60,7 @@ void cmd_run_stop(struct cmd_run *run, int status)
     run->stop_status = status;
     run->stopped_ms = mesh_client_now_ms();
     run->is_input_over = true;
-    if (!run->is_accepted || run->is_attached) {
+    if (!run->is_accepted || run->attach != NULL) {
         run->is_finished = true; /* closing the connection withdraws it */
         return;
     }
@@ -252,8 +252,9 @@ static int add_next(struct cmd_run *run, struct errmsg *err)
     run->n_added++;
     int r = mesh_client_send(run->client, &add, &fd, fd >= 0 ? 1 : 0, err);
     if (run->sender != NULL) {
-        struct cmd_returns none = {0}; /* a job that is detached brings nothing back */
-        cmd_sender_added(run->sender, run, task != NULL ? &task->returns : &none);
+        struct cmd_returns returns = {0};
+        cmd_sender_added(run->sender, run, task != NULL ? &task->returns : &returns);
+        cmd_returns_done(&returns); /* of a detached job: whoever attaches is told them */
     }
     return r == -EPIPE ? 0 : r; /* that shows when receiving, after the results that are there */
 }

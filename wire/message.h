@@ -520,6 +520,7 @@ struct wire_kept_task { /* daemon: what was added; its done follows */
     uint32_t task;
     struct wire_slices argv;
     struct wire_slices values;
+    struct wire_slices returns; /* paths of files that it was to bring back */
 };
 
 struct wire_job_forget { /* client: a detached job that has ended, with its results. Answered by ok

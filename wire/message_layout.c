@@ -605,6 +605,8 @@ static const struct wire_field fields_wire_kept_task[] = {
     RANGE(wire_kept_task, task, 1, UINT32_MAX),
     WORDS(wire_kept_task, argv, 1, WIRE_ARGS_MAX),
     WORDS(wire_kept_task, values, 0, WIRE_ARGS_MAX),
+    {LATER(wire_kept_task, returns, struct wire_slices, WORDS), .max = WIRE_RETURNS_MAX,
+     .item_bytes_max = WIRE_PATH_BYTES_MAX},
 };
 LAYOUT_RULED(wire_kept_task, "kept_task", wire_rule_kept_task);
 

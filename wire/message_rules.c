@@ -199,8 +199,10 @@ static const char *values_fault(const struct wire_slices *values)
 
 const char *wire_rule_kept_task(const void *object)
 {
-    const struct wire_kept_task *task = object;
-    return fits_argv(&task->argv) ? values_fault(&task->values) : "argv: too long in all";
+    const struct wire_kept_task *kept = object;
+    const struct wire_task task = {.argv = kept->argv, .returns = kept->returns};
+    const char *fault = values_fault(&kept->values);
+    return fault != NULL ? fault : task_fault(&task);
 }
 
 const char *wire_rule_add_task(const void *object)

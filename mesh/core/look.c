@@ -223,7 +223,8 @@ static void send_result(struct core *core, struct core_look *look, const struct 
         message.kept_task = (struct wire_kept_task){.job = look->job,
                                                     .task = task->task,
                                                     .argv = copy_words(core, task->argv),
-                                                    .values = copy_words(core, task->values)};
+                                                    .values = copy_words(core, task->values),
+                                                    .returns = copy_words(core, task->returns)};
         core_client_send(core, look->client, &message);
     }
     struct wire_message message = {.type = WIRE_MESSAGE_DONE};

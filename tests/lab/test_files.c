@@ -129,6 +129,83 @@ START_TEST(what_cannot_be_is_said_and_nothing_half_done_stays)
 }
 END_TEST
 
+/* What is returned is with the results until it is asked for: over a kill of the daemon that has
+ * them, by whom and where one likes, as often as one likes, and only there. */
+START_TEST(what_a_detached_job_returns_is_brought_when_asked_for)
+{
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene,
+        "mkdir in && for i in 1 2 3 4 5 6; do head -c $((i * 40000)) /dev/urandom > in/$i; done",
+        0);
+    run(&scene,
+        "$MESH submit --detach --trc {}.out 'cat {} {} > {}.out; chmod 750 {}.out; echo out {};"
+        "echo err {} >&2' ::: in/* > job; test $(ls in | wc -l) = 6",
+        0);
+    struct lab_process *job = shell(&scene, "$MESH wait $(cat job)");
+    lab_expect(job, PATIENCE_MS, 0);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "6 returned files are kept"));
+    lab_kill(scene.daemons[0]);
+    scene.daemons[0] = daemon_start(scene.hosts[0], "--cores", "0", "--dead-after", "1", NULL);
+    daemon_wait_whole_mesh(scene.hosts, 1, PATIENCE_MS);
+    static const char *const lines[] = {"$MESH wait --bar -k --files got/a $(cat job) > printed",
+                                        "$MESH results --files got/b $(cat job)",
+                                        "$MESH results --task 3 --files got/c $(cat job)"};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        run(&scene, lines[i], 0);
+    }
+    run(&scene,
+        "set -e; for d in a b; do for f in in/*; do cat $f $f | cmp - got/$d/$f.out;"
+        "test $(stat -c %a got/$d/$f.out) = 750; done; done; test \"$(ls got/c/in)\" = 3.out;"
+        "for i in 1 2 3 4 5 6; do echo out in/$i; done | cmp - printed; test $(ls in | wc -l) = 6;"
+        "test $(find got -type f | wc -l) = 13",
+        0);
+    /* Outputs as a tree, and one stream alone. */
+    run(&scene,
+        "set -e; $MESH results --stream out --results tree $(cat job) | sort | cmp - printed;"
+        "test \"$(cat 'tree/1/in\\_4/stderr')\" = 'err in/4'; test $(ls tree/1 | wc -l) = 6",
+        0);
+    lab_free(scene.lab);
+}
+END_TEST
+
+START_TEST(what_a_detached_job_cannot_return_is_said)
+{
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene, "mkdir -p got/real && ln -s real got/out", 0);
+    run(&scene, "$MESH submit --detach --return same 'echo {} > same' ::: 1 2 > job", 0);
+    struct lab_process *job = shell(&scene, "$MESH wait --files got $(cat job)");
+    lab_expect(job, PATIENCE_MS, 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "has returned"));
+    run(&scene, "$MESH submit --detach --return out/x 'mkdir out; echo {} > out/x' ::: 1 > job", 0);
+    run(&scene, "$MESH wait $(cat job)", 0); /* the program did well: it is there to be had */
+    job = shell(&scene, "$MESH results --files got $(cat job)");
+    lab_expect(job, PATIENCE_MS, 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "a symbolic link is in the way"));
+    run(&scene,
+        "test -z \"$(ls got/real)\" && $MESH results --files new $(cat job)"
+        " && test $(cat new/out/x) = 1",
+        0);
+    run(&scene, "$MESH submit --detach --return none 'echo {}' ::: 1 > job", 0);
+    job = shell(&scene, "$MESH wait $(cat job)");
+    lab_expect(job, PATIENCE_MS, 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "a file was not returned"));
+    /* A folder on a disk that is full: what is kept is had once there is room. */
+    run(&scene,
+        "$MESH submit --detach --return big 'head -c 200000 /dev/zero > big; {}' ::: true > job",
+        0);
+    job = shell(&scene, "mkdir small && mount -t tmpfs -o size=64k tmpfs small && "
+                        "{ $MESH wait --files small $(cat job); s=$?; ls -A small; exit $s; }");
+    lab_expect(job, PATIENCE_MS, 125);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "cannot write small/big: No space left"));
+    ck_assert_str_eq(lab_output(job), "");
+    run(&scene, "$MESH results --files roomy $(cat job) && test $(stat -c %s roomy/big) = 200000",
+        0);
+    lab_free(scene.lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("files");
@@ -141,6 +218,8 @@ int main(void)
     }
     tcase_add_test(tc, a_file_that_all_tasks_read_is_sent_to_each_peer_once);
     tcase_add_test(tc, what_cannot_be_is_said_and_nothing_half_done_stays);
+    tcase_add_test(tc, what_a_detached_job_returns_is_brought_when_asked_for);
+    tcase_add_test(tc, what_a_detached_job_cannot_return_is_said);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);
 }

@@ -385,7 +385,12 @@ static void fix_object(struct maker *m, const struct wire_layout *layout, void *
             result->files.n /= 2;
         }
     } else if (layout->rule == wire_rule_kept_task) {
-        fix_values(&((struct wire_kept_task *)object)->values);
+        struct wire_kept_task *task = object;
+        fix_values(&task->values);
+        fix_words(m, &task->returns);
+        while (layout->rule(object) != NULL) {
+            task->returns.n /= 2;
+        }
     } else if (layout->rule == wire_rule_blob_data) {
         fix_blob_data(m, object);
     } else if (layout->rule == wire_rule_stream_data) {

@@ -109,6 +109,8 @@ static const struct {
     {{"submit", "--detachh", "true"}, 125, "unknown option --detachh"},
     {{"submit", "--detach", "-k", "true"}, 125, "give -k to `mesh wait`"},
     {{"submit", "--detach", "-u", "true"}, 125, "nothing is printed here"},
+    {{"submit", "--detach", "--results", "t", "true"}, 125, "give --results to `mesh wait`"},
+    {{"submit", "--detach", "--return", "d/./f", "true"}, 125, "leave out what stands before"},
     {{"submit", "--detach", "--once", "true"}, 125, "cannot promise --once"},
     {{"submit", "--after", "7", "true"}, 125, "'7' is no job"},
     {{"submit", "--after", "7.1,", "true"}, 125, "is not a list"},
@@ -118,6 +120,8 @@ static const struct {
     {{"wait", "x"}, 125, "'x' is no job"},
     {{"results", "--task", "0", "1.1"}, 2, "from 1 on"},
     {{"results", "1.1", "1.2"}, 2, "give one job"},
+    {{"results", "--stream", "in", "1.1"}, 2, "give out or err"},
+    {{"results", "--files", "", "1.1"}, 2, "the name of a folder"},
     {{"forget", "--all"}, 2, "unknown option --all"},
     {{"submit", "--sendfile", "x", "true"}, 125, "unknown option --sendfile"},
     {{"submit", "-Z", "true"}, 125, "unknown option -Z"},
@@ -385,7 +389,7 @@ static const struct {
     {{"help", "jobs"}, 1},   {{"help", "stats"}, 1},  {{"help", "cancel"}, 0},
     {{"help", "cores"}, 0},  {{"help", "lock"}, 0},   {{"help", "invite"}, 1},
     {{"help", "join"}, 0},   {{"help", "unlock"}, 0}, {{"help", "trust"}, 6},
-    {{"help", "ban"}, 4},    {{"help", "wait"}, 5},   {{"help", "results"}, 4},
+    {{"help", "ban"}, 4},    {{"help", "wait"}, 8},   {{"help", "results"}, 8},
     {{"help", "forget"}, 1},
 };
 
