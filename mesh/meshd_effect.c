@@ -113,7 +113,11 @@ void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect)
         return;
     case CORE_EFFECT_BLOB_FETCH:
         meshd_transfers_fetch(meshd->transfers, effect->blob_fetch.link, &effect->blob_fetch.hash,
-                              effect->blob_fetch.bytes, &effect->blob_fetch.owner);
+                              effect->blob_fetch.bytes, &effect->blob_fetch.owner,
+                              effect->blob_fetch.may_point);
+        return;
+    case CORE_EFFECT_BLOB_STOP:
+        meshd_transfers_stop(meshd->transfers, &effect->blob_stop.hash);
         return;
     case CORE_EFFECT_BLOB_SERVE:
         meshd_transfers_serve(meshd->transfers, effect->blob_serve.link, &effect->blob_serve.hash,

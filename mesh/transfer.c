@@ -16,6 +16,7 @@ struct fetch {
     uint64_t link;
     struct wire_key key;   /* of the peer it comes from */
     struct wire_key owner; /* for whom that keeps it; zero: it is its own */
+    bool may_point;
     struct wire_hash hash;
     uint64_t bytes;
     struct meshd_blob_part *part;
@@ -287,7 +288,8 @@ static void fetch_begin(struct meshd_transfers *transfers, const struct fetch *w
         .type = WIRE_MESSAGE_BLOB_WANT,
         .blob_want = {.hash = fetch->hash,
                       .offset = meshd_blob_part_bytes(fetch->part),
-                      .owner = fetch->owner},
+                      .owner = fetch->owner,
+                      .may_point = waiting->may_point},
     };
     meshd_links_send(transfers->links, fetch->link, &want);
 }
@@ -357,7 +359,7 @@ static struct fetch *first_of(const struct meshd_transfers *transfers, uint64_t 
 
 void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
                            const struct wire_hash *hash, uint64_t bytes,
-                           const struct wire_key *owner)
+                           const struct wire_key *owner, bool may_point)
 {
     struct wire_key key;
     struct fetch *fetch = mem_alloc(1, sizeof(*fetch));
@@ -366,18 +368,23 @@ void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
         mem_free(fetch);
         return;
     }
-    *fetch =
-        (struct fetch){.link = link, .key = key, .owner = *owner, .hash = *hash, .bytes = bytes};
+    *fetch = (struct fetch){.link = link,
+                            .key = key,
+                            .owner = *owner,
+                            .may_point = may_point,
+                            .hash = *hash,
+                            .bytes = bytes};
     list_push_back(&transfers->waiting, &fetch->node);
     start_waiting(transfers);
 }
 
-static struct fetch *find_fetch(struct meshd_transfers *transfers, uint64_t link,
-                                const struct wire_hash *hash)
+/* Over this link; 0: over any. */
+static struct fetch *find_in(const struct list *fetches, uint64_t link,
+                             const struct wire_hash *hash)
 {
-    list_for_each (it, &transfers->fetches) {
+    list_for_each (it, fetches) {
         struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
-        if (fetch->link == link && wire_hash_eq(&fetch->hash, hash)) {
+        if ((link == 0 || fetch->link == link) && wire_hash_eq(&fetch->hash, hash)) {
             return fetch;
         }
     }
@@ -408,7 +415,7 @@ static void fetch_finish(struct meshd_transfers *transfers, struct fetch *fetch)
 void meshd_transfers_on_data(struct meshd_transfers *transfers, uint64_t link,
                              const struct wire_blob_data *data)
 {
-    struct fetch *fetch = find_fetch(transfers, link, &data->hash);
+    struct fetch *fetch = find_in(&transfers->fetches, link, &data->hash);
     if (fetch == NULL) {
         return; /* of a fetch that failed meanwhile */
     }
@@ -431,9 +438,23 @@ void meshd_transfers_on_data(struct meshd_transfers *transfers, uint64_t link,
 void meshd_transfers_on_refuse(struct meshd_transfers *transfers, uint64_t link,
                                const struct wire_hash *hash)
 {
-    struct fetch *fetch = find_fetch(transfers, link, hash);
+    struct fetch *fetch = find_in(&transfers->fetches, link, hash);
     if (fetch != NULL) {
         fetch_fail(transfers, fetch, false);
+    }
+}
+
+void meshd_transfers_stop(struct meshd_transfers *transfers, const struct wire_hash *hash)
+{
+    struct fetch *fetch = find_in(&transfers->fetches, 0, hash);
+    if (fetch != NULL) {
+        fetch_fail(transfers, fetch, false);
+        return;
+    }
+    fetch = find_in(&transfers->waiting, 0, hash);
+    if (fetch != NULL) {
+        fetch_free(fetch);
+        put_failed(transfers, hash, false);
     }
 }
 

@@ -37,7 +37,8 @@ void meshd_transfers_close(struct meshd_transfers *transfers, void (*on_closed)(
 /* The effects. */
 void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
                            const struct wire_hash *hash, uint64_t bytes,
-                           const struct wire_key *owner);
+                           const struct wire_key *owner, bool may_point);
+void meshd_transfers_stop(struct meshd_transfers *transfers, const struct wire_hash *hash);
 void meshd_transfers_serve(struct meshd_transfers *transfers, uint64_t link,
                            const struct wire_hash *hash, uint64_t offset);
 

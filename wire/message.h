@@ -568,6 +568,9 @@ struct wire_job_forget { /* client: a detached job that has ended, with its resu
     X(QUEUE_ALL, 32, wire_queue_all, queue_all)                                                    \
     X(QUEUE_QUERY, 33, wire_queue_query, queue_query)                                              \
     X(QUEUE_ROWS, 34, wire_queue_rows, queue_rows)                                                 \
+    X(BLOB_FROM, 35, wire_blob_from, blob_from)                                                    \
+    X(BLOB_LEND, 36, wire_blob_lend, blob_lend)                                                    \
+    X(BLOB_HAD, 37, wire_blob_had, blob_had)                                                       \
     X(CLIENT_HELLO, 64, wire_client_hello, client_hello)                                           \
     X(DAEMON_HELLO, 65, wire_daemon_hello, daemon_hello)                                           \
     X(SUBMIT, 66, wire_submit, submit)                                                             \

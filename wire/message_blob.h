@@ -3,6 +3,7 @@
 #ifndef MESH_WIRE_MESSAGE_BLOB_H
 #define MESH_WIRE_MESSAGE_BLOB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wire/limits.h"
@@ -16,6 +17,23 @@ struct wire_blob_want { /* send me this blob from here on */
     uint64_t offset;
     struct wire_key owner; /* of the result that it is of, when the receiver keeps that for a third
                             * peer: the owner's grant allows it. Zero: it is for the two of us */
+    bool may_point;        /* the answer may be blob_from */
+};
+
+struct wire_blob_from { /* owner to executor, instead of the blob: ask this peer for it, in my name
+                         */
+    struct wire_hash hash;
+    struct wire_key peer;
+};
+
+struct wire_blob_lend { /* owner to executor: this peer may have this blob, which you have from me
+                         */
+    struct wire_hash hash;
+    struct wire_key peer;
+};
+
+struct wire_blob_had { /* executor to owner: I have it now, and others may be sent to me */
+    struct wire_hash hash;
 };
 
 struct wire_blob_data { /* low priority, paced */

@@ -267,6 +267,7 @@ static const struct wire_field fields_wire_blob_want[] = {
     HASH(wire_blob_want, hash),
     U64(wire_blob_want, offset),
     {LATER(wire_blob_want, owner, struct wire_key, FIXED), .max = WIRE_FIXED_BYTES},
+    {LATER(wire_blob_want, may_point, bool, BOOL), .max = 1},
 };
 LAYOUT(wire_blob_want, "blob_want");
 
@@ -280,6 +281,17 @@ LAYOUT_RULED(wire_blob_data, "blob_data", wire_rule_blob_data);
 
 static const struct wire_field fields_wire_blob_refuse[] = {HASH(wire_blob_refuse, hash)};
 LAYOUT(wire_blob_refuse, "blob_refuse");
+
+static const struct wire_field fields_wire_blob_from[] = {HASH(wire_blob_from, hash),
+                                                          KEY(wire_blob_from, peer)};
+LAYOUT(wire_blob_from, "blob_from");
+
+static const struct wire_field fields_wire_blob_lend[] = {HASH(wire_blob_lend, hash),
+                                                          KEY(wire_blob_lend, peer)};
+LAYOUT(wire_blob_lend, "blob_lend");
+
+static const struct wire_field fields_wire_blob_had[] = {HASH(wire_blob_had, hash)};
+LAYOUT(wire_blob_had, "blob_had");
 
 static const struct wire_field fields_wire_grant[] = {
     STRUCT(wire_grant, id, wire_attempt_id),

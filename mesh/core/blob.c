@@ -9,9 +9,10 @@
 #include "mesh/core/left.h"
 #include "mesh/core/peer.h"
 #include "mesh/core/queue.h"
+#include "mesh/core/spread.h"
 #include "wire/base/mem.h"
 
-static struct core_blob *blob_find(const struct core *core, const struct wire_hash *hash)
+struct core_blob *core_blob_find(const struct core *core, const struct wire_hash *hash)
 {
     struct table_entry *entry = table_find(&core->blobs, hash);
     return entry != NULL ? LIST_ENTRY(entry, struct core_blob, by_hash) : NULL;
@@ -19,12 +20,13 @@ static struct core_blob *blob_find(const struct core *core, const struct wire_ha
 
 static struct core_blob *blob_get(struct core *core, const struct wire_hash *hash)
 {
-    struct core_blob *blob = blob_find(core, hash);
+    struct core_blob *blob = core_blob_find(core, hash);
     if (blob == NULL) {
         blob = mem_alloc_or_die(1, sizeof(*blob));
         blob->hash = *hash;
         list_init(&blob->fetches);
         list_init(&blob->holders);
+        list_init(&blob->readers);
         table_insert(&core->blobs, &blob->by_hash, &blob->hash);
     }
     return blob;
@@ -51,6 +53,7 @@ static void blob_drop(struct core *core, struct core_blob *blob)
     while (!list_is_empty(&blob->holders)) {
         holder_free(LIST_ENTRY(blob->holders.next, struct core_holder, of_blob));
     }
+    core_spread_drop(core, blob);
     table_remove(&core->blobs, &blob->by_hash);
     mem_free(blob);
 }
@@ -65,7 +68,7 @@ void core_blob_ref(struct core *core, const struct wire_hash *hash)
 void core_blob_unref(struct core *core, const struct wire_hash *hash)
 {
     if (!core_hash_is_zero(hash)) {
-        struct core_blob *blob = blob_find(core, hash);
+        struct core_blob *blob = core_blob_find(core, hash);
         ensure(blob != NULL);
         blob_drop(core, blob);
     }
@@ -109,7 +112,7 @@ static struct core_holder *holder_find(const struct core_blob *blob, const struc
 
 void core_blob_note_holder(struct core *core, const struct wire_hash *hash, struct core_peer *peer)
 {
-    struct core_blob *blob = blob_find(core, hash);
+    struct core_blob *blob = core_blob_find(core, hash);
     if (blob == NULL || peer->is_self) {
         return;
     }
@@ -131,7 +134,7 @@ void core_blob_note_holder(struct core *core, const struct wire_hash *hash, stru
 
 void core_blob_drop_holder(struct core *core, const struct wire_hash *hash, struct core_peer *peer)
 {
-    struct core_blob *blob = blob_find(core, hash);
+    struct core_blob *blob = core_blob_find(core, hash);
     struct core_holder *holder = blob != NULL ? holder_find(blob, peer) : NULL;
     if (holder != NULL) {
         holder_free(holder);
@@ -143,7 +146,7 @@ uint64_t core_blob_bytes_missing(const struct core *core, struct wire_refs refs,
 {
     uint64_t n_bytes = 0;
     for (uint32_t i = 0; i < refs.n && !peer->is_self; i++) {
-        const struct core_blob *blob = blob_find(core, &refs.items[i].hash);
+        const struct core_blob *blob = core_blob_find(core, &refs.items[i].hash);
         bool is_there = blob != NULL && holder_find(blob, peer) != NULL;
         uint64_t n = is_there ? 0 : refs.items[i].bytes;
         n_bytes = n <= UINT64_MAX - n_bytes ? n_bytes + n : UINT64_MAX;
@@ -165,31 +168,97 @@ static void fetch_free(struct core *core, struct core_fetch *fetch)
 {
     struct core_blob *blob = fetch->blob;
     ensure(blob->active != fetch);
+    core_timer_stop(core, &fetch->via_timer);
     list_remove(&fetch->of_blob);
     list_remove(&fetch->of_peer);
     mem_free(fetch);
     blob_drop(core, blob);
 }
 
-static void fetch_ask(struct core *core, struct core_fetch *fetch)
-{
-    struct core_blob *blob = fetch->blob;
-    if (fetch->is_stored || blob->active != NULL || fetch->peer->link == NULL) {
-        return;
-    }
-    blob->active = fetch;
-    fetch->link = fetch->peer->link->id;
-    struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_FETCH);
-    effect->blob_fetch.link = fetch->link;
-    effect->blob_fetch.hash = blob->hash;
-    effect->blob_fetch.bytes = fetch->bytes;
-    effect->blob_fetch.owner = fetch->owner;
-}
-
 static bool is_kept_for_another(const struct core_fetch *fetch)
 {
     static const struct wire_key none;
     return !wire_key_eq(&fetch->owner, &none);
+}
+
+/* Large, and the peer's own: it may come from others, and go on to others. */
+static bool may_spread(const struct core_fetch *fetch)
+{
+    return fetch->bytes >= CORE_SPREAD_BYTES_MIN && !fetch->peer->is_self &&
+           !is_kept_for_another(fetch);
+}
+
+static bool is_via_up(const struct core *core, const struct core_fetch *fetch)
+{
+    const struct core_link *link = fetch->via != 0 ? core_link_find(core, fetch->via) : NULL;
+    return link != NULL && link->peer->link == link;
+}
+
+static void fetch_ask(struct core *core, struct core_fetch *fetch)
+{
+    struct core_blob *blob = fetch->blob;
+    bool is_via = is_via_up(core, fetch);
+    if (fetch->is_stored || blob->active != NULL || (!is_via && fetch->peer->link == NULL)) {
+        return;
+    }
+    blob->active = fetch;
+    fetch->via = is_via ? fetch->via : 0;
+    fetch->link = is_via ? fetch->via : fetch->peer->link->id;
+    struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_FETCH);
+    effect->blob_fetch.link = fetch->link;
+    effect->blob_fetch.hash = blob->hash;
+    effect->blob_fetch.bytes = fetch->bytes;
+    effect->blob_fetch.owner = is_via ? fetch->peer->key : fetch->owner;
+    effect->blob_fetch.may_point = !is_via && !fetch->is_direct && may_spread(fetch);
+    if (is_via) {
+        core_timer_set(core, &fetch->via_timer, core->now_ns + CORE_SPREAD_VIA_NS(fetch->bytes));
+    }
+}
+
+static void fetch_stop(struct core *core, const struct core_fetch *fetch)
+{
+    core_emit(core, CORE_EFFECT_BLOB_STOP)->blob_stop.hash = fetch->blob->hash;
+}
+
+static void via_fire(struct core *core, struct core_timer *timer)
+{
+    struct core_fetch *fetch = CONTAINER_OF(timer, struct core_fetch, via_timer);
+    if (fetch->blob->active == fetch && fetch->via != 0) {
+        fetch_stop(core, fetch);
+    }
+}
+
+void core_blob_on_from(struct core *core, struct core_peer *owner,
+                       const struct wire_blob_from *from)
+{
+    const struct core_blob *blob = core_blob_find(core, &from->hash);
+    struct core_fetch *fetch = blob != NULL ? blob->active : NULL;
+    if (fetch == NULL || fetch->peer != owner || fetch->is_direct || !may_spread(fetch)) {
+        core->n_ignored++;
+        return;
+    }
+    const struct core_peer *other = core_peer_find(core, &from->peer);
+    bool is_other = other != NULL && other != owner && other->link != NULL;
+    fetch->is_direct = true;
+    fetch->is_moving = true;
+    fetch->via = is_other ? other->link->id : 0;
+    fetch_stop(core, fetch);
+}
+
+bool core_blob_is_from(const struct core *core, const struct wire_hash *hash,
+                       const struct core_peer *peer)
+{
+    const struct core_blob *blob = core_blob_find(core, hash);
+    if (blob == NULL) {
+        return false;
+    }
+    list_for_each (node, &blob->fetches) {
+        const struct core_fetch *fetch = LIST_ENTRY(node, struct core_fetch, of_blob);
+        if (fetch->peer == peer && fetch->is_stored && !is_kept_for_another(fetch)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void fetch_answered(struct core *core, struct core_fetch *fetch, int error);
@@ -227,6 +296,7 @@ static struct core_fetch *fetch_get(struct core *core, struct core_peer *peer,
     fetch->peer = peer;
     fetch->bytes = n_bytes;
     fetch->owner = *owner;
+    fetch->via_timer.fire = via_fire;
     list_init(&fetch->needs);
     list_push_back(&blob->fetches, &fetch->of_blob);
     list_push_back(&peer->fetches, &fetch->of_peer);
@@ -284,6 +354,12 @@ static void fetch_answered(struct core *core, struct core_fetch *fetch, int erro
     struct core_blob *blob = fetch->blob;
     blob->n_refs++; /* stays while callbacks run */
     fetch->is_stored = error == 0;
+    core_timer_stop(core, &fetch->via_timer);
+    if (error == 0 && may_spread(fetch)) {
+        struct wire_message message = {.type = WIRE_MESSAGE_BLOB_HAD};
+        message.blob_had.hash = blob->hash;
+        core_send(core, fetch->peer, &message);
+    }
     for (;;) {
         struct core_need *need = NULL;
         list_for_each (node, &fetch->needs) {
@@ -319,7 +395,7 @@ static void fetch_answered(struct core *core, struct core_fetch *fetch, int erro
 
 void core_blob_on_stored(struct core *core, const struct wire_hash *hash)
 {
-    struct core_blob *blob = blob_find(core, hash);
+    struct core_blob *blob = core_blob_find(core, hash);
     if (blob != NULL && blob->active != NULL) {
         fetch_answered(core, blob->active, 0);
     } else {
@@ -329,7 +405,7 @@ void core_blob_on_stored(struct core *core, const struct wire_hash *hash)
 
 void core_blob_on_failed(struct core *core, const struct wire_hash *hash, bool is_ours)
 {
-    struct core_blob *blob = blob_find(core, hash);
+    struct core_blob *blob = core_blob_find(core, hash);
     if (blob == NULL || blob->active == NULL) {
         core->n_ignored++;
         return;
@@ -337,8 +413,15 @@ void core_blob_on_failed(struct core *core, const struct wire_hash *hash, bool i
     struct core_fetch *fetch = blob->active;
     struct core_link *now = fetch->peer->link;
     bool is_link_gone = now == NULL || now->id != fetch->link;
-    if (!is_ours && is_link_gone && !is_kept_for_another(fetch) && !list_is_empty(&fetch->needs)) {
-        blob->active = NULL; /* the session went, not the blob: again over the next */
+    bool is_elsewhere = fetch->is_moving || fetch->via != 0;
+    bool is_again = is_elsewhere || (is_link_gone && !is_kept_for_another(fetch));
+    if (!is_ours && is_again && !list_is_empty(&fetch->needs)) {
+        /* The session went, not the blob: again over the next. Or the peer's turn is over that its
+         * owner named, and it is the owner's; or has come. */
+        core_timer_stop(core, &fetch->via_timer);
+        fetch->via = fetch->is_moving ? fetch->via : 0;
+        fetch->is_moving = false;
+        blob->active = NULL;
         ask_next(core, blob);
         return;
     }
@@ -377,8 +460,12 @@ void core_blob_on_want(struct core *core, struct core_peer *peer, const struct w
         core_grant_on_want(core, peer, want);
         return;
     }
-    if (core_owner_may_serve(core, peer, &want->hash) ||
-        core_exec_may_serve(core, peer, &want->hash) ||
+    uint64_t n_bytes;
+    if (core_owner_may_serve(core, peer, &want->hash, &n_bytes)) {
+        core_spread_on_want(core, peer, want, n_bytes);
+        return;
+    }
+    if (core_exec_may_serve(core, peer, &want->hash) ||
         core_queue_may_serve(core, peer, &want->hash)) {
         struct core_effect *effect = core_emit(core, CORE_EFFECT_BLOB_SERVE);
         effect->blob_serve.link = peer->link->id;

@@ -42,6 +42,14 @@ void core_need_drop(struct core *core, struct core_need *need);
 void core_blob_on_stored(struct core *core, const struct wire_hash *hash);
 void core_blob_on_failed(struct core *core, const struct wire_hash *hash, bool is_ours);
 void core_blob_link_up(struct core *core, struct core_peer *peer);
+/* The owner of something that is being fetched says whom else to ask. */
+void core_blob_on_from(struct core *core, struct core_peer *owner,
+                       const struct wire_blob_from *from);
+/* Whether it is here, for something that is needed, and had from that peer. */
+bool core_blob_is_from(const struct core *core, const struct wire_hash *hash,
+                       const struct core_peer *peer);
+/* NULL: nothing here needs it. */
+struct core_blob *core_blob_find(const struct core *core, const struct wire_hash *hash);
 /* Serves it when the peer may have it. */
 void core_blob_on_want(struct core *core, struct core_peer *peer,
                        const struct wire_blob_want *want);

@@ -328,6 +328,19 @@ static void check_holders(const struct core_blob *blob)
     ensure(n == blob->n_holders && n <= CORE_HOLDERS_MAX); /* 24 */
 }
 
+static void check_readers(const struct core_blob *blob)
+{
+    list_for_each (node, &blob->readers) {
+        const struct core_reader *reader = LIST_ENTRY(node, struct core_reader, of_blob);
+        const struct core_reader *source = reader->source;
+        ensure(reader->blob == blob && reader->peer->link != NULL);                       /* 38 */
+        ensure(heap_has(&reader->timer.entry) == (reader->state == CORE_READER_WAITING)); /* 38 */
+        ensure(source == NULL ||
+               (source->blob == blob && source->state == CORE_READER_HAS)); /* 38 */
+        ensure(source == NULL || reader->state == CORE_READER_POINTED);     /* 38 */
+    }
+}
+
 /* Refs of the client's jobs, which keep its blobs. */
 static uint64_t n_reads_of(const struct core *core, const struct core_client *client)
 {
@@ -421,6 +434,7 @@ void core_check(const struct core *core)
         const struct core_blob *blob = LIST_ENTRY(entry, struct core_blob, by_hash);
         ensure(blob->n_refs > 0); /* 13 */
         check_holders(blob);
+        check_readers(blob);
     }
 }
 

@@ -30,52 +30,8 @@ struct core_grave {
     void (*free)(struct core_grave *grave);
 };
 
-/* --- blobs (blob.c) ----------------------------------------------------------------------------
- */
-
-struct core_blob { /* something here needs this blob */
-    struct table_entry by_hash;
-    struct wire_hash hash;
-    uint32_t n_refs;           /* fetches and holders */
-    struct core_fetch *active; /* asked of the shell, not answered yet: one at a time */
-    struct list fetches;       /* of core_fetch.of_blob */
-    struct list holders;       /* of core_holder.of_blob, the last noted first */
-    uint32_t n_holders;
-};
-
-/* A peer that was sent a task that reads the blob: as far as we know it is there, or on its way. A
- * hint for placing, no promise. */
-struct core_holder {
-    struct list of_blob, of_peer;
-    struct core_blob *blob;
-    struct core_peer *peer;
-};
-
-struct core_fetch { /* one blob from one peer */
-    struct core_blob *blob;
-    struct core_peer *peer;
-    struct list of_blob, of_peer;
-    struct list needs; /* of core_need.node */
-    uint64_t bytes;
-    uint64_t link;         /* over which it was asked */
-    struct wire_key owner; /* of what the peer only keeps, and may give us; zero: it is its own */
-    bool is_stored;
-};
-
-enum core_need_state { CORE_NEED_NONE, CORE_NEED_PENDING, CORE_NEED_MET };
-
-struct core_need { /* one reason to have it */
-    struct list node;
-    struct core_fetch *fetch;
-    enum core_need_state state;
-    bool is_of_holder; /* asked of a peer that only keeps it: its owner may still have it */
-    void *of;          /* whose need it is */
-    /* error 0: met. -ENOENT: the peer has it not; -ENOSPC: no room here. The need is then dropped
-     * already. */
-    void (*on_done)(struct core *core, struct core_need *need, int error);
-};
-
-#include "mesh/core/queue_state.h" /* which needs what stands above */
+#include "mesh/core/blob_state.h" /* which need what stands above */
+#include "mesh/core/queue_state.h"
 
 /* --- peers (card.c, peer.c, dial.c, link.c, beat.c, gossip.c, sparse.c) ----------------------
  */
@@ -205,6 +161,7 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     struct list sites;           /* of core_site.of_peer */
     struct list fetches;         /* of core_fetch.of_peer */
     struct list holds;           /* of core_holder.of_peer */
+    struct list readers;         /* of core_reader.of_peer */
     struct list lefts;           /* of core_left.of_peer: results of ours that stayed there */
     uint32_t n_lefts;
     uint64_t left_bytes;
@@ -236,6 +193,8 @@ struct core_peer { /* dealings with somebody: dials, a session, tasks there or f
     struct list queue;   /* of core_held.in_queue, by priority, then arrival */
     struct list queued;  /* in its origin's waiting, when what is in the queue may begin */
     struct list xjobs;   /* of core_xjob.of_owner */
+    struct list lends;   /* of core_lend.node: who may have its blobs from us, oldest first */
+    uint32_t n_lends;
 
     /* Last, for they are long and seldom read: the rest of a peer shares a few cache lines. */
     char id[WIRE_ID_TEXT_BYTES];

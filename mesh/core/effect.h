@@ -31,6 +31,7 @@
     X(RENEW, "renew")                 /* the leases of an owner's running attempts */              \
     X(CELL_CLOSE, "cell close")       /* nothing runs in it; nothing follows */                    \
     X(BLOB_FETCH, "blob fetch")       /* ask a peer for a blob; BLOB_STORED or _FAILED follows */  \
+    X(BLOB_STOP, "blob stop")         /* give a fetch up: BLOB_FAILED, if it is under way */       \
     X(BLOB_SERVE, "blob serve")       /* send a blob to a peer that may have it */                 \
     X(BLOB_RELEASE, "blob release")   /* the core needs it no more: it may be evicted */           \
     X(REMEMBER, "remember")           /* keep a proved peer's address for later lives */           \
@@ -192,7 +193,11 @@ struct core_effect {
             /* Zero, or a third peer's, for which that one keeps the blob: to be asked for in its
              * name, and what is here may be used if the third one may use it. */
             struct wire_key owner;
+            bool may_point; /* as in blob_want */
         } blob_fetch;
+        struct {
+            struct wire_hash hash;
+        } blob_stop;
         struct {
             uint64_t link;
             struct wire_hash hash;

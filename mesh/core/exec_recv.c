@@ -185,6 +185,9 @@ bool core_exec_on_message(struct core *core, struct core_peer *peer,
     case WIRE_MESSAGE_GRANT:
         core_grant_on_grant(core, peer, &message->grant);
         return true;
+    case WIRE_MESSAGE_BLOB_LEND:
+        core_grant_on_lend(core, peer, &message->blob_lend);
+        return true;
     case WIRE_MESSAGE_STREAM_ACK: {
         struct core_held *held = core_held_find(core, &peer->key, &message->stream_ack.id);
         if (held != NULL) {

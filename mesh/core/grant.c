@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "mesh/core/blob.h"
 #include "mesh/core/exec.h"
 #include "mesh/core/peer.h"
 #include "wire/base/mem.h"
@@ -35,6 +36,19 @@ static bool is_granted(const struct core_held *held, const struct wire_key *key)
     return false;
 }
 
+static bool is_lent(const struct core *core, const struct core_peer *owner,
+                    const struct wire_blob_want *want, const struct core_peer *peer)
+{
+    list_for_each (node, &owner->lends) {
+        const struct core_lend *lend = LIST_ENTRY(node, struct core_lend, node);
+        if (wire_key_eq(&lend->peer, &peer->key) &&
+            memcmp(&lend->hash, &want->hash, sizeof(lend->hash)) == 0) {
+            return core_blob_is_from(core, &want->hash, owner);
+        }
+    }
+    return false;
+}
+
 /* Whether one of the owner's results is this blob and this peer may have it: the same call may have
  * been run twice here, and only one of them be meant. */
 static bool may_serve(const struct core *core, const struct wire_blob_want *want,
@@ -51,7 +65,7 @@ static bool may_serve(const struct core *core, const struct wire_blob_want *want
             return true;
         }
     }
-    return false;
+    return is_lent(core, owner, want, peer);
 }
 
 static void serve(struct core *core, const struct core_link *link,
@@ -166,6 +180,41 @@ void core_grant_on_grant(struct core *core, struct core_peer *owner, const struc
     serve_waiters(core);
 }
 
+static void lend_free(struct core_peer *owner, struct core_lend *lend)
+{
+    list_remove(&lend->node);
+    owner->n_lends--;
+    mem_free(lend);
+}
+
+void core_grant_on_lend(struct core *core, struct core_peer *owner,
+                        const struct wire_blob_lend *from)
+{
+    if (owner->is_self || core_hash_is_zero(&from->hash)) {
+        core->n_ignored++;
+        return;
+    }
+    if (owner->n_lends == CORE_LENDS_MAX) {
+        lend_free(owner, LIST_ENTRY(owner->lends.next, struct core_lend, node));
+    }
+    struct core_lend *lend = mem_alloc(1, sizeof(*lend));
+    if (lend == NULL) {
+        return; /* it is had from the owner then */
+    }
+    lend->hash = from->hash;
+    lend->peer = from->peer;
+    list_push_back(&owner->lends, &lend->node);
+    owner->n_lends++;
+    serve_waiters(core);
+}
+
+void core_grant_link_gone(struct core_peer *owner)
+{
+    while (!list_is_empty(&owner->lends)) {
+        lend_free(owner, LIST_ENTRY(owner->lends.next, struct core_lend, node));
+    }
+}
+
 void core_grant_init(struct core *core)
 {
     list_init(&core->waiters);
@@ -178,4 +227,7 @@ void core_grant_free_all(struct core *core)
         waiter_free(core, LIST_ENTRY(core->waiters.next, struct core_waiter, node));
     }
     core_timer_stop(core, &core->waiter_timer);
+    table_for_each (entry, &core->peers) {
+        core_grant_link_gone(LIST_ENTRY(entry, struct core_peer, by_key));
+    }
 }

@@ -162,7 +162,7 @@ void core_owner_on_inventory(struct core *core, struct core_peer *peer,
 void core_owner_link_up(struct core *core, struct core_peer *peer);
 void core_owner_peer_lost(struct core *core, struct core_peer *peer);
 bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
-                          const struct wire_hash *hash);
+                          const struct wire_hash *hash, uint64_t *ret_bytes);
 void core_stream_on_data(struct core *core, struct core_peer *peer,
                          const struct wire_stream_data *data);
 void core_stream_on_client_ack(struct core *core, struct core_job *job,

@@ -171,6 +171,14 @@
 #define CORE_GRANTS_MAX     256u  /* peers that may fetch one result here; then one makes room */
 #define CORE_WAITERS_MAX    1024u /* peers that wait for an owner's word */
 #define CORE_WAITER_NS      (1 * CORE_S) /* so long: it comes over another session */
-#define CORE_STOP_NS        (2 * CORE_S) /* for what runs to end when the daemon stops */
+#define CORE_LENDS_MAX      256u /* of one owner's blobs here; then the oldest is forgotten */
+/* Blobs that may go from executor to executor; below, an answer takes longer than the blob. */
+#define CORE_SPREAD_BYTES_MIN (UINT64_C(1) << 20)
+/* Who asks while another is being sent a copy waits for that, no longer than a link of 100 Mbit/s
+ * takes for it. Who was sent to another executor gives that twice as long. */
+#define CORE_SPREAD_WAIT_NS(n_bytes) (250 * CORE_MS + (n_bytes)*80)
+#define CORE_SPREAD_VIA_NS(n_bytes)  (CORE_WAITER_NS + 2 * CORE_SPREAD_WAIT_NS(n_bytes))
+#define CORE_SPREAD_FAILED_MAX       2u           /* in vain sent to one: nobody else is */
+#define CORE_STOP_NS                 (2 * CORE_S) /* for what runs to end when the daemon stops */
 
 #endif

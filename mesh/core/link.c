@@ -8,9 +8,11 @@
 
 #include "mesh/core/blob.h"
 #include "mesh/core/exec.h"
+#include "mesh/core/grant.h"
 #include "mesh/core/job.h"
 #include "mesh/core/peer.h"
 #include "mesh/core/queue.h"
+#include "mesh/core/spread.h"
 #include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
@@ -44,6 +46,14 @@ void core_link_free_all(struct core *core)
     }
 }
 
+/* Of a session that does not stand any more. */
+static void link_gone(struct core *core, struct core_peer *peer)
+{
+    core_beat_link_gone(core, peer);
+    core_spread_link_gone(core, peer);
+    core_grant_link_gone(peer);
+}
+
 void core_link_close(struct core *core, struct core_link *link, enum wire_reason reason,
                      const char *text)
 {
@@ -58,7 +68,7 @@ void core_link_close(struct core *core, struct core_link *link, enum wire_reason
     effect->close_link.text = core_batch_copy(core, slice_str(text));
     if (link->peer->link == link) {
         link->peer->link = NULL;
-        core_beat_link_gone(core, link->peer);
+        link_gone(core, link->peer);
         core_exec_owner_gone(core, link->peer);
     }
 }
@@ -233,7 +243,7 @@ static bool is_older_kept(struct core *core, struct core_peer *peer, struct core
     }
     if (older->epoch != link->epoch) {
         peer->link = NULL;
-        core_beat_link_gone(core, peer);
+        link_gone(core, peer);
         challenge(core, older);
         return false;
     }
@@ -302,7 +312,7 @@ static void peer_cut(struct core *core, struct core_peer *peer, const struct cor
         core_peer_move(core, peer, CORE_PEER_ON_HEARD); /* a goodbye is a sign of life */
     }
     peer->lost_ns = core->now_ns;
-    core_beat_link_gone(core, peer);
+    link_gone(core, peer);
     core_exec_owner_gone(core, peer);
     if (is_forged(event)) {
         core_exec_owner_out(core, peer);

@@ -320,21 +320,26 @@ static void on_refuse(struct core *core, struct core_peer *peer, const struct wi
 /* --- dispatch ----------------------------------------------------------------------------------
  */
 
-static bool is_file_of(const struct core_job *job, const struct wire_hash *hash)
+static bool is_file_of(const struct core_job *job, const struct wire_hash *hash,
+                       uint64_t *ret_bytes)
 {
     for (uint32_t i = 0; i < job->spec.files.n; i++) {
-        if (memcmp(&job->spec.files.items[i].hash, hash, sizeof(*hash)) == 0) {
+        const struct wire_file *file = &job->spec.files.items[i];
+        if (memcmp(&file->hash, hash, sizeof(*hash)) == 0) {
+            *ret_bytes = file->bytes;
             return true;
         }
     }
     return false;
 }
 
-static bool is_ref_of(const struct core_task *task, const struct wire_hash *hash)
+static bool is_ref_of(const struct core_task *task, const struct wire_hash *hash,
+                      uint64_t *ret_bytes)
 {
     struct wire_refs refs = core_cargo_refs(task->cargo);
     for (uint32_t i = 0; i < refs.n; i++) {
         if (memcmp(&refs.items[i].hash, hash, sizeof(*hash)) == 0) {
+            *ret_bytes = refs.items[i].bytes;
             return true;
         }
     }
@@ -342,23 +347,24 @@ static bool is_ref_of(const struct core_task *task, const struct wire_hash *hash
 }
 
 bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
-                          const struct wire_hash *hash)
+                          const struct wire_hash *hash, uint64_t *ret_bytes)
 {
     list_for_each (node, &peer->sites) {
         const struct core_site *site = LIST_ENTRY(node, struct core_site, of_peer);
-        if (site->job_link != 0 && is_file_of(site->job, hash)) {
+        if (site->job_link != 0 && is_file_of(site->job, hash, ret_bytes)) {
             return true;
         }
     }
     list_for_each (node, &peer->placed) {
         const struct core_task *task = LIST_ENTRY(node, struct core_attempt, of_peer)->task;
         if (task->input != NULL && memcmp(&task->input->hash, hash, sizeof(*hash)) == 0) {
+            *ret_bytes = 0; /* of one task: nobody else reads it */
             return true;
         }
-        if (is_ref_of(task, hash) && core_left_has(task, hash)) {
+        if (is_ref_of(task, hash, ret_bytes) && core_left_has(task, hash)) {
             return true;
         }
-        if (task->job->is_restored && is_file_of(task->job, hash)) {
+        if (task->job->is_restored && is_file_of(task->job, hash, ret_bytes)) {
             return true; /* an earlier life of ours named the job there */
         }
     }

@@ -7,6 +7,7 @@
 #include "mesh/core/exec.h"
 #include "mesh/core/job.h"
 #include "mesh/core/queue.h"
+#include "mesh/core/spread.h"
 #include "mesh/core/trust.h"
 #include "wire/base/mem.h"
 
@@ -56,6 +57,8 @@ static struct core_peer *peer_new(struct core *core, struct core_card *card)
     list_init(&peer->sites);
     list_init(&peer->fetches);
     list_init(&peer->holds);
+    list_init(&peer->readers);
+    list_init(&peer->lends);
     list_init(&peer->lefts);
     list_init(&peer->held);
     list_init(&peer->queue);
@@ -363,6 +366,12 @@ void core_peer_deliver(struct core *core, struct core_peer *peer,
         return;
     case WIRE_MESSAGE_BLOB_WANT:
         core_blob_on_want(core, peer, &message->blob_want);
+        return;
+    case WIRE_MESSAGE_BLOB_FROM:
+        core_blob_on_from(core, peer, &message->blob_from);
+        return;
+    case WIRE_MESSAGE_BLOB_HAD:
+        core_spread_on_had(core, peer, &message->blob_had.hash);
         return;
     case WIRE_MESSAGE_MEMBERSHIP:
         core_trust_on_membership(core, peer, &message->membership);

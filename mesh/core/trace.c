@@ -275,6 +275,20 @@ static void print_journal_effect(const struct core_effect *effect, struct buf *t
     }
 }
 
+static const struct wire_hash *hash_of(const struct core_effect *effect)
+{
+    switch ((unsigned)effect->type) { /* as a number: the others name none */
+    case CORE_EFFECT_BLOB_FETCH:
+        return &effect->blob_fetch.hash;
+    case CORE_EFFECT_BLOB_STOP:
+        return &effect->blob_stop.hash;
+    case CORE_EFFECT_BLOB_SERVE:
+        return &effect->blob_serve.hash;
+    default:
+        return &effect->blob_release.hash;
+    }
+}
+
 void core_effect_print(const struct core_effect *effect, struct buf *to)
 {
     buf_append_str(to, effect_names[effect->type]);
@@ -310,13 +324,10 @@ void core_effect_print(const struct core_effect *effect, struct buf *to)
         buf_printf(to, " %llu", (unsigned long long)effect->cell_close.cell);
         return;
     case CORE_EFFECT_BLOB_FETCH:
-        print_hash(to, &effect->blob_fetch.hash);
-        return;
+    case CORE_EFFECT_BLOB_STOP:
     case CORE_EFFECT_BLOB_SERVE:
-        print_hash(to, &effect->blob_serve.hash);
-        return;
     case CORE_EFFECT_BLOB_RELEASE:
-        print_hash(to, &effect->blob_release.hash);
+        print_hash(to, hash_of(effect));
         return;
     case CORE_EFFECT_REMEMBER:
         print_key(to, &effect->remember.key);

@@ -13,6 +13,9 @@
 #define BASE_BYTES  (4u << 20)
 /* As in test_program.c. */
 #define BASE_PERCENT_MAX 120
+/* One copy, and what a loaded machine may make a peer wait for too long. */
+#define LARGE_BYTES       (8u << 20)
+#define LARGE_PERCENT_MAX 220
 
 /* A line for a shell on the submitter's host, in the folder that all hosts and the test share. */
 static struct lab_process *shell(struct daemon_scene *scene, const char *line)
@@ -206,6 +209,64 @@ START_TEST(what_a_detached_job_cannot_return_is_said)
 }
 END_TEST
 
+/* Three peers read it; the submitter's link carries it about once, the other copies go between
+ * them. */
+START_TEST(a_large_file_leaves_its_submitter_about_once)
+{
+    static const char *const lines[] = {
+        "$MESH submit --basefile base ': {}; cat base | cksum; sleep 0.3' ::: $(seq 18) > sums",
+        "$MESH submit --transferfile base2 ': {}; cat base2 | cksum; sleep 0.3' ::: $(seq 18) > "
+        "sums"};
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene, "for f in base base2; do head -c 8388608 /dev/urandom > $f; done", 0);
+    for (size_t k = 0; k < ARRAY_LEN(lines); k++) {
+        uint64_t n = lab_counters(scene.hosts[0], SWITCH_FROM_HOST).n_bytes;
+        uint64_t n_before[DAEMON_EXECUTORS];
+        for (unsigned i = 0; i < DAEMON_EXECUTORS; i++) {
+            n_before[i] = lab_counters(scene.hosts[i + 1], SWITCH_TO_HOST).n_bytes;
+        }
+        run(&scene, lines[k], 0);
+        run(&scene, "test $(wc -l < sums) = 18 && test $(sort -u sums | wc -l) = 1", 0);
+        n = lab_counters(scene.hosts[0], SWITCH_FROM_HOST).n_bytes - n;
+        unsigned n_readers = 0;
+        for (unsigned i = 0; i < DAEMON_EXECUTORS; i++) {
+            uint64_t n_got = lab_counters(scene.hosts[i + 1], SWITCH_TO_HOST).n_bytes - n_before[i];
+            n_readers += n_got > LARGE_BYTES;
+        }
+        printf("# figure: files: the submitter sent %.1f %% of a file that %u peers have read "
+               "(limit %d)\n",
+               100.0 * (double)n / LARGE_BYTES, n_readers, LARGE_PERCENT_MAX);
+        ck_assert_uint_eq(n_readers, DAEMON_EXECUTORS);
+        ck_assert_uint_le(n, (uint64_t)LARGE_BYTES / 100 * LARGE_PERCENT_MAX);
+    }
+    lab_free(scene.lab);
+}
+END_TEST
+
+/* Changing all the while: it is said, and nothing of the job runs. */
+START_TEST(a_file_that_changes_while_it_is_sent_is_an_error)
+{
+    static const char *const options[] = {"--transferfile", "--basefile"};
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        char line[512];
+        snprintf(line, sizeof(line),
+                 "head -c 4000000 /dev/zero > base; touch go;"
+                 "{ while [ -e go ]; do echo more >> base; done; } & "
+                 "$MESH submit %s base --return ran 'touch ran; : {}' ::: 1 2 3; s=$?;"
+                 "rm go; wait; test -e ran && exit 99; exit $s",
+                 options[i]);
+        struct lab_process *job = shell(&scene, line);
+        lab_expect(job, PATIENCE_MS, 125);
+        ck_assert_ptr_nonnull(strstr(lab_errors(job), "base was changed while it was sent"));
+    }
+    run(&scene, "test -z \"$($MESH jobs --json | tr -d '[] \n')\"", 0);
+    lab_free(scene.lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("files");
@@ -218,8 +279,19 @@ int main(void)
     }
     tcase_add_test(tc, a_file_that_all_tasks_read_is_sent_to_each_peer_once);
     tcase_add_test(tc, what_cannot_be_is_said_and_nothing_half_done_stays);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("detached");
+    tcase_set_timeout(tc, 280);
     tcase_add_test(tc, what_a_detached_job_returns_is_brought_when_asked_for);
     tcase_add_test(tc, what_a_detached_job_cannot_return_is_said);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("bad");
+    tcase_set_timeout(tc, 280);
+    tcase_add_test(tc, a_file_that_changes_while_it_is_sent_is_an_error);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("large");
+    tcase_set_timeout(tc, 280);
+    tcase_add_test(tc, a_large_file_leaves_its_submitter_about_once);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);
 }

@@ -284,6 +284,7 @@ static void on_blob_effect(struct world *world, unsigned i, const struct core_ef
         struct wire_message want = {.type = WIRE_MESSAGE_BLOB_WANT};
         want.blob_want.hash = effect->blob_fetch.hash;
         want.blob_want.owner = effect->blob_fetch.owner;
+        want.blob_want.may_point = effect->blob_fetch.may_point;
         if (link->is_up[1 - side]) {
             message_in(world, link->node[1 - side], world->latency_ns, effect->blob_fetch.link,
                        &want);
@@ -353,6 +354,13 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
     case CORE_EFFECT_BLOB_FETCH:
     case CORE_EFFECT_BLOB_SERVE:
         on_blob_effect(world, i, effect);
+        return;
+    case CORE_EFFECT_BLOB_STOP:
+        if (take_fetch(node, &effect->blob_stop.hash)) {
+            struct core_event event = {.type = CORE_EVENT_BLOB_FAILED};
+            event.blob_failed.hash = effect->blob_stop.hash;
+            world_event_in(world, i, 0, &event);
+        }
         return;
     case CORE_EFFECT_ADVERTISE:
         node->cores = effect->advertise.cores;

@@ -125,13 +125,32 @@ static void fetch(struct sim *sim, struct sim_node *node, const struct core_effe
     struct wire_message want = {.type = WIRE_MESSAGE_BLOB_WANT};
     want.blob_want.hash = *hash;
     want.blob_want.owner = effect->blob_fetch.owner;
+    want.blob_want.may_point = effect->blob_fetch.may_point;
     net_send(sim, conn, end, &want, false);
 }
 
-static void on_blob_data(struct sim *sim, struct sim_node *node, const struct wire_blob_data *data)
+/* bytes: the hash. */
+static void stopped_fire(struct sim *sim, struct sim_event *event)
+{
+    struct core_event failed = {.type = CORE_EVENT_BLOB_FAILED};
+    failed.blob_failed.hash = *(const struct wire_hash *)event->bytes;
+    sim_step(sim, event->node, &failed);
+}
+
+static void stop_fetch(struct sim *sim, struct sim_node *node, const struct wire_hash *hash)
+{
+    struct sim_fetch *fetch = fetch_find(node, hash);
+    if (fetch != NULL) {
+        fetch_free(fetch);
+        sim_event_new(sim, SIM_DAEMON, node, 0, stopped_fire)->bytes = mem_dup(hash, sizeof(*hash));
+    }
+}
+
+static void on_blob_data(struct sim *sim, struct sim_node *node, uint64_t link,
+                         const struct wire_blob_data *data)
 {
     struct sim_fetch *fetch = fetch_find(node, &data->hash);
-    if (fetch == NULL || data->offset != fetch->got) {
+    if (fetch == NULL || fetch->link != link || data->offset != fetch->got) {
         return;
     }
     fetch->got += data->bytes.n;
@@ -143,6 +162,15 @@ static void on_blob_data(struct sim *sim, struct sim_node *node, const struct wi
         fetched(sim, node, &data->hash, FAILED_HERE);
     } else if (fetch->got == data->total) {
         fetched(sim, node, &data->hash, STORED);
+    }
+}
+
+static void on_blob_refuse(struct sim *sim, struct sim_node *node, uint64_t link,
+                           const struct wire_hash *hash)
+{
+    const struct sim_fetch *fetch = fetch_find(node, hash);
+    if (fetch != NULL && fetch->link == link) {
+        fetched(sim, node, hash, FAILED_THERE);
     }
 }
 
@@ -292,10 +320,10 @@ void shell_message(struct sim *sim, struct sim_conn *conn, struct sim_end *end,
     oracle_heard(sim, node, end, other->node, message);
     switch ((unsigned)message->type) { /* as a number: the rest is the core's */
     case WIRE_MESSAGE_BLOB_DATA:
-        on_blob_data(sim, node, &message->blob_data);
+        on_blob_data(sim, node, net_link(conn, end), &message->blob_data);
         return;
     case WIRE_MESSAGE_BLOB_REFUSE:
-        fetched(sim, node, &message->blob_refuse.hash, FAILED_THERE);
+        on_blob_refuse(sim, node, net_link(conn, end), &message->blob_refuse.hash);
         return;
     default: {
         struct core_event event = {.type = CORE_EVENT_MESSAGE};
@@ -341,6 +369,8 @@ static void carry_out_blob(struct sim *sim, struct sim_node *node, const struct 
 {
     if (effect->type == CORE_EFFECT_BLOB_FETCH) {
         fetch(sim, node, effect);
+    } else if (effect->type == CORE_EFFECT_BLOB_STOP) {
+        stop_fetch(sim, node, &effect->blob_stop.hash);
     } else if (effect->type == CORE_EFFECT_BLOB_SERVE) {
         serve(sim, node, effect);
     } else {
@@ -404,6 +434,7 @@ void shell_carry_out(struct sim *sim, struct sim_node *node, const struct core_e
         cell_close(sim, node, effect->cell_close.cell);
         return;
     case CORE_EFFECT_BLOB_FETCH:
+    case CORE_EFFECT_BLOB_STOP:
     case CORE_EFFECT_BLOB_SERVE:
     case CORE_EFFECT_BLOB_RELEASE:
         carry_out_blob(sim, node, effect);

@@ -314,7 +314,7 @@ static const struct {
     {{.type = WIRE_MESSAGE_GONE}, "92 5e " NO_KEY_HEX},
     {{.type = WIRE_MESSAGE_GRANT, .grant = {.id = ID}}, "93 19 " ID_HEX NO_KEY_HEX},
     {{.type = WIRE_MESSAGE_BLOB_WANT, .blob_want = {.offset = 65535}},
-     "94 15 " NO_KEY_HEX "cdffff " NO_KEY_HEX},
+     "95 15 " NO_KEY_HEX "cdffff " NO_KEY_HEX "c2"},
     {{.type = WIRE_MESSAGE_STREAM,
       .stream = {.id = ID, .stream = 2, .offset = 65535, .bytes = {(const uint8_t *)"\0\n", 2}}},
      "95 0c " ID_HEX "02 cdffff c402000a"},
