@@ -268,6 +268,7 @@ struct core_job {
     uint32_t n_keeping;     /* tasks whose result is on the way to disk */
     uint64_t keeping_bytes; /* their inlined output */
     uint64_t record_bytes;  /* arguments on the way to disk */
+    bool is_room_told;      /* that there was none for its output */
     struct core_timer read_timer;
     struct wire_job_refs after; /* in arena */
     bool is_after_any, is_single, is_shell;
@@ -355,6 +356,8 @@ struct core_returned { /* a result whose output is on the way */
     struct arena arena;
     struct core_need *needs; /* in the arena: for out, err, and each of the files */
     uint32_t n_needs, n_pending;
+    uint64_t full_ns;        /* since when there is no room here for it; 0: there was */
+    struct core_timer timer; /* to see whether there is some now */
 };
 
 /* --- journal (journal.c, restore.c) ------------------------------------------------------------

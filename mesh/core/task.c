@@ -1,6 +1,5 @@
 /* The life of a task and of its attempts. A task has one result, whatever happens to how many of
  * its attempts: that is the one way into DONE, here. */
-#include <errno.h>
 #include <string.h>
 
 #include "mesh/core/blob.h"
@@ -185,100 +184,6 @@ static void trim_lost(struct core *core, struct core_task *task)
         if (attempt->is_lost && n_lost > CORE_OLD_ATTEMPTS_MAX) {
             core_attempt_free(core, attempt);
         }
-    }
-}
-
-/* --- output on its way -------------------------------------------------------------------------
- */
-
-static void returned_free(struct core_grave *grave)
-{
-    struct core_returned *returned = CONTAINER_OF(grave, struct core_returned, grave);
-    arena_done(&returned->arena);
-    mem_free(returned);
-}
-
-void core_task_drop_returned(struct core *core, struct core_task *task)
-{
-    struct core_returned *returned = STEAL(task->returned);
-    if (returned != NULL) {
-        for (uint32_t i = 0; i < returned->n_needs; i++) {
-            core_need_drop(core, &returned->needs[i]);
-        }
-        core_bury(core, &returned->grave, returned_free);
-    }
-}
-
-static void returned_done(struct core *core, struct core_need *need, int error)
-{
-    struct core_returned *returned = need->of;
-    struct core_task *task = returned->task;
-    struct core_attempt *attempt = returned->attempt;
-    if (error == -ENOENT) { /* not there any more: as if it had been lost */
-        struct wire_attempt_id id = core_attempt_id(attempt);
-        core_result_ack(core, attempt->site->peer, &id);
-        core_attempt_lost(core, attempt);
-        return;
-    }
-    if (error == -ENOSPC) {
-        struct wire_result result = {.end = WIRE_END_NO_DISK,
-                                     .detail = slice_str("no room here for its output")};
-        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &result);
-        return;
-    }
-    if (--returned->n_pending == 0) {
-        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
-    }
-}
-
-static struct core_returned *returned_new(struct core_attempt *attempt,
-                                          const struct wire_result *result)
-{
-    struct core_returned *returned = mem_alloc_or_die(1, sizeof(*returned));
-    uint32_t n = core_result_n_blobs(result);
-    arena_init(&returned->arena, WIRE_ARENA_BYTES_MAX);
-    int r = core_result_copy(&returned->arena, result, &returned->result);
-    returned->needs = arena_alloc(&returned->arena, n, sizeof(*returned->needs));
-    ensure(r == 0 && returned->needs != NULL); /* within the limits of one message */
-    returned->n_needs = n;
-    returned->task = attempt->task;
-    returned->attempt = attempt;
-    for (uint32_t i = 0; i < n; i++) {
-        returned->needs[i].of = returned;
-        returned->needs[i].on_done = returned_done;
-    }
-    return returned;
-}
-
-void core_task_result(struct core *core, struct core_attempt *attempt,
-                      const struct wire_result *result)
-{
-    struct core_task *task = attempt->task;
-    struct core_peer *peer = attempt->site->peer;
-    if (peer->is_self || !core_result_has_blobs(result) || core_left_may(attempt, result)) {
-        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, result);
-        return;
-    }
-    if (task->returned != NULL && task->returned->attempt != attempt) {
-        struct wire_attempt_id id = core_attempt_id(attempt);
-        core_result_ack(core, peer, &id); /* another attempt's output is on its way already */
-        core_attempt_free(core, attempt);
-        return;
-    }
-    if (task->returned != NULL || !core_task_move(core, task, CORE_TASK_ON_FETCH)) {
-        return; /* sent twice */
-    }
-    core_job_update(core, task->job); /* of a lost attempt: one more is active */
-    struct core_returned *returned = returned_new(attempt, result);
-    task->returned = returned;
-    for (uint32_t i = 0; i < returned->n_needs; i++) {
-        uint64_t n_bytes;
-        const struct wire_hash *hash = core_result_blob(&returned->result, i, &n_bytes);
-        core_need_want(core, &returned->needs[i], peer, hash, n_bytes);
-        returned->n_pending += returned->needs[i].state == CORE_NEED_PENDING;
-    }
-    if (returned->n_pending == 0) {
-        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
     }
 }
 

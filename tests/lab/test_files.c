@@ -267,6 +267,79 @@ START_TEST(a_file_that_changes_while_it_is_sent_is_an_error)
 }
 END_TEST
 
+static void start_on_small_disk(struct daemon_scene *scene, unsigned i)
+{
+    struct lab_process *process;
+    lab_kill(scene->daemons[i]);
+    ck_assert_int_eq(lab_run(scene->hosts[i], PATIENCE_MS, &process, "/bin/sh", "-c",
+                             "mkdir /var/lib/kept && cp -a /var/lib/mesh/. /var/lib/kept &&"
+                             "mount -t tmpfs -o size=64m,mode=700 tmpfs /var/lib/mesh &&"
+                             "cp -a /var/lib/kept/. /var/lib/mesh",
+                             NULL),
+                     0);
+    scene->daemons[i] =
+        daemon_start(scene->hosts[i], "--cores", i == 0 ? "0" : "2", "--dead-after", "1", NULL);
+    daemon_wait_whole_mesh(scene->hosts, DAEMON_EXECUTORS + 1, PATIENCE_MS);
+}
+
+/* To the last byte, by something else; or makes room again. */
+static void fill_disk(struct daemon_scene *scene, unsigned i, bool is_full)
+{
+    struct lab_process *process;
+    const char *line =
+        is_full ? "head -c 70m /dev/zero > /var/lib/mesh/filler" : "rm /var/lib/mesh/filler";
+    ck_assert_int_eq(lab_run(scene->hosts[i], PATIENCE_MS, &process, "/bin/sh", "-c", line, NULL),
+                     is_full);
+}
+
+START_TEST(an_executor_whose_disk_is_full_leaves_tasks_to_others)
+{
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    start_on_small_disk(&scene, 3);
+    fill_disk(&scene, 3, true);
+    run(&scene,
+        "head -c 3000000 /dev/urandom > base; $MESH submit --joblog log --basefile base "
+        "': {}; cat base | cksum; sleep 0.1' ::: $(seq 18) > sums",
+        0);
+    run(&scene,
+        "test $(wc -l < sums) = 18 && test \"$(sort -u sums)\" = \"$(cksum < base)\" &&"
+        "test $(cut -f 2 log | grep -cx rosa) = 0",
+        0);
+    ck_assert(daemon_sees_up(scene.hosts[0], DAEMON_EXECUTORS));
+    fill_disk(&scene, 3, false);
+    run(&scene,
+        "test \"$($MESH submit --on rosa --basefile base 'cat base | cksum')\" = "
+        "\"$(cksum < base)\"",
+        0);
+    lab_free(scene.lab);
+}
+END_TEST
+
+/* Its daemon has no room for what is sent, nor for what is returned: both are said, nothing is half
+ * done, and it goes on when there is room again. */
+START_TEST(a_submitter_whose_disk_is_full_says_so)
+{
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    start_on_small_disk(&scene, 0);
+    run(&scene, "head -c 3000000 /dev/urandom > base", 0);
+    fill_disk(&scene, 0, true);
+    struct lab_process *job = shell(&scene, "$MESH submit --transferfile base 'cksum < base'");
+    lab_expect(job, PATIENCE_MS, 125);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "cannot send base"));
+    const char *line = "$MESH submit --return big 'head -c 3000000 /dev/zero > big; {}' ::: true";
+    job = shell(&scene, line);
+    lab_expect(job, PATIENCE_MS, 1);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "no room at its submitter"));
+    run(&scene, "test ! -e big", 0);
+    fill_disk(&scene, 0, false);
+    run(&scene, line, 0);
+    run(&scene, "test $(stat -c %s big) = 3000000", 0);
+    lab_free(scene.lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("files");
@@ -288,6 +361,8 @@ int main(void)
     tc = tcase_create("bad");
     tcase_set_timeout(tc, 280);
     tcase_add_test(tc, a_file_that_changes_while_it_is_sent_is_an_error);
+    tcase_add_test(tc, an_executor_whose_disk_is_full_leaves_tasks_to_others);
+    tcase_add_test(tc, a_submitter_whose_disk_is_full_says_so);
     suite_add_tcase(suite, tc);
     tc = tcase_create("large");
     tcase_set_timeout(tc, 280);

@@ -205,6 +205,63 @@ START_TEST(an_unreadable_disk_is_said)
 }
 END_TEST
 
+/* --- room for output ---------------------------------------------------------------------------
+ */
+
+START_TEST(output_for_which_there_is_no_room_waits_with_its_executor)
+{
+    struct world *world = world_new(9);
+    for (unsigned i = 0; i < 2; i++) {
+        world_config(world, i)->has_journal = true;
+        world_config(world, i)->cores = i;
+        world_start(world, i, true);
+    }
+    world_run_for(world, CORE_S);
+    world_set_room(world, 0, 1000);
+    struct wire_message job = detached();
+    job.submit.spec.lease_ms = 60000;
+    uint64_t id = submit(world, &job, 3, "blob", "70000");
+    ck_assert_uint_ne(id, 0);
+    world_run_for(world, 20 * CORE_S);
+    ck_assert_uint_eq(world_kept(world, 0, id).n_results, 0);
+    uint32_t n_started = world_n_started(world, 1);
+    ck_assert_uint_gt(n_started, 0);
+    world_set_room(world, 0, UINT64_MAX);
+    ck_assert(run_to_end(world, id, 5 * CORE_S));
+    ck_assert_uint_eq(world_n_started(world, 1), 3); /* nothing ran twice */
+    struct world_client *client = fresh_client(world, id);
+    say_attach(world, id, 0, true);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(client->job_done.n_succeeded, 3);
+    world_end(world);
+}
+END_TEST
+
+START_TEST(output_for_which_there_is_never_room_fails_with_the_lease)
+{
+    struct world *world = world_new(10);
+    for (unsigned i = 0; i < 2; i++) {
+        world_config(world, i)->has_journal = true;
+        world_config(world, i)->cores = i;
+        world_start(world, i, true);
+    }
+    world_run_for(world, CORE_S);
+    world_set_room(world, 0, 1000);
+    struct wire_message job = detached();
+    job.submit.spec.lease_ms = 10000;
+    uint64_t id = submit(world, &job, 1, "blob", "70000");
+    world_run_for(world, 9 * CORE_S);
+    ck_assert(!world_kept(world, 0, id).is_over);
+    ck_assert(run_to_end(world, id, 5 * CORE_S));
+    struct world_client *client = fresh_client(world, id);
+    say_attach(world, id, 0, true);
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(client->job_done.n_failed, 1);
+    ck_assert_uint_eq(client->last.result.end, WIRE_END_NO_DISK);
+    world_end(world);
+}
+END_TEST
+
 /* --- forgetting --------------------------------------------------------------------------------
  */
 
@@ -440,6 +497,8 @@ int main(void)
     tcase_add_test(tc, who_does_not_wait_gets_what_is_there);
     tcase_add_test(tc, a_client_that_leaves_while_the_disk_is_asked_is_forgotten);
     tcase_add_test(tc, an_unreadable_disk_is_said);
+    tcase_add_test(tc, output_for_which_there_is_no_room_waits_with_its_executor);
+    tcase_add_test(tc, output_for_which_there_is_never_room_fails_with_the_lease);
     tcase_add_test(tc, only_a_job_that_has_ended_is_forgotten);
     tcase_add_loop_test(tc, jobs_of_others_are_not_to_be_had, 0, 2);
     tcase_add_test(tc, a_journal_that_was_lost_ends_its_jobs_and_takes_new_ones);
