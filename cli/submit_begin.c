@@ -95,7 +95,7 @@ static int send_submit(struct cmd_run *run, struct errmsg *err)
         program->fd = -1; /* the client closes it */
     }
     if (run->sender != NULL) {
-        int rc = cmd_sender_open_base(run->sender, &files, err);
+        int rc = cmd_sender_open_base(run->sender, run, &files, err);
         if (rc < 0) {
             return rc; /* and the program ends */
         }

@@ -325,7 +325,18 @@ uint64_t cmd_sender_total(const struct cmd_sender *sender)
 /* --- the job's files ---------------------------------------------------------------------------
  */
 
-int cmd_sender_open_base(struct cmd_sender *sender, struct cmd_basefiles *to, struct errmsg *err)
+static void say_large(struct cmd_run *run, const struct cmd_file *file)
+{
+    uint64_t bytes = (uint64_t)file->st.st_size;
+    if (bytes >= TOLD_FROM && (run->bar.is_on || isatty(STDERR_FILENO))) {
+        char shown[256];
+        cmd_run_say(run, "sending %s: %" PRIu64 " MiB",
+                    text_printable(slice_str(file->local), shown, sizeof(shown)), bytes >> 20);
+    }
+}
+
+int cmd_sender_open_base(struct cmd_sender *sender, struct cmd_run *run, struct cmd_basefiles *to,
+                         struct errmsg *err)
 {
     for (uint32_t i = 0; i < sender->base.n && !sender->is_base_sent_each; i++) {
         const struct cmd_file *file = &sender->base.items[i];
@@ -333,6 +344,7 @@ int cmd_sender_open_base(struct cmd_sender *sender, struct cmd_basefiles *to, st
         if (r < 0) {
             return r;
         }
+        say_large(run, file);
         to->files[to->n++] = (struct wire_file){.path = file->path, .mode = file->mode};
     }
     return 0;
@@ -446,16 +458,6 @@ static struct content *content_of(struct cmd_sender *sender, const struct cmd_fi
     content->key = key;
     table_insert(&sender->by_key, &content->by_key, &content->key);
     return content;
-}
-
-static void say_large(struct cmd_run *run, const struct cmd_file *file)
-{
-    uint64_t bytes = (uint64_t)file->st.st_size;
-    if (bytes >= TOLD_FROM && (run->bar.is_on || isatty(STDERR_FILENO))) {
-        char shown[256];
-        cmd_run_say(run, "sending %s: %" PRIu64 " MiB",
-                    text_printable(slice_str(file->local), shown, sizeof(shown)), bytes >> 20);
-    }
 }
 
 static int put(struct cmd_sender *sender, struct cmd_run *run, struct content *content,

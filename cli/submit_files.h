@@ -54,7 +54,7 @@ struct cmd_basefiles {
     uint32_t n;
 };
 /* Adds those of --basefile behind what is there. 0; -errno with err. */
-int cmd_sender_open_base(struct cmd_sender *sender, struct cmd_basefiles *to,
+int cmd_sender_open_base(struct cmd_sender *sender, struct cmd_run *run, struct cmd_basefiles *to,
                          struct errmsg *err) MUST_CHECK;
 /* The job was accepted, so they were read: -EBUSY where one was changed meanwhile. */
 int cmd_sender_check_base(const struct cmd_sender *sender, struct errmsg *err) MUST_CHECK;

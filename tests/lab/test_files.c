@@ -340,6 +340,26 @@ START_TEST(a_submitter_whose_disk_is_full_says_so)
 }
 END_TEST
 
+START_TEST(a_very_large_file_is_named_while_it_is_sent)
+{
+    static const char *const options[] = {"--transferfile", "--basefile"};
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene, "truncate -s 64M big; truncate -s 1M less", 0);
+    for (unsigned i = 0; i < 2 * ARRAY_LEN(options); i++) {
+        bool is_shown = i % 2 != 0;
+        char line[256];
+        snprintf(line, sizeof(line), "$MESH submit %s --on lily %s big %s less true",
+                 is_shown ? "--bar" : "", options[i / 2], options[i / 2]);
+        struct lab_process *job = shell(&scene, line);
+        lab_expect(job, PATIENCE_MS, 0);
+        ck_assert_int_eq(strstr(lab_errors(job), "sending big: 64 MiB") != NULL, is_shown);
+        ck_assert_ptr_null(strstr(lab_errors(job), "sending less"));
+    }
+    lab_free(scene.lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("files");
@@ -367,6 +387,7 @@ int main(void)
     tc = tcase_create("large");
     tcase_set_timeout(tc, 280);
     tcase_add_test(tc, a_large_file_leaves_its_submitter_about_once);
+    tcase_add_test(tc, a_very_large_file_is_named_while_it_is_sent);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);
 }
