@@ -102,6 +102,9 @@ void core_attempt_put_aside(struct core *core, struct core_attempt *attempt);
 void core_attempt_lost(struct core *core, struct core_attempt *attempt);
 /* A lost one is found to be there still. */
 void core_attempt_found(struct core *core, struct core_attempt *attempt);
+/* A lost one is found to run still, and its task was given to another meanwhile. If this one began
+ * earlier it counts again, the other is cancelled, and true is returned. */
+bool core_attempt_overtake(struct core *core, struct core_attempt *attempt);
 struct wire_attempt_id core_attempt_id(const struct core_attempt *attempt);
 void core_result_ack(struct core *core, struct core_peer *peer, const struct wire_attempt_id *id);
 

@@ -66,6 +66,10 @@ static bool is_kept(struct core *core, struct core_peer *peer, const struct wire
         core_stream_found(task);
         return true;
     }
+    if (attempt->is_lost && held->held == WIRE_HELD_RUNNING &&
+        core_attempt_overtake(core, attempt)) {
+        return true;
+    }
     if (attempt->is_lost && (is_streamed || held->held != WIRE_HELD_ENDED)) {
         core_attempt_free(core, attempt);
         return false;

@@ -556,16 +556,51 @@ void core_attempt_lost(struct core *core, struct core_attempt *attempt)
     }
 }
 
-void core_attempt_found(struct core *core, struct core_attempt *attempt)
+/* It is with its executor after all, and counts. */
+static void bring_back(struct core *core, struct core_attempt *attempt)
 {
     ensure(attempt->is_lost);
+    list_remove(&attempt->of_peer);
+    attempt->is_lost = false;
+    count_in(core, attempt);
+}
+
+void core_attempt_found(struct core *core, struct core_attempt *attempt)
+{
     if (core_task_move(core, attempt->task, CORE_TASK_ON_PLACE)) {
-        list_remove(&attempt->of_peer);
-        attempt->is_lost = false;
-        count_in(core, attempt);
+        bring_back(core, attempt);
         if (attempt->is_begun) {
             core_task_move(core, attempt->task, CORE_TASK_ON_BEGIN);
         }
         core_job_update(core, attempt->task->job);
     }
+}
+
+bool core_attempt_overtake(struct core *core, struct core_attempt *attempt)
+{
+    struct core_task *task = attempt->task;
+    bool is_placed = task->state == CORE_TASK_PLACED || task->state == CORE_TASK_RUNNING;
+    if (!is_placed || !attempt->is_begun || task->streams != NULL || core_job_is_full(task->job)) {
+        return false;
+    }
+    list_for_each (node, &task->attempts) {
+        const struct core_attempt *other = LIST_ENTRY(node, struct core_attempt, of_task);
+        if (!other->is_lost && !other->is_cancelled && other->is_begun &&
+            other->begun_ns <= attempt->begun_ns) {
+            return false;
+        }
+    }
+    bool is_running = task->state == CORE_TASK_RUNNING;
+    if (!core_task_move(core, task, is_running ? CORE_TASK_ON_SECOND : CORE_TASK_ON_BEGIN)) {
+        return false;
+    }
+    list_for_each (node, &task->attempts) {
+        struct core_attempt *other = LIST_ENTRY(node, struct core_attempt, of_task);
+        if (!other->is_lost && !other->is_cancelled) {
+            send_cancel(core, other);
+        }
+    }
+    bring_back(core, attempt);
+    core_job_update(core, task->job);
+    return true;
 }

@@ -168,6 +168,35 @@ START_TEST(the_result_of_an_older_attempt_counts_while_the_task_is_not_done)
 }
 END_TEST
 
+/* Two hours are not begun anew for five seconds of silence: the attempt that has run longer goes
+ * on, and the one that took its place is let go. */
+START_TEST(what_has_run_longer_goes_on_after_a_cut)
+{
+    struct world *world = world_mesh(3, 9);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 4, "sleep", "20000"); /* of 6 cores */
+    world_run_for(world, CORE_S);
+    unsigned lost = world_n_running(world, 1) > 0 ? 1 : 2;
+    uint32_t n_lost = world_n_running(world, lost);
+    ck_assert_uint_gt(n_lost, 0);
+    world_cut(world, lost);
+    world_run_for(world, 5 * CORE_S);
+    uint32_t n_again = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        n_again += i != lost ? world_n_running(world, i) : 0;
+    }
+    ck_assert_uint_eq(n_again, 4); /* those that were lost among them */
+    world_mend(world, lost);
+    world_run_for(world, 3 * CORE_S);
+    ck_assert_uint_eq(world_n_running(world, lost), n_lost);
+    ck_assert_uint_eq(
+        world_n_running(world, 0) + world_n_running(world, 1) + world_n_running(world, 2), 4);
+    ck_assert(world_run_job(world, 0, 11500 * CORE_MS)); /* 20 s after they began, not 25 */
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 4);
+    world_end(world);
+}
+END_TEST
+
 START_TEST(an_executor_drops_what_it_runs_when_its_lease_runs_out)
 {
     struct world *world = world_mesh(2, 10);
@@ -638,6 +667,7 @@ int main(void)
     tcase_add_test(tcase, attempts_run_on_through_a_short_cut);
     tcase_add_test(tcase, a_frozen_executor_that_wakes_changes_no_result);
     tcase_add_test(tcase, the_result_of_an_older_attempt_counts_while_the_task_is_not_done);
+    tcase_add_test(tcase, what_has_run_longer_goes_on_after_a_cut);
     tcase_add_test(tcase, an_executor_drops_what_it_runs_when_its_lease_runs_out);
     tcase_add_loop_test(tcase, a_sleeper_drops_what_it_ran_for_others_before_it_speaks, 0, 2);
     tcase_add_test(tcase, a_late_loop_accuses_nobody);
