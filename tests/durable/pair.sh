@@ -34,9 +34,8 @@ fail() {
     $is_tap && { echo "1..1"; echo "not ok 1 - $*"; }
     exit 1
 }
-await() { # SECONDS COMMAND...
-    local deadline=$((SECONDS + $1))
-    shift
+await() { # COMMAND...; not for ever, but as long as a machine may be busy with other things
+    local deadline=$((SECONDS + 100))
     until "$@" 2> /dev/null; do
         [ $SECONDS -lt $deadline ] || return 1
         read -rt 0.02 -u 9 _
@@ -58,7 +57,7 @@ RANDOM=$seed
     --listen 127.0.0.1:0 --cores "${cores:-2}" --name executor --bind-rw "$dir/runs" --dead-after 1 \
     --peer 127.0.0.1:1 2> "$dir/executor.log" &
 pids+=($!)
-await 10 grep -q 'listening on port' "$dir/executor.log" || fail "the executor does not start"
+await grep -q 'listening on port' "$dir/executor.log" || fail "the executor does not start"
 if grep -q 'no sandbox\|want of a sandbox' "$dir/executor.log"; then
     $is_tap && { echo "1..0 # SKIP no sandbox here"; exit 0; }
     echo "$(basename "$0"): no sandbox here" >&2
@@ -77,6 +76,10 @@ start_owner() { # [SEED OF THE DISK]
         --peer "127.0.0.1:$port" 2>> "$dir/owner.log" &
     owner=$!
     disown "$owner" # its death is no news
+}
+kill_owner() {
+    kill -9 "$owner" 2> /dev/null || return
+    await bash -c "! kill -0 $owner" || fail "the daemon does not die" # its lock is free then
 }
 n_starts=0
 start_again() {
