@@ -1,0 +1,361 @@
+/* What there is too little of: disk, descriptors, memory; and tasks that take more than is theirs:
+ * of time, of processes, of output. Who has too little says so, others go on, and all is well again
+ * when there is enough. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lab/scenario.h"
+
+#define N_TASKS 9
+#define TASK_MS 1500
+
+/* Where each run is counted, no slow task is begun twice, and no peer is taken for dead only
+ * because this machine is busy. */
+static const char *const one_run_each[] = {"--no-speculate", NULL};
+static const struct scenario_setup patient = {.dead_after = "5"};
+
+/* What a killed task may live beyond its time: the promise of SIGKILL, and a loaded machine. */
+#define KILL_MS 1000
+
+/* A line for a shell on the submitter's host, in the folder that all hosts and the test share; to
+ * it, $MESH is the command and $LOG the folder that tasks may write to. */
+static struct lab_process *shell(struct scenario *sc, const char *line)
+{
+    const char *const argv[] = {"/bin/sh", "-c", line, NULL};
+    char mesh[LAB_PATH_BYTES_MAX + 32];
+    char log[LAB_PATH_BYTES_MAX];
+    snprintf(mesh, sizeof(mesh), "MESH=%s --socket %s", getenv("MESH"), DAEMON_SOCKET);
+    snprintf(log, sizeof(log), "LOG=%s", daemon_log_folder(sc->lab));
+    const char *const env[] = {mesh, log, NULL};
+    const struct lab_start start = {.folder = lab_share(sc->lab), .env = env};
+    return lab_spawnv(sc->hosts[0], argv, &start);
+}
+
+static void run(struct scenario *sc, const char *line)
+{
+    lab_expect(shell(sc, line), SCENARIO_PATIENCE_MS, 0);
+}
+
+/* Waits until the shell's line comes true. */
+struct awaited {
+    struct scenario *sc;
+    unsigned host;
+    const char *line;
+};
+
+static bool is_true(void *context)
+{
+    const struct awaited *awaited = context;
+    return lab_run(awaited->sc->hosts[awaited->host], SCENARIO_PATIENCE_MS, NULL, "/bin/sh", "-c",
+                   awaited->line, NULL) == 0;
+}
+
+static void wait_true(struct scenario *sc, unsigned host, const char *line)
+{
+    struct awaited awaited = {.sc = sc, .host = host, .line = line};
+    if (!lab_until(is_true, &awaited, SCENARIO_PATIENCE_MS)) {
+        lab_fail(sc->lab, "%s: never comes true: %s", sc->hosts[host]->name, line);
+    }
+}
+
+static double number(const char *text)
+{
+    return strtod(text, NULL);
+}
+
+/* Fails unless it said this on standard error. */
+static void expect_said(struct lab_process *process, const char *text)
+{
+    if (strstr(lab_errors(process), text) == NULL) {
+        lab_fail(process->host->lab, "it does not say '%s'", text);
+    }
+}
+
+/* --- disk ----------------------------------------------------------------------------------- */
+
+/* A mesh in which one host has its state on a disk of 64 MiB. */
+static void begin_on_small_disk(struct scenario *sc, const char *function, const char *title,
+                                unsigned host)
+{
+    scenario_begin_named(
+        sc, function, title,
+        &(struct scenario_setup){.cores = "4", .dead_after = "5", .is_late = true});
+    scenario_shell(sc, host,
+                   "mkdir -m 700 /var/lib/mesh && "
+                   "mount -t tmpfs -o size=64m,mode=700 tmpfs /var/lib/mesh");
+    for (unsigned i = 0; i < sc->n_hosts; i++) {
+        scenario_start(sc, i);
+    }
+    scenario_wait_whole(sc);
+}
+
+/* To the last byte, by something else. */
+static void fill_disk(struct scenario *sc, unsigned host)
+{
+    scenario_strike(sc, host, "the disk is full");
+    scenario_shell(sc, host, "! head -c 70m /dev/zero > /var/lib/mesh/filler");
+}
+
+static void make_room(struct scenario *sc, unsigned host)
+{
+    scenario_mark(sc, (int)host, "there is room again");
+    scenario_shell(sc, host, "rm /var/lib/mesh/filler");
+}
+
+/* Its tasks print much, and it has no room for it: they run again where there is. */
+START_TEST(full_disk_of_an_executor)
+{
+    struct scenario sc;
+    begin_on_small_disk(&sc, __func__, "an executor's disk is full while a job runs", 3);
+    struct lab_process *job =
+        shell(&sc, "$MESH submit -k --joblog joblog 'echo {} >> '$LOG'/begun; sleep 1.5; "
+                   "yes {} | head -c 8000000' ::: $(seq 12) > printed && cksum < printed");
+    char line[LAB_PATH_BYTES_MAX + 64];
+    snprintf(line, sizeof(line), "test $(wc -l < %s/begun) -ge 12", daemon_log_folder(sc.lab));
+    wait_true(&sc, 0, line);
+    fill_disk(&sc, 3);
+    lab_expect(job, SCENARIO_PATIENCE_MS, 0);
+    char sum[64];
+    snprintf(sum, sizeof(sum), "%s",
+             scenario_shell(&sc, 0,
+                            "for i in $(seq 12); do yes $i | head -c 8000000; done | "
+                            "cksum"));
+    ck_assert_str_eq(lab_output(job), sum);
+    scenario_figure(&sc, "results, each right and once", 12, "tasks", -1);
+    /* What it was at was no fault of the tasks': each has ended well, somewhere else. */
+    double n_runs = number(scenario_shell(&sc, 0, "wc -l < /mnt/log/begun"));
+    scenario_figure(&sc, "runs again for want of disk", n_runs - 12, "runs", -1);
+    ck_assert_double_gt(n_runs, 12); /* else it says nothing */
+    run(&sc, "test $(cut -f 2 joblog | grep -cx rosa) = 0");
+    run(&sc, "test $(awk 'NR > 1 && $7 != 0' joblog | wc -l) = 0");
+    scenario_expect_no_downs(&sc);
+    make_room(&sc, 3);
+    run(&sc, "test $($MESH submit --on rosa 'yes | head -c 8000000' | wc -c) = 8000000");
+    scenario_end(&sc);
+}
+END_TEST
+
+/* A detached job's results count once they are on disk: it stands still, what is new is refused,
+ * and all goes on where it was when there is room. */
+START_TEST(full_disk_of_a_submitter)
+{
+    struct scenario sc;
+    begin_on_small_disk(&sc, __func__, "the submitter's disk is full while a detached job runs", 0);
+    sc.job_options = one_run_each;
+    struct scenario_job *job = scenario_detach(&sc, 0, 4 * N_TASKS, TASK_MS);
+    scenario_wait_busy(&sc, job);
+    fill_disk(&sc, 0);
+    struct lab_process *late = shell(&sc, "$MESH submit --detach 'echo late {}' ::: 1 2 3");
+    lab_expect(late, SCENARIO_PATIENCE_MS, 125);
+    expect_said(late, "the disk is full: nothing of this job is kept");
+    lab_let_pass(3 *
+                 TASK_MS); /* longer than what runs takes, and than the daemon's first retries */
+    ck_assert(lab_is_running(sc.daemons[0]));
+    make_room(&sc, 0);
+    uint64_t room_ns = lab_now_ns();
+    scenario_attach(&sc, job);
+    scenario_expect_results(&sc, job);
+    scenario_figure(&sc, "over after there was room", (double)(lab_now_ns() - room_ns) / 1e6, "ms",
+                    -1);
+    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 4 * N_TASKS);
+    scenario_expect_no_downs(&sc);
+    run(&sc, "$MESH wait $($MESH submit --detach true)");
+    scenario_end(&sc);
+}
+END_TEST
+
+/* --- descriptors ---------------------------------------------------------------------------- */
+
+/* No descriptor more than the daemon has open now; a later line makes it many again. */
+static void take_descriptors(struct scenario *sc, unsigned host)
+{
+    scenario_strike(sc, host, "no descriptor is left");
+    scenario_shell(sc, host,
+                   "p=$(pgrep -x meshd) && "
+                   "prlimit --pid $p --nofile=$(ls /proc/$p/fd | wc -l):4096");
+}
+
+static void give_descriptors(struct scenario *sc, unsigned host)
+{
+    scenario_mark(sc, (int)host, "there are descriptors again");
+    scenario_shell(sc, host, "prlimit --pid $(pgrep -x meshd) --nofile=4096:4096");
+}
+
+/* It can start nothing more: what is sent to it runs elsewhere, and the session stands. */
+START_TEST(no_descriptors_at_an_executor)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "an executor is out of descriptors while a job runs", &patient);
+    sc.job_options = one_run_each;
+    struct scenario_job *job = scenario_submit(&sc, 0, 6 * N_TASKS, 700);
+    unsigned victim = scenario_wait_busy(&sc, job);
+    take_descriptors(&sc, victim);
+    scenario_expect_results(&sc, job);
+    scenario_expect_no_downs(&sc);
+    ck_assert(lab_is_running(sc.daemons[victim]));
+    give_descriptors(&sc, victim);
+    char line[128];
+    snprintf(line, sizeof(line), "test \"$($MESH submit --on %s 'echo $MESH_PEER')\" = %s",
+             sc.hosts[victim]->name, sc.hosts[victim]->name);
+    run(&sc, line);
+    scenario_end(&sc);
+}
+END_TEST
+
+/* Its job goes on; who comes to it waits at the door, and is let in when there is room. */
+START_TEST(no_descriptors_at_a_submitter)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "a submitter's daemon is out of descriptors while a job runs", &patient);
+    sc.job_options = one_run_each;
+    struct scenario_job *job = scenario_submit(&sc, 0, 3 * N_TASKS, TASK_MS);
+    scenario_wait_busy(&sc, job);
+    take_descriptors(&sc, 0);
+    struct lab_process *late = shell(&sc, "$MESH submit -k 'echo late {}' ::: 1 2 3");
+    scenario_expect_results(&sc, job);
+    scenario_expect_no_downs(&sc);
+    ck_assert(lab_is_running(sc.daemons[0]));
+    give_descriptors(&sc, 0);
+    uint64_t given_ns = lab_now_ns();
+    int status = -1;
+    if (lab_wait(late, SCENARIO_PATIENCE_MS, &status) != 0) {
+        lab_fail(sc.lab, "the second job is neither refused nor taken");
+    }
+    if (status == 0) {
+        ck_assert_str_eq(lab_output(late), "late 1\nlate 2\nlate 3\n");
+        scenario_figure(&sc, "who waited is served after", (double)(lab_now_ns() - given_ns) / 1e6,
+                        "ms", -1);
+    } else {
+        ck_assert_int_eq(status, 125);
+        ck_assert_str_ne(lab_errors(late), "");
+    }
+    scenario_expect_results(&sc, scenario_submit(&sc, 0, N_TASKS, 50));
+    scenario_end(&sc);
+}
+END_TEST
+
+/* --- tasks that take more than is theirs ---------------------------------------------------- */
+
+START_TEST(no_memory_for_a_task)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "a task takes five times the memory that it may", &patient);
+    sc.job_options = one_run_each;
+    struct scenario_job *job = scenario_submit(&sc, 0, 3 * N_TASKS, 500);
+    unsigned victim = scenario_wait_busy(&sc, job);
+    scenario_strike(&sc, victim, "a task takes 300 MiB of 64");
+    /* tail keeps all of a line that does not end. */
+    struct lab_process *large =
+        shell(&sc, "$MESH submit -k --mem 64M 'test {} = 2 && head -c 300M /dev/zero | tail | "
+                   "wc -c || echo {}' ::: 1 2 3");
+    lab_expect(large, SCENARIO_PATIENCE_MS, 1);
+    expect_said(large, "task 2 ");
+    expect_said(large, "memory");
+    ck_assert_str_eq(lab_output(large), "1\n3\n");
+    scenario_expect_results(&sc, job);
+    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 3 * N_TASKS);
+    scenario_expect_no_downs(&sc);
+    scenario_end(&sc);
+}
+END_TEST
+
+START_TEST(task_that_ignores_sigterm)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "a task ignores SIGTERM", NULL);
+    struct lab_process *job =
+        shell(&sc, "$MESH submit --timeout 2 'trap \"\" TERM INT HUP; echo > '$LOG'/begun; "
+                   "while :; do sleep 0.1; done; {}' ::: :");
+    char line[LAB_PATH_BYTES_MAX + 64];
+    snprintf(line, sizeof(line), "test -e %s/begun", daemon_log_folder(sc.lab));
+    wait_true(&sc, 0, line);
+    scenario_strike(&sc, 1, "its time begins");
+    lab_expect(job, SCENARIO_PATIENCE_MS, 1);
+    expect_said(job, "it ran longer than --timeout");
+    scenario_figure(&sc, "ended after its time was over",
+                    fmax(0, (double)(lab_now_ns() - sc.struck_ns) / 1e6 - 2000), "ms", KILL_MS);
+    scenario_end(&sc);
+}
+END_TEST
+
+/* How many processes of all hosts have this argument. */
+static unsigned count_left(struct scenario *sc, const char *argument)
+{
+    char line[160];
+    unsigned n = 0;
+    snprintf(line, sizeof(line),
+             "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | "
+             "grep -cx '%s' || true",
+             argument);
+    for (unsigned i = 1; i < sc->n_hosts; i++) {
+        n += (unsigned)number(scenario_shell(sc, i, line));
+    }
+    return n;
+}
+
+/* Two forks and a session of its own, as daemons do it: what the task leaves behind ends with it,
+ * whether or not it holds on to the task's output. */
+START_TEST(task_that_leaves_a_daemon)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "a task forks twice and leaves a daemon", NULL);
+    struct lab_process *job =
+        shell(&sc, "$MESH submit -k '(setsid sh -c \"sleep 271828 & sleep 271828 >/dev/null 2>&1 & "
+                   "\" &) ; echo >> '$LOG'/begun; while [ ! -e '$LOG'/go ]; do sleep 0.1; done; "
+                   "echo {}' ::: 1 2 3 4 5 6");
+    char line[LAB_PATH_BYTES_MAX + 64];
+    snprintf(line, sizeof(line), "test $(wc -l < %s/begun) = 6", daemon_log_folder(sc.lab));
+    wait_true(&sc, 0, line);
+    scenario_figure(&sc, "processes left while it runs", count_left(&sc, "27182[8]"), "processes",
+                    -1);
+    ck_assert_uint_eq(count_left(&sc, "27182[8]"), 12);
+    scenario_strike(&sc, 1, "the tasks end");
+    run(&sc, "touch $LOG/go");
+    lab_expect(job, SCENARIO_PATIENCE_MS, 0);
+    ck_assert_str_eq(lab_output(job), "1\n2\n3\n4\n5\n6\n");
+    scenario_figure(&sc, "job over after", (double)(lab_now_ns() - sc.struck_ns) / 1e6, "ms", -1);
+    scenario_figure(&sc, "processes left", count_left(&sc, "27182[8]"), "processes", 0);
+    ck_assert_uint_eq(count_left(&sc, "27182[8]"), 0);
+    scenario_end(&sc);
+}
+END_TEST
+
+START_TEST(task_that_fills_its_output)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "a task prints without end", &patient);
+    sc.job_options = one_run_each;
+    struct scenario_job *job = scenario_submit(&sc, 0, 3 * N_TASKS, 500);
+    unsigned victim = scenario_wait_busy(&sc, job);
+    scenario_strike(&sc, victim, "a task prints without end");
+    struct lab_process *loud = shell(
+        &sc, "$MESH submit -k --max-output 1M 'test {} = 2 && yes || echo {}' ::: 1 2 3 > loud");
+    lab_expect(loud, SCENARIO_PATIENCE_MS, 1);
+    expect_said(loud, "it printed more than --max-output");
+    scenario_figure(&sc, "killed after", (double)(lab_now_ns() - sc.struck_ns) / 1e6, "ms", -1);
+    run(&sc, "test \"$(grep -v y loud | tr '\\n' ' ')\" = '1 3 '");
+    scenario_figure(&sc, "of its output is home",
+                    number(scenario_shell(&sc, 0, "grep -c y /mnt/loud || true")) * 2 / 1024, "KiB",
+                    1024);
+    scenario_expect_results(&sc, job);
+    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 3 * N_TASKS);
+    scenario_expect_no_downs(&sc);
+    scenario_end(&sc);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("shortage");
+    scenario_add(suite, full_disk_of_an_executor);
+    scenario_add(suite, full_disk_of_a_submitter);
+    scenario_add(suite, no_descriptors_at_an_executor);
+    scenario_add(suite, no_descriptors_at_a_submitter);
+    scenario_add(suite, no_memory_for_a_task);
+    scenario_add(suite, task_that_ignores_sigterm);
+    scenario_add(suite, task_that_leaves_a_daemon);
+    scenario_add(suite, task_that_fills_its_output);
+    return lab_run_suite(suite);
+}
