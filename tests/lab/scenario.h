@@ -26,6 +26,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "tests/lab/daemons.h"
 
@@ -106,6 +107,9 @@ struct scenario {
         tcase_add_test(case_of_##test, test);                                                      \
         suite_add_tcase(suite, case_of_##test);                                                    \
     } while (0)
+
+/* Or says why it cannot be played on this machine. */
+#define scenario_skip(test, why) ((void)(test), printf("# SKIP %s: %s\n", #test, why))
 
 /* A mesh that is whole. `setup` is copied; may be NULL. Call it as scenario_begin(). */
 void scenario_begin_named(struct scenario *sc, const char *function, const char *title,

@@ -1,13 +1,24 @@
 /* What happens to a whole mesh: restarts one after the other, peers that come and go, all but one
  * gone, all at once, two who submit, another version, a clock that is set back. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "tests/lab/avahi.h"
 #include "tests/lab/scenario.h"
 
 #define N_TASKS 9
 #define TASK_MS 1500
+
+/* Where each run is counted, no slow task is begun twice, and --dead-after is 5: no peer is taken
+ * for dead only because this machine is busy. */
+static const char *const one_run_each[] = {"--no-speculate", NULL};
 
 /* Each peer is stopped as an administrator stops it, and started again when it is gone; the next
  * one when all see it. The submitter too: its job is detached. */
@@ -103,6 +114,297 @@ START_TEST(two_submitters)
 }
 END_TEST
 
+/* Two daemons of this version and two of the next one, which says more than this one knows. */
+START_TEST(mixed_versions)
+{
+    struct scenario sc;
+    const char *daemons[] = {getenv("MESHD"), getenv("LAB_MESHD_NEXT")};
+    ck_assert_ptr_nonnull(daemons[0]);
+    ck_assert_ptr_nonnull(daemons[1]);
+    scenario_begin(&sc, "a mesh of two protocol versions",
+                   &(struct scenario_setup){.dead_after = "5", .is_late = true});
+    for (unsigned i = 0; i < sc.n_hosts; i++) {
+        setenv("MESHD", daemons[i % 2], 1); /* this test's process is its own */
+        scenario_start(&sc, i);
+    }
+    scenario_wait_whole(&sc);
+    scenario_strike(&sc, 1, "is of the next version");
+    scenario_strike(&sc, 3, "is of the next version");
+    struct scenario_job *job = scenario_submit(&sc, 0, 60, 200);
+    struct scenario_job *theirs = scenario_submit(&sc, 1, 60, 200);
+    scenario_expect_results(&sc, job);
+    scenario_expect_results(&sc, theirs);
+    scenario_expect_no_downs(&sc);
+    for (unsigned i = 1; i < sc.n_hosts; i++) { /* else it says nothing of them */
+        ck_assert_uint_gt(scenario_count_runs(&sc, (int)i), 0);
+    }
+    for (unsigned i = 0; i < sc.n_hosts; i++) {
+        ck_assert_ptr_null(strstr(lab_errors(sc.daemons[i]), "protocol error"));
+    }
+    for (unsigned i = 1; i < sc.n_hosts; i += 2) {
+        unsigned n_hellos = 0;
+        unsigned n_longer = 0;
+        unsigned n_unknown = 0;
+        unsigned version = 0;
+        lab_stop(sc.daemons[i], SCENARIO_PATIENCE_MS);
+        const char *said = strstr(lab_errors(sc.daemons[i]), "next version: ");
+        ck_assert_ptr_nonnull(said);
+        ck_assert_int_eq(sscanf(said,
+                                "next version: %u hellos, %u longer messages, %u unknown ones, "
+                                "version %u",
+                                &n_hellos, &n_longer, &n_unknown, &version),
+                         4);
+        ck_assert_uint_ge(n_hellos, sc.n_hosts - 1);
+        ck_assert_uint_eq(version, 3); /* among themselves */
+        scenario_figure(&sc, "messages with more fields", n_longer, "messages", -1);
+        scenario_figure(&sc, "unknown messages", n_unknown, "messages", -1);
+        ck_assert_uint_gt(n_longer, 60);
+        ck_assert_uint_gt(n_unknown, 15);
+    }
+    scenario_end(&sc);
+}
+END_TEST
+
+/* --- avahi-daemon -------------------------------------------------------------------------- */
+
+/* Hosts with an avahi-daemon, the submitter's among them, beside hosts that have none, which answer
+ * mDNS themselves; all avahi-daemons are killed in the middle of a job, and one is started again.
+ */
+START_TEST(kill_of_avahi_daemons)
+{
+    struct scenario sc;
+    struct lab_process *avahi[2];
+    scenario_begin(&sc, "avahi-daemon beside embedded, and kill -9 of it during a job",
+                   &(struct scenario_setup){.dead_after = "5", .is_late = true});
+    for (unsigned i = 0; i < ARRAY_LEN(avahi); i++) {
+        lab_start_bus(sc.hosts[i]);
+        avahi[i] = lab_start_avahi(sc.hosts[i]);
+    }
+    for (unsigned i = 0; i < sc.n_hosts; i++) {
+        scenario_start(&sc, i);
+    }
+    scenario_wait_whole(&sc);
+    for (unsigned i = 0; i < sc.n_hosts; i++) {
+        bool is_asked = i < ARRAY_LEN(avahi);
+        ck_assert(lab_wait_text(
+            sc.daemons[i], is_asked ? "mDNS goes through avahi-daemon" : "mDNS is answered here",
+            SCENARIO_PATIENCE_MS));
+    }
+    sc.job_options = one_run_each;
+    struct scenario_job *job = scenario_submit(&sc, 0, 4 * N_TASKS, TASK_MS);
+    scenario_wait_busy(&sc, job);
+    for (unsigned i = 0; i < ARRAY_LEN(avahi); i++) {
+        scenario_strike(&sc, i, "kill -9 of avahi-daemon");
+        lab_kill(avahi[i]);
+    }
+    scenario_mark(&sc, 0, "avahi-daemon is started again");
+    lab_start_avahi(sc.hosts[0]);
+    scenario_expect_results(&sc, job);
+    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 4 * N_TASKS);
+    scenario_expect_no_downs(&sc);
+    /* And who comes later is found by all: those that lost theirs as well. */
+    lab_stop(sc.daemons[3], SCENARIO_PATIENCE_MS);
+    scenario_start(&sc, 3);
+    scenario_figure(&sc, "one that restarts is found by all after", scenario_wait_whole(&sc), "ms",
+                    -1);
+    scenario_expect_results(&sc, scenario_submit(&sc, 0, N_TASKS, 50));
+    scenario_end(&sc);
+}
+END_TEST
+
+/* --- the clock ------------------------------------------------------------------------------ */
+
+/* Where Debian has it, on any architecture; NULL: not here, or of no use (a sanitizer wants to be
+ * loaded first, and a checker is a program of its own). */
+static const char *find_faketime(void)
+{
+    static char path[LAB_PATH_BYTES_MAX];
+    glob_t found;
+#ifdef __SANITIZE_ADDRESS__
+    return NULL;
+#endif
+    if (getenv("MESH_LAB_WRAP") != NULL ||
+        glob("/usr/lib/*/faketime/libfaketimeMT.so.1", 0, NULL, &found) != 0) {
+        return NULL;
+    }
+    snprintf(path, sizeof(path), "%s", found.gl_pathv[0]);
+    globfree(&found);
+    return path;
+}
+
+/* What the daemon's clock shows beside everybody else's: read from this file each time. */
+static void set_clock(struct scenario *sc, const char *offset)
+{
+    char path[LAB_PATH_BYTES_MAX];
+    snprintf(path, sizeof(path), "%s/clock", lab_share(sc->lab));
+    FILE *file = fopen(path, "we");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fprintf(file, "%s\n", offset), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static void start_on_own_clock(struct scenario *sc, unsigned host)
+{
+    char wrap[LAB_PATH_BYTES_MAX * 3];
+    snprintf(wrap, sizeof(wrap),
+             "env LD_PRELOAD=%s FAKETIME_TIMESTAMP_FILE=%s/clock FAKETIME_NO_CACHE=1 "
+             "DONT_FAKE_MONOTONIC=1",
+             find_faketime(), lab_share(sc->lab));
+    setenv("MESH_LAB_WRAP", wrap, 1); /* this test's process is its own */
+    scenario_start(sc, host);
+    unsetenv("MESH_LAB_WRAP");
+    /* It is loaded there, and does what it is there for. */
+    char line[LAB_PATH_BYTES_MAX * 4];
+    snprintf(line, sizeof(line), "until grep -q faketime /proc/%s/maps; do sleep 0.01; done",
+             "$(pgrep -x meshd)");
+    scenario_shell(sc, host, line);
+    set_clock(sc, "-1d");
+    snprintf(line, sizeof(line), "test $(($(date +%%s) - $(%s date +%%s))) -ge 86399", wrap);
+    scenario_shell(sc, host, line);
+    set_clock(sc, "+0");
+}
+
+/* Nothing is reckoned by the time of day, so nothing happens. Struck are the submitter's daemon and
+ * its detached job, whose times are on disk, and an executor's. */
+static void play_clock(struct scenario *sc, unsigned host)
+{
+    set_clock(sc, "+0");
+    for (unsigned i = 0; i < sc->n_hosts; i++) {
+        if (i == host) {
+            start_on_own_clock(sc, i);
+        } else {
+            scenario_start(sc, i);
+        }
+    }
+    scenario_wait_whole(sc);
+    sc->job_options = one_run_each;
+    struct scenario_job *job = scenario_detach(sc, 0, 4 * N_TASKS, TASK_MS);
+    scenario_wait_busy(sc, job);
+    scenario_strike(sc, host, "its clock is set back a day");
+    set_clock(sc, "-1d");
+    scenario_attach(sc, job);
+    scenario_expect_results(sc, job);
+    ck_assert_uint_eq(scenario_count_runs(sc, -1), 4 * N_TASKS);
+    scenario_expect_no_downs(sc);
+    scenario_mark(sc, (int)host, "its clock is right again");
+    set_clock(sc, "+0");
+    scenario_expect_results(sc, scenario_submit(sc, 0, N_TASKS, 50));
+    scenario_expect_no_downs(sc);
+    scenario_end(sc);
+}
+
+START_TEST(clock_of_an_executor_set_back)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "an executor's clock is set back a day, and on again",
+                   &(struct scenario_setup){.dead_after = "5", .is_late = true});
+    play_clock(&sc, 1);
+}
+END_TEST
+
+START_TEST(clock_of_a_submitter_set_back)
+{
+    struct scenario sc;
+    scenario_begin(&sc, "the submitter's clock is set back a day, and on again",
+                   &(struct scenario_setup){.dead_after = "5", .is_late = true});
+    play_clock(&sc, 0);
+}
+END_TEST
+
+/* --- a slow host ---------------------------------------------------------------------------- */
+
+#define CPU_GROUPS "/sys/fs/cgroup/cpu"
+
+/* A process that ends when the test does, however that ends, and takes the group with it: the other
+ * end of its standard input is the test's alone. */
+static void watch_group(const char *folder)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid > 0) {
+        close(ends[0]); /* the other one stays open for as long as this process is */
+        return;
+    }
+    setsid();
+    if (dup2(ends[0], STDIN_FILENO) < 0) {
+        _exit(1);
+    }
+    close_range(1, ~0U, 0);
+    char byte;
+    IGNORE(read(STDIN_FILENO, &byte, 1));
+    for (unsigned i = 0; i < 1000 && rmdir(folder) < 0 && errno == EBUSY; i++) {
+        poll(NULL, 0, 20); /* its processes are on their way out */
+    }
+    _exit(0);
+}
+
+static bool write_number(const char *folder, const char *name, long number)
+{
+    char path[LAB_PATH_BYTES_MAX + 64];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "we");
+    if (file == NULL) {
+        return false;
+    }
+    bool is_written = fprintf(file, "%ld\n", number) > 0;
+    return fclose(file) == 0 && is_written;
+}
+
+static const char *slow_group(void)
+{
+    static char folder[LAB_PATH_BYTES_MAX];
+    snprintf(folder, sizeof(folder), CPU_GROUPS "/mesh-lab-%d", (int)getpid());
+    return folder;
+}
+
+static double ask(struct scenario *sc, const char *line)
+{
+    return strtod(scenario_shell(sc, 0, line), NULL);
+}
+
+/* All executors offer two cores; one has a quarter of a core for them. Each task reckons. */
+START_TEST(slow_host)
+{
+    struct scenario sc;
+    char line[LAB_PATH_BYTES_MAX];
+    scenario_begin(&sc, "a host of a quarter of a core beside others",
+                   &(struct scenario_setup){.cores = "2", .dead_after = "5", .is_late = true});
+    ck_assert_int_eq(mkdir(slow_group(), 0755), 0);
+    watch_group(slow_group());
+    ck_assert(write_number(slow_group(), "cpu.cfs_quota_us", 25000));
+    for (unsigned i = 0; i < sc.n_hosts; i++) {
+        scenario_start(&sc, i);
+    }
+    ck_assert(write_number(slow_group(), "cgroup.procs", sc.daemons[3]->pid));
+    scenario_wait_whole(&sc);
+    scenario_strike(&sc, 3, "has a quarter of a core");
+    snprintf(line, sizeof(line),
+             "cd /mnt && %s --socket %s submit -k --joblog joblog 'echo {} $(seq 50000 | sort -R | "
+             "sort -n | cksum)' ::: $(seq 24) > printed",
+             getenv("MESH"), DAEMON_SOCKET);
+    /* It reckons, so a busy machine has its say in how long that takes. */
+    lab_expect(lab_spawn(sc.hosts[0], "/bin/sh", "-c", line, NULL), 3 * SCENARIO_PATIENCE_MS, 0);
+    ck_assert_double_eq(ask(&sc, "wc -l < /mnt/printed"), 24);
+    ck_assert_double_eq(ask(&sc, "cut -d ' ' -f 2- /mnt/printed | sort -u | wc -l"), 1);
+    double n_slow = ask(&sc, "cut -f 2 /mnt/joblog | grep -cx rosa || true");
+    scenario_figure(&sc, "tasks of the slow host", n_slow, "tasks", -1);
+    scenario_figure(&sc, "tasks of the two others", 24 - n_slow, "tasks", -1);
+    ck_assert_double_lt(n_slow, ask(&sc, "cut -f 2 /mnt/joblog | grep -cx lily || true"));
+    ck_assert_double_lt(n_slow, ask(&sc, "cut -f 2 /mnt/joblog | grep -cx max || true"));
+    /* What it has begun when there is nothing left is begun elsewhere, too. */
+    double slow_ms = ask(&sc, "awk '$2 == \"rosa\" && $4 > m { m = $4 } END { print m * 1000 }' "
+                              "/mnt/joblog");
+    double held_up_ms = ask(&sc, "awk 'NR > 1 { e = $3 + $4; if (e > a) a = e; if ($2 != \"rosa\" "
+                                 "&& e > o) o = e } END { print (a - o) * 1000 }' /mnt/joblog");
+    scenario_figure(&sc, "its longest task", slow_ms, "ms", -1);
+    scenario_figure(&sc, "job held up by it for", held_up_ms, "ms", slow_ms / 2);
+    scenario_expect_no_downs(&sc);
+    scenario_end(&sc);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("many");
@@ -111,5 +413,23 @@ int main(void)
     scenario_add(suite, all_but_one_die);
     scenario_add(suite, all_start_at_once);
     scenario_add(suite, two_submitters);
+    scenario_add(suite, mixed_versions);
+    if (getenv("LAB_AVAHI") != NULL && access("/usr/sbin/avahi-daemon", X_OK) == 0) {
+        scenario_add(suite, kill_of_avahi_daemons);
+    } else {
+        scenario_skip(kill_of_avahi_daemons, "no avahi-daemon, or a meshd that speaks to none");
+    }
+    if (find_faketime() != NULL) {
+        scenario_add(suite, clock_of_an_executor_set_back);
+        scenario_add(suite, clock_of_a_submitter_set_back);
+    } else {
+        scenario_skip(clock_of_an_executor_set_back, "no libfaketime, or of no use here");
+        scenario_skip(clock_of_a_submitter_set_back, "no libfaketime, or of no use here");
+    }
+    if (access(CPU_GROUPS, W_OK) == 0) {
+        scenario_add(suite, slow_host);
+    } else {
+        scenario_skip(slow_host, "no cgroup of processors may be made here");
+    }
     return lab_run_suite(suite);
 }
