@@ -346,17 +346,6 @@ static void start_waiting(struct meshd_transfers *transfers)
     transfers->is_starting = false;
 }
 
-static struct fetch *first_of(const struct meshd_transfers *transfers, uint64_t link)
-{
-    list_for_each (it, &transfers->waiting) {
-        struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
-        if (fetch->link == link) {
-            return fetch;
-        }
-    }
-    return NULL;
-}
-
 void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
                            const struct wire_hash *hash, uint64_t bytes,
                            const struct wire_key *owner, bool may_point)
@@ -375,7 +364,9 @@ void meshd_transfers_fetch(struct meshd_transfers *transfers, uint64_t link,
                             .hash = *hash,
                             .bytes = bytes};
     list_push_back(&transfers->waiting, &fetch->node);
-    start_waiting(transfers);
+    if (count_fetches(transfers, link) < MESHD_FETCHES_LINK_MAX) { /* else nothing can begin now */
+        start_waiting(transfers);
+    }
 }
 
 /* Over this link; 0: over any. */
@@ -641,13 +632,22 @@ void meshd_transfers_serve(struct meshd_transfers *transfers, uint64_t link,
     }
 }
 
-/* Those that wait for their turn on that link. */
+/* Those that wait for their turn on that link. They are taken out first: there may be many, among
+ * many others, and what the core does over each may change the list. */
 static void drop_waiting(struct meshd_transfers *transfers, uint64_t link)
 {
-    for (struct fetch *found = first_of(transfers, link); found != NULL;
-         found = first_of(transfers, link)) {
-        struct wire_hash hash = found->hash;
-        fetch_free(found);
+    struct list dropped;
+    list_init(&dropped);
+    list_for_each_safe (it, &transfers->waiting) {
+        if (LIST_ENTRY(it, struct fetch, node)->link == link) {
+            list_remove(it);
+            list_push_back(&dropped, it);
+        }
+    }
+    for (struct list *first; (first = list_first(&dropped)) != NULL;) {
+        struct fetch *fetch = LIST_ENTRY(first, struct fetch, node);
+        struct wire_hash hash = fetch->hash;
+        fetch_free(fetch);
         put_failed(transfers, &hash, false);
     }
 }

@@ -466,7 +466,9 @@ struct core_held { /* an attempt here */
     struct core_cell *cell;
     const struct core_cargo *cargo; /* in the block of argv; NULL: none */
     struct core_need *ref_needs;    /* one for each of the cargo's refs; NULL: there are none */
-    uint32_t n_refs_met;            /* of these, all before this one are here */
+    uint32_t n_refs_wanted;         /* of these, all before this one were asked for, */
+    uint32_t n_refs_pending;        /* so many of them have not come, */
+    uint32_t n_refs_met;            /* and all before this one are here */
     struct wire_key *grants;        /* owned: who may fetch the result, beside the owner */
     uint32_t n_grants;
     struct list of_xjob, in_queue;

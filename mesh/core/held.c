@@ -41,6 +41,11 @@ static void timeout_fire(struct core *core, struct core_timer *timer)
     core_held_kill(core, CONTAINER_OF(timer, struct core_held, timeout_timer), WIRE_END_TIMEOUT);
 }
 
+static void note_asked(struct core_held *held, const struct core_need *need)
+{
+    held->n_refs_pending += need->state == CORE_NEED_PENDING;
+}
+
 /* The peer that keeps the ref's blob did not give it: the owner will. It is ours where we are the
  * owner; then it is found out whether anybody has it. */
 static bool has_other_source(struct core *core, struct core_held *held, struct core_need *need)
@@ -55,13 +60,17 @@ static bool has_other_source(struct core *core, struct core_held *held, struct c
         return false;
     }
     core_need_want(core, need, held->owner, &ref->hash, ref->bytes);
+    note_asked(held, need);
     return true;
 }
+
+static void want_refs(struct core *core, struct core_held *held);
 
 /* Its input or a ref came, or will not. */
 static void blob_done(struct core *core, struct core_need *need, int error)
 {
     struct core_held *held = need->of;
+    held->n_refs_pending -= need != &held->input_need;
     if (error == -ENOENT && has_other_source(core, held, need)) {
         core_held_maybe_ready(core, held);
         return;
@@ -69,6 +78,7 @@ static void blob_done(struct core *core, struct core_need *need, int error)
     const char *what =
         need == &held->input_need ? "the task's input" : "a blob that the task reads";
     if (error == 0) {
+        want_refs(core, held);
         core_held_maybe_ready(core, held);
     } else if (error == -ENOSPC) {
         core_held_refuse(core, held, WIRE_REFUSAL_NO_DISK,
@@ -121,19 +131,23 @@ static void want_ref(struct core *core, struct core_held *held, struct core_need
     }
 }
 
+/* The next ones, each when others have come: a task names thousands in one message, and each that
+ * is asked for costs us something even where it cannot be had. */
 static void want_refs(struct core *core, struct core_held *held)
 {
     struct wire_refs refs = core_cargo_refs(held->cargo);
-    for (uint32_t i = 0; i < refs.n; i++) {
+    while (held->n_refs_wanted < refs.n && held->n_refs_pending < CORE_REFS_PENDING_MAX) {
+        uint32_t i = held->n_refs_wanted++;
         need_init(held, &held->ref_needs[i]);
         want_ref(core, held, &held->ref_needs[i], &refs.items[i]);
+        note_asked(held, &held->ref_needs[i]);
     }
 }
 
 static void drop_needs(struct core *core, struct core_held *held)
 {
     core_need_drop(core, &held->input_need);
-    for (uint32_t i = 0; i < core_cargo_refs(held->cargo).n; i++) {
+    for (uint32_t i = 0; i < held->n_refs_wanted; i++) {
         core_need_drop(core, &held->ref_needs[i]);
     }
 }

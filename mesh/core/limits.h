@@ -142,6 +142,8 @@
  */
 
 #define CORE_OWNER_JOBS_MAX 1024u /* of one submitter here */
+/* Blobs of one task that are asked for at once: no fewer than are ever on their way together. */
+#define CORE_REFS_PENDING_MAX 256u
 /* Memory for what others sent and have not taken back: jobs, tasks, results. An origin may hold as
  * much as is still free, so there is something left for the next one. No more than a quarter of the
  * host's. */

@@ -14,7 +14,7 @@
 
 #define LINKS_MAX    20000
 #define STREAM_CHUNK 1000u
-#define WATCHED_MAX  64u
+#define WATCHED_MAX  512u
 #define LONE_LINK    WORLD_LONE_LINK
 
 enum item_kind {

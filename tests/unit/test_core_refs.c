@@ -126,6 +126,34 @@ START_TEST(a_fetch_that_a_cut_broke_goes_on_over_the_next_session)
 }
 END_TEST
 
+/* However many one message names, no more are asked for than can be on their way. */
+START_TEST(many_blobs_of_one_task_are_asked_for_in_turn)
+{
+    enum { N = 3 * CORE_REFS_PENDING_MAX / 2 };
+    static struct wire_ref refs[N + 2];
+    struct world *world = mesh_of(2, (const uint32_t[]){0, 1});
+    world_set_latency(world, 50 * CORE_MS);
+    for (unsigned i = 0; i < N; i++) {
+        refs[i] = world_ref((uint8_t)i, 7);
+        refs[i].hash.b[2] = (uint8_t)(i >> 8);
+        world_put(world, 0, &refs[i]);
+    }
+    refs[N] = refs[0];         /* it is there when its turn comes, */
+    refs[N + 1] = refs[N - 1]; /* and this one is on its way */
+    read_by_all(world, 0, refs, N + 2);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 1, "exit", "0");
+    world_run_for(world, 120 * CORE_MS);
+    ck_assert_uint_eq(world_n_effects(world, 1, CORE_EFFECT_BLOB_FETCH), CORE_REFS_PENDING_MAX);
+    ck_assert_uint_eq(world_n_started(world, 1), 0);
+    ck_assert(world_run_job(world, 0, 30 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 1);
+    ck_assert_uint_eq(world_n_effects(world, 1, CORE_EFFECT_BLOB_FETCH), N);
+    world_client_down(world, 0);
+    end(world);
+}
+END_TEST
+
 /* --- where to ----------------------------------------------------------------------------------
  */
 
@@ -574,6 +602,7 @@ int main(void)
     tcase_add_test(tcase, the_owner_needs_no_copy_of_its_own);
     tcase_add_test(tcase, tasks_that_wait_for_one_blob_share_its_fetch);
     tcase_add_test(tcase, a_fetch_that_a_cut_broke_goes_on_over_the_next_session);
+    tcase_add_test(tcase, many_blobs_of_one_task_are_asked_for_in_turn);
     tcase_add_test(tcase, a_task_goes_where_most_of_what_it_reads_is);
     tcase_add_test(tcase, idle_cores_count_for_more_than_what_is_there_already);
     tcase_add_test(tcase, large_refs_are_not_sent_about_for_a_core_that_idles);
