@@ -371,7 +371,8 @@ static enum wire_end end_of(const struct cell_attempt *attempt, uint32_t how)
     case CELL_HOW_LEASE:
         return WIRE_END_LEASE;
     case CELL_HOW_MEMORY:
-        break; /* cell_memory_end() made a signal of it */
+    case CELL_HOW_AWAKE:
+        break; /* cell_breach_end() made a signal of it */
     }
     return WIRE_END_CELL_DIED;
 }
@@ -387,17 +388,22 @@ static bool has_overdrawn(struct cell *cell, struct errmsg *ret_text)
     return true;
 }
 
-bool cell_memory_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text)
+bool cell_breach_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text)
 {
     unsigned long long allowed = cell->config.size.limits.memory_bytes >> 20;
     if (has_overdrawn(cell, ret_text)) {
         return true;
     }
-    if (ended->ended.how != CELL_HOW_MEMORY) {
+    bool was_awake = ended->ended.how == CELL_HOW_AWAKE;
+    if (ended->ended.how != CELL_HOW_MEMORY && !was_awake) {
         return false;
     }
     ended->ended.how = CELL_HOW_SIGNALED;
     ended->ended.status = SIGKILL;
+    if (was_awake) {
+        errmsg_set(ret_text, "it ran on while it was paused for others");
+        return true;
+    }
     errmsg_set(ret_text, "it had %llu MiB of memory, where it may have %llu MiB",
                (unsigned long long)(ended->ended.memory_kib >> 10), allowed);
     return true;
@@ -413,9 +419,9 @@ static void on_ended(struct cell *cell, struct cell_message *message)
         return;
     }
     attempt->has_ended = true;
-    struct errmsg memory;
-    if (cell_memory_end(cell, message, &memory) && result->detail.text[0] == '\0') {
-        result->detail = memory;
+    struct errmsg breach;
+    if (cell_breach_end(cell, message, &breach) && result->detail.text[0] == '\0') {
+        result->detail = breach;
     }
     result->end = end_of(attempt, message->ended.how);
     result->status = message->ended.status;

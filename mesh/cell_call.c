@@ -409,9 +409,9 @@ static void on_ended(struct cell *cell, struct cell_message *message)
     struct cell_attempt *attempt = &cell->attempt;
     uint64_t user_us = message->ended.user_us;
     uint64_t sys_us = message->ended.sys_us;
-    struct errmsg memory;
-    if (cell_memory_end(cell, message, &memory) && worker->fault.text[0] == '\0') {
-        errmsg_set(&worker->fault, "its worker ended: %s", memory.text);
+    struct errmsg breach;
+    if (cell_breach_end(cell, message, &breach) && worker->fault.text[0] == '\0') {
+        errmsg_set(&worker->fault, "its worker ended: %s", breach.text);
     }
     worker->has_ended = true;
     worker->is_clean = message->ended.is_clean == 1;

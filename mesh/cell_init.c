@@ -258,10 +258,8 @@ static void on_message(struct init *init, const struct cell_message *message, co
             init_set_lease(init, message->renew.lease_ms);
         }
     } else if (message->type == CELL_PAUSE) {
-        /* All but this process, which is the first of its namespace. What a program stopped
-         * itself goes on with the rest. */
         if (is_ours && init->attempt.pid != 0 && init->is_sandbox) {
-            IGNORE(kill(-1, message->pause.is_paused ? SIGSTOP : SIGCONT)); /* none left: fine */
+            init_pause(init, message->pause.is_paused);
         }
     } else if (message->type != CELL_GIVE && message->type != CELL_TAKEN) {
         die("unknown message", EPROTO);
@@ -315,8 +313,21 @@ static bool on_look(struct init *init)
     bool is_over = init_memory_is_over(init, &bytes);
     if (is_over) {
         finish(init, CELL_HOW_MEMORY, bytes);
+        return true;
+    }
+    is_over = init_pause_is_broken(init);
+    if (is_over) {
+        finish(init, CELL_HOW_AWAKE, 0);
     }
     return is_over;
+}
+
+/* As poll(2) takes it. */
+static int wait_ms(const struct init *init)
+{
+    int memory_ms = init_memory_wait_ms(init);
+    int pause_ms = init_pause_wait_ms(init);
+    return memory_ms < 0 || (pause_ms >= 0 && pause_ms < memory_ms) ? pause_ms : memory_ms;
 }
 
 static _Noreturn void run(struct init *init)
@@ -330,7 +341,7 @@ static _Noreturn void run(struct init *init)
             {.fd = init->timer_fd, .events = POLLIN},
             {.fd = init->socket_fd, .events = POLLIN},
         };
-        if (poll(polls, ARRAY_LEN(polls), init_memory_wait_ms(init)) < 0 && errno != EINTR) {
+        if (poll(polls, ARRAY_LEN(polls), wait_ms(init)) < 0 && errno != EINTR) {
             die("poll", errno);
         }
         /* One event a turn: each may end the attempt that another was about. */

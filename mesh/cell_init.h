@@ -41,6 +41,15 @@ struct init_feed {
     uint32_t next;         /* index into the command's files */
 };
 
+struct init_pause {
+    bool is_paused;
+    bool is_settled;   /* everything stood still */
+    uint64_t next_ns;  /* when to look again */
+    unsigned n_looks;  /* in this pause */
+    uint64_t spent_us; /* of a processor, at the first of them */
+    unsigned n_woken; /* looks in this attempt that found something running which had stood still */
+};
+
 struct init_attempt {
     bool is_active; /* from START to its end, whether something runs or not */
     uint64_t serial;
@@ -54,6 +63,7 @@ struct init_attempt {
     uint64_t started_ns;
     uint64_t ended_ns;
     struct init_usage usage;
+    struct init_pause pause;
 };
 
 struct init_memory {  /* looking at what the cell holds */
@@ -158,6 +168,20 @@ bool init_memory_is_over(struct init *init, uint64_t *ret_bytes);
 /* In the child of an attempt: when memory runs out all the same, the kernel takes tasks first; and
  * a task's address space is not its init's. 0 or -errno. */
 int init_memory_become_task(const struct init *init) MUST_CHECK;
+
+/* The beginning of a file of /proc, NUL-terminated; false when it cannot be read. */
+bool init_read_text(int dir_fd, const char *path, char *to, size_t n_to);
+/* The i-th of the words that blanks part, as a number; 0 when it is none. */
+uint64_t init_number_at(const char *text, unsigned i);
+
+/* --- cell_init_pause.c --- */
+
+/* Stops all processes of the attempt, or lets them go on. Only in a sandbox. */
+void init_pause(struct init *init, bool is_paused);
+/* Milliseconds until the next look is due; -1: never. For poll(2). */
+int init_pause_wait_ms(const struct init *init);
+/* Where one is due: looks, and stops again what runs. Whether that was once too often. */
+bool init_pause_is_broken(struct init *init);
 
 /* --- cell_init.c --- */
 

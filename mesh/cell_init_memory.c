@@ -127,8 +127,7 @@ int init_memory_wait_ms(const struct init *init)
 /* --- reading ------------------------------------------------------------------------------------
  */
 
-/* The beginning of a file of /proc, NUL-terminated; false when it cannot be read. */
-static bool read_text(int dir_fd, const char *path, char *to, size_t n_to)
+bool init_read_text(int dir_fd, const char *path, char *to, size_t n_to)
 {
     int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, to, n_to - 1);
@@ -139,8 +138,7 @@ static bool read_text(int dir_fd, const char *path, char *to, size_t n_to)
     return n > 0;
 }
 
-/* The i-th of the words that blanks part, as a number; 0 when it is none. */
-static uint64_t number_at(const char *text, unsigned i)
+uint64_t init_number_at(const char *text, unsigned i)
 {
     char word[24];
     uint64_t value = 0;
@@ -162,7 +160,7 @@ static uint64_t number_at(const char *text, unsigned i)
 static uint64_t kib_of(const char *text, const char *label)
 {
     const char *at = strstr(text, label);
-    return at == NULL ? 0 : number_at(at + strlen(label), 0);
+    return at == NULL ? 0 : init_number_at(at + strlen(label), 0);
 }
 
 /* Files in a file system of the cell's own. Its blocks are there whether or not they have names. */
@@ -180,7 +178,8 @@ static uint64_t bytes_in_segments(void)
     uint64_t bytes = 0;
     FILE *f = fopen("/proc/sysvipc/shm", "re");
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        bytes += number_at(line, RSS_COLUMN) + number_at(line, SWAP_COLUMN); /* no heading is one */
+        bytes += init_number_at(line, RSS_COLUMN) +
+                 init_number_at(line, SWAP_COLUMN); /* no heading is one */
     }
     if (f != NULL) {
         fclose(f);
@@ -240,16 +239,17 @@ static void add_process(struct sum *sum, int proc_fd, const char *pid, bool is_e
     char text[2048];
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     snprintf(path, sizeof path, "%s/smaps_rollup", pid);
-    if (is_exact && read_text(proc_fd, path, text, sizeof text) &&
+    if (is_exact && init_read_text(proc_fd, path, text, sizeof text) &&
         strstr(text, "Pss_Anon:") != NULL) {
         sum->own += (kib_of(text, "Pss_Anon:") + kib_of(text, "SwapPss:")) * 1024;
         sum->mapped += kib_of(text, "Pss_Shmem:") * 1024;
         return;
     }
     snprintf(path, sizeof path, "%s/statm", pid);
-    if (read_text(proc_fd, path, text, sizeof text)) {
-        uint64_t resident = number_at(text, 1);
-        uint64_t shared = number_at(text, 2); /* with files: those count only where it is cheap */
+    if (init_read_text(proc_fd, path, text, sizeof text)) {
+        uint64_t resident = init_number_at(text, 1);
+        uint64_t shared =
+            init_number_at(text, 2); /* with files: those count only where it is cheap */
         sum->own += (is_exact && resident > shared ? resident - shared : resident) * page;
     }
 }

@@ -108,9 +108,9 @@ void cell_attempt_refuse(struct cell *cell, enum wire_refusal why, const struct 
 void cell_attempt_start_failed(struct cell *cell, const struct cell_message *message);
 /* Keeps what workers of this cell are started with. 0 or -errno. */
 int cell_program_keep(struct cell *cell, const struct cell_program *program) MUST_CHECK;
-/* Whether it ended for the memory it took, by its init's hand or the kernel's, and a line that says
- * so. An end MEMORY becomes a SIGKILL. */
-bool cell_memory_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text);
+/* Whether it ended for the memory it took, by its init's hand or the kernel's, or because it did
+ * not keep a pause, and a line that says so. An end MEMORY or AWAKE becomes a SIGKILL. */
+bool cell_breach_end(struct cell *cell, struct cell_message *ended, struct errmsg *ret_text);
 /* Lets tasks open the pipe anew, whoever they are. 0 or -errno. */
 int cell_own_pipe(const struct cell *cell, int fd) MUST_CHECK;
 

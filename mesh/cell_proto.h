@@ -103,6 +103,7 @@ enum cell_how {
     CELL_HOW_KILLED,     /* as KILL asked */
     CELL_HOW_LEASE,      /* not renewed in time */
     CELL_HOW_MEMORY,     /* all its processes together took more memory than they may */
+    CELL_HOW_AWAKE,      /* it ran on while it was paused */
 };
 
 struct cell_message {
