@@ -246,10 +246,12 @@ static void set_clock(struct scenario *sc, const char *offset)
 static void start_on_own_clock(struct scenario *sc, unsigned host)
 {
     char wrap[LAB_PATH_BYTES_MAX * 3];
+    const char *library = find_faketime();
+    ck_assert_ptr_nonnull(library);
     snprintf(wrap, sizeof(wrap),
              "env LD_PRELOAD=%s FAKETIME_TIMESTAMP_FILE=%s/clock FAKETIME_NO_CACHE=1 "
              "DONT_FAKE_MONOTONIC=1",
-             find_faketime(), lab_share(sc->lab));
+             library, lab_share(sc->lab));
     setenv("MESH_LAB_WRAP", wrap, 1); /* this test's process is its own */
     scenario_start(sc, host);
     unsetenv("MESH_LAB_WRAP");
