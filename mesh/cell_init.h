@@ -43,7 +43,7 @@ struct init_feed {
 
 struct init_pause {
     bool is_paused;
-    bool is_settled;   /* everything stood still */
+    bool is_settled;   /* everything stood still, the last time that it could be seen */
     uint64_t next_ns;  /* when to look again */
     unsigned n_looks;  /* in this pause */
     uint64_t spent_us; /* of a processor, at the first of them */

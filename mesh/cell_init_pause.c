@@ -23,7 +23,7 @@
 /* A look may take one part in so many of the init's time. */
 #define LOOK_SHARE 10
 #define WOKEN_MAX  3u
-/* Of a processor, after the first look of a pause and before all stood still. */
+/* Of a processor, in one pause, where not all stand still. */
 #define UNSETTLED_US_MAX UINT64_C(500000)
 
 enum stand {
@@ -145,8 +145,10 @@ static bool act_on(struct init *init, const struct sight *sight)
     if (sight->most == RUNS) {
         tell_all(SIGSTOP);
         pause->n_woken += pause->is_settled;
+        pause->is_settled = false; /* it, too, may be long without a processor */
+    } else if (sight->most == STANDS_STILL) {
+        pause->is_settled = true;
     }
-    pause->is_settled |= sight->most == STANDS_STILL;
     pause->spent_us = pause->n_looks++ == 0 ? spent_us : pause->spent_us;
     bool is_unsettled = !pause->is_settled && spent_us > pause->spent_us + UNSETTLED_US_MAX;
     return pause->n_woken > WOKEN_MAX || is_unsettled;
