@@ -106,7 +106,8 @@ static void step(struct world *world, const uint8_t *op)
 }
 
 /* Formats into little room: cut, but never within a character. */
-static size_t format(char *to, size_t n_to, const char *text, ...)
+static size_t __attribute__((format(printf, 3, 4)))
+format(char *to, size_t n_to, const char *text, ...)
 {
     va_list args;
     va_start(args, text);
