@@ -35,14 +35,25 @@ static void fetch_returned(struct core *core, struct core_returned *returned, ui
     core_need_want(core, &returned->needs[i], returned->attempt->site->peer, hash, n_bytes);
 }
 
+static void report_when_whole(struct core *core, struct core_returned *returned)
+{
+    if (returned->n_pending == 0) {
+        core_task_report(core, returned->task, returned->attempt, WIRE_REFUSAL_NONE,
+                         &returned->result);
+    }
+}
+
 static void room_fire(struct core *core, struct core_timer *timer)
 {
     struct core_returned *returned = CONTAINER_OF(timer, struct core_returned, timer);
     for (uint32_t i = 0; i < returned->n_needs; i++) {
         if (returned->needs[i].state == CORE_NEED_NONE) {
             fetch_returned(core, returned, i);
+            /* Another task's may have brought it meanwhile. */
+            returned->n_pending -= returned->needs[i].state == CORE_NEED_MET;
         }
     }
+    report_when_whole(core, returned);
 }
 
 /* A detached job loses nothing for want of room here: its executor holds the result for the lease,
@@ -90,9 +101,8 @@ static void returned_done(struct core *core, struct core_need *need, int error)
         core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &result);
         return;
     }
-    if (--returned->n_pending == 0) {
-        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
-    }
+    returned->n_pending--;
+    report_when_whole(core, returned);
 }
 
 static struct core_returned *returned_new(struct core_attempt *attempt,
@@ -139,7 +149,5 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
         fetch_returned(core, returned, i);
         returned->n_pending += returned->needs[i].state == CORE_NEED_PENDING;
     }
-    if (returned->n_pending == 0) {
-        core_task_report(core, task, attempt, WIRE_REFUSAL_NONE, &returned->result);
-    }
+    report_when_whole(core, returned);
 }

@@ -9,6 +9,8 @@
  *   argv = {"exit", "3"}  ends with that status after the world's run_ns
  *   {"sleep", MS}         runs so long, then exits with 0
  *   {"blob", BYTES}       exits with 0, its output is a blob
+ *   {"same", BYTES}       the same, but one blob for all tasks; and as errors one of its own, twice
+ *                         as large
  *   {"stream", N}         streams N chunks of 1,000 bytes, 1 ms apart, within the window
  *   {"missing"}           is refused: command not found
  *   {"missing", MS}       the same, task n only n * MS later

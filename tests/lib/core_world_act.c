@@ -178,6 +178,11 @@ void world_run_finish(struct world *world, unsigned i, struct run *run)
     } else if (strcmp(run->word, "blob") == 0) {
         hash_of(&result.out.hash, run);
         result.out.bytes = strtoull(run->value, NULL, 10);
+    } else if (strcmp(run->word, "same") == 0) {
+        hash_of(&result.err.hash, run);
+        result.err.bytes = 2 * strtoull(run->value, NULL, 10);
+        result.out.hash.b[31] = 2;
+        result.out.bytes = strtoull(run->value, NULL, 10);
     } else if (strcmp(run->word, "echo") == 0) {
         result.out.inlined = slice_str(run->value);
         result.out.bytes = result.out.inlined.n;

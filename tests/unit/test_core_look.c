@@ -208,9 +208,10 @@ END_TEST
 /* --- room for output ---------------------------------------------------------------------------
  */
 
-START_TEST(output_for_which_there_is_no_room_waits_with_its_executor)
+/* A submitter without room for output, and an executor of one core. */
+static struct world *cramped(uint64_t seed)
 {
-    struct world *world = world_new(9);
+    struct world *world = world_new(seed);
     for (unsigned i = 0; i < 2; i++) {
         world_config(world, i)->has_journal = true;
         world_config(world, i)->cores = i;
@@ -218,6 +219,12 @@ START_TEST(output_for_which_there_is_no_room_waits_with_its_executor)
     }
     world_run_for(world, CORE_S);
     world_set_room(world, 0, 1000);
+    return world;
+}
+
+START_TEST(output_for_which_there_is_no_room_waits_with_its_executor)
+{
+    struct world *world = cramped(9);
     struct wire_message job = detached();
     job.submit.spec.lease_ms = 60000;
     uint64_t id = submit(world, &job, 3, "blob", "70000");
@@ -237,16 +244,26 @@ START_TEST(output_for_which_there_is_no_room_waits_with_its_executor)
 }
 END_TEST
 
+/* When it is asked for again it may be here already, as another task's that waits for more. */
+START_TEST(the_same_output_of_two_tasks_finds_room_once)
+{
+    struct world *world = cramped(11);
+    struct wire_message job = detached();
+    job.submit.spec.lease_ms = 60000;
+    uint64_t id = submit(world, &job, 2, "same", "70000");
+    world_run_for(world, 5 * CORE_S);
+    world_set_room(world, 0, 100000); /* for what they share */
+    world_run_for(world, 5 * CORE_S);
+    world_set_room(world, 0, UINT64_MAX);
+    ck_assert(run_to_end(world, id, 10 * CORE_S));
+    ck_assert_uint_eq(world_kept(world, 0, id).n_results, 2);
+    world_end(world);
+}
+END_TEST
+
 START_TEST(output_for_which_there_is_never_room_fails_with_the_lease)
 {
-    struct world *world = world_new(10);
-    for (unsigned i = 0; i < 2; i++) {
-        world_config(world, i)->has_journal = true;
-        world_config(world, i)->cores = i;
-        world_start(world, i, true);
-    }
-    world_run_for(world, CORE_S);
-    world_set_room(world, 0, 1000);
+    struct world *world = cramped(10);
     struct wire_message job = detached();
     job.submit.spec.lease_ms = 10000;
     uint64_t id = submit(world, &job, 1, "blob", "70000");
@@ -498,6 +515,7 @@ int main(void)
     tcase_add_test(tc, a_client_that_leaves_while_the_disk_is_asked_is_forgotten);
     tcase_add_test(tc, an_unreadable_disk_is_said);
     tcase_add_test(tc, output_for_which_there_is_no_room_waits_with_its_executor);
+    tcase_add_test(tc, the_same_output_of_two_tasks_finds_room_once);
     tcase_add_test(tc, output_for_which_there_is_never_room_fails_with_the_lease);
     tcase_add_test(tc, only_a_job_that_has_ended_is_forgotten);
     tcase_add_loop_test(tc, jobs_of_others_are_not_to_be_had, 0, 2);
