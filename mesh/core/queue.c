@@ -261,6 +261,17 @@ void core_taker_free(struct core *core, struct core_taker *taker)
     }
 }
 
+void core_taker_tell(struct core *core, const struct core_taker *taker)
+{
+    const struct core_item *item = taker->item;
+    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ITEM};
+    message.queue_item = (struct wire_queue_item){.request = taker->key.request,
+                                                  .item = item->number,
+                                                  .hand = item->hand,
+                                                  .content = core_item_content(item)};
+    core_send(core, taker->peer, &message);
+}
+
 void core_queue_hand_out(struct core *core, struct core_queue *queue)
 {
     while (!core->queues.is_holding && core->effects != NULL && queue->n_waiting > 0 &&
@@ -269,12 +280,7 @@ void core_queue_hand_out(struct core *core, struct core_queue *queue)
         struct core_item *item = LIST_ENTRY(queue->waiting.next, struct core_item, in_queue);
         core_taker_has(taker, item);
         item->hand = core->queues.next_hand++;
-        struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ITEM};
-        message.queue_item = (struct wire_queue_item){.request = taker->key.request,
-                                                      .item = item->number,
-                                                      .hand = item->hand,
-                                                      .content = core_item_content(item)};
-        core_send(core, taker->peer, &message);
+        core_taker_tell(core, taker);
         core_beat_hurry(core, taker->peer);
     }
 }

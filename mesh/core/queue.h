@@ -103,6 +103,8 @@ void core_taker_wait(struct core *core, struct core_taker *taker);
 /* What it has goes back, unless it is done. */
 void core_taker_free(struct core *core, struct core_taker *taker);
 void core_taker_has(struct core_taker *taker, struct core_item *item);
+/* Sends the getter what it has; again, if it asks again. */
+void core_taker_tell(struct core *core, const struct core_taker *taker);
 
 /* --- queue_recv.c ------------------------------------------------------------------------------
  */

@@ -143,17 +143,6 @@ static void claim(struct core *core, struct core_peer *peer, struct core_queue *
     }
 }
 
-static void send_again(struct core *core, const struct core_taker *taker)
-{
-    const struct core_item *item = taker->item;
-    struct wire_message message = {.type = WIRE_MESSAGE_QUEUE_ITEM};
-    message.queue_item = (struct wire_queue_item){.request = taker->key.request,
-                                                  .item = item->number,
-                                                  .hand = item->hand,
-                                                  .content = core_item_content(item)};
-    core_send(core, taker->peer, &message);
-}
-
 static void on_get(struct core *core, struct core_peer *peer, const struct wire_queue_get *get)
 {
     struct core_taker *taker = core_taker_find(core, peer, get->request);
@@ -172,7 +161,7 @@ static void on_get(struct core *core, struct core_peer *peer, const struct wire_
         bool is_unheard = taker->item != NULL && taker->item->state == CORE_ITEM_TAKEN &&
                           get->item == 0; /* the word of it went with the former session */
         if (is_unheard) {
-            send_again(core, taker);
+            core_taker_tell(core, taker);
         }
     }
 }
