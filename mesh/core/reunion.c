@@ -56,10 +56,9 @@ static bool is_kept(struct core *core, struct core_peer *peer, const struct wire
         core_task_requeue(core, task);
         return false;
     }
-    /* The result of a streamed task is nothing without its output, which only one may send. */
-    bool is_streamed = task->streams != NULL;
-    bool may_go_on =
-        held->held == WIRE_HELD_RUNNING || (is_streamed && held->held == WIRE_HELD_ENDED);
+    /* One that has ended is found as one that runs is: its result is on its way, and to place the
+     * task again would be to run it twice. */
+    bool may_go_on = held->held == WIRE_HELD_RUNNING || held->held == WIRE_HELD_ENDED;
     if (attempt->is_lost && may_go_on && task->state == CORE_TASK_WAITING &&
         !core_job_is_full(job)) {
         core_attempt_found(core, attempt);
@@ -70,7 +69,9 @@ static bool is_kept(struct core *core, struct core_peer *peer, const struct wire
         core_attempt_overtake(core, attempt)) {
         return true;
     }
-    if (attempt->is_lost && (is_streamed || held->held != WIRE_HELD_ENDED)) {
+    /* The result of a streamed task is nothing without its output, which only one may send. */
+    bool may_count = task->streams == NULL && held->held == WIRE_HELD_ENDED;
+    if (attempt->is_lost && !may_count) {
         core_attempt_free(core, attempt);
         return false;
     }

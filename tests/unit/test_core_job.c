@@ -168,6 +168,29 @@ START_TEST(the_result_of_an_older_attempt_counts_while_the_task_is_not_done)
 }
 END_TEST
 
+/* Its executor was given up, but ran on, and comes back with the result in its hands. */
+START_TEST(a_result_that_was_made_in_a_cut_is_not_made_again)
+{
+    struct world *world = world_new(9);
+    world_config(world, 0)->cores = 0;
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 2, "sleep", "2000");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    world_cut(world, 1);
+    world_run_for(world, 4500 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
+    world_mend(world, 1);
+    ck_assert(world_run_job(world, 0, 3 * CORE_S));
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 2);
+    ck_assert_uint_eq(world_n_started(world, 1), 2);
+    world_end(world);
+}
+END_TEST
+
 /* Two hours are not begun anew for five seconds of silence: the attempt that has run longer goes
  * on, and the one that took its place is let go. */
 START_TEST(what_has_run_longer_goes_on_after_a_cut)
@@ -667,6 +690,7 @@ int main(void)
     tcase_add_test(tcase, attempts_run_on_through_a_short_cut);
     tcase_add_test(tcase, a_frozen_executor_that_wakes_changes_no_result);
     tcase_add_test(tcase, the_result_of_an_older_attempt_counts_while_the_task_is_not_done);
+    tcase_add_test(tcase, a_result_that_was_made_in_a_cut_is_not_made_again);
     tcase_add_test(tcase, what_has_run_longer_goes_on_after_a_cut);
     tcase_add_test(tcase, an_executor_drops_what_it_runs_when_its_lease_runs_out);
     tcase_add_loop_test(tcase, a_sleeper_drops_what_it_ran_for_others_before_it_speaks, 0, 2);
