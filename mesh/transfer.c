@@ -1,15 +1,9 @@
-#include "mesh/transfer.h"
-
+/* What is fetched; transfer_serve.c has what is served. */
 #include <errno.h>
-#include <unistd.h>
 
-#include "wire/base/list.h"
+#include "mesh/transfer_internal.h"
 #include "wire/base/mem.h"
 #include "wire/blob_hash.h"
-
-/* A link that waits for acknowledgements is looked at again after so long, growing. */
-#define LOOK_MS_MIN 1u
-#define LOOK_MS_MAX 16u
 
 struct fetch {
     struct list node; /* in transfers->fetches or, without a link, ->partials */
@@ -22,17 +16,6 @@ struct fetch {
     struct meshd_blob_part *part;
 };
 
-struct serve {
-    struct list node; /* in transfers->serves; the link's next one to go first */
-    struct meshd_transfers *transfers;
-    uint64_t link;
-    struct wire_hash hash;
-    uint64_t offset;
-    uint64_t bytes;
-    int fd;          /* -1: being verified */
-    bool is_dropped; /* while being verified: to be freed when that is done */
-};
-
 /* A fetch of what is here already, while it is hashed again. */
 struct check {
     struct meshd_transfers *transfers;
@@ -40,27 +23,6 @@ struct check {
 };
 
 static void start_waiting(struct meshd_transfers *transfers);
-
-struct meshd_transfers {
-    struct meshd_sink sink;
-    struct meshd_links *links;
-    struct meshd_blobs *blobs;
-    struct list fetches; /* under way */
-    struct list waiting; /* of fetches that are not, oldest first; they have no part */
-    struct list partials;
-    uint32_t n_fetches; /* under way, those that are only checked here among them */
-    bool is_starting;
-    struct list serves;
-    uint32_t n_partials;
-    uv_timer_t timer;
-    uint64_t look_ms;
-    uint8_t *chunk; /* WIRE_CHUNK_BYTES_MAX, while something is served */
-    bool is_closing;
-    uint32_t n_checks; /* verifications under way */
-    bool is_timer_closed;
-    void (*on_closed)(void *user);
-    void *on_closed_user;
-};
 
 /* --- life --------------------------------------------------------------------------------------
  */
@@ -75,14 +37,10 @@ struct meshd_transfers *meshd_transfers_new(uv_loop_t *loop, const struct meshd_
     transfers->sink = *sink;
     transfers->links = links;
     transfers->blobs = blobs;
-    transfers->look_ms = LOOK_MS_MIN;
     list_init(&transfers->fetches);
     list_init(&transfers->waiting);
     list_init(&transfers->partials);
-    list_init(&transfers->serves);
-    int rc = uv_timer_init(loop, &transfers->timer);
-    ensure(rc == 0);
-    transfers->timer.data = transfers;
+    meshd_serves_init(transfers, loop);
     return transfers;
 }
 
@@ -93,19 +51,7 @@ static void fetch_free(struct fetch *fetch)
     mem_free(fetch);
 }
 
-/* One that is being verified is freed when that is done. */
-static void serve_free(struct serve *serve)
-{
-    list_remove(&serve->node);
-    if (serve->fd < 0) {
-        serve->is_dropped = true;
-        return;
-    }
-    IGNORE(close(serve->fd)); /* was only read */
-    mem_free(serve);
-}
-
-static void maybe_closed(struct meshd_transfers *transfers)
+void meshd_transfers_maybe_closed(struct meshd_transfers *transfers)
 {
     if (transfers->is_closing && transfers->is_timer_closed && transfers->n_checks == 0) {
         void (*on_closed)(void *) = transfers->on_closed;
@@ -120,7 +66,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct meshd_transfers *transfers = handle->data;
     transfers->is_timer_closed = true;
-    maybe_closed(transfers);
+    meshd_transfers_maybe_closed(transfers);
 }
 
 void meshd_transfers_close(struct meshd_transfers *transfers, void (*on_closed)(void *user),
@@ -138,9 +84,7 @@ void meshd_transfers_close(struct meshd_transfers *transfers, void (*on_closed)(
     list_for_each_safe (it, &transfers->partials) {
         fetch_free(LIST_ENTRY(it, struct fetch, node));
     }
-    list_for_each_safe (it, &transfers->serves) {
-        serve_free(LIST_ENTRY(it, struct serve, node));
-    }
+    meshd_serves_drop(transfers, 0);
     uv_close((uv_handle_t *)&transfers->timer, on_timer_closed);
 }
 
@@ -192,7 +136,7 @@ static void on_fetched_verified(void *user, int error, const struct wire_hash *h
         start_waiting(transfers);
     }
     mem_free(check);
-    maybe_closed(transfers);
+    meshd_transfers_maybe_closed(transfers);
 }
 
 /* The peer showed before that it has this blob, and so have we. 0, or why it must be sent. */
@@ -449,189 +393,6 @@ void meshd_transfers_stop(struct meshd_transfers *transfers, const struct wire_h
     }
 }
 
-/* --- serving -----------------------------------------------------------------------------------
- */
-
-static void refuse(struct meshd_transfers *transfers, uint64_t link, const struct wire_hash *hash)
-{
-    struct wire_message message = {
-        .type = WIRE_MESSAGE_BLOB_REFUSE,
-        .blob_refuse = {.hash = *hash},
-    };
-    meshd_links_send(transfers->links, link, &message);
-}
-
-/* One chunk. False: the serve has ended, well or not. */
-static bool serve_chunk(struct serve *serve, size_t room)
-{
-    struct meshd_transfers *transfers = serve->transfers;
-    uint64_t left = serve->bytes - serve->offset;
-    size_t n_want = left < room ? (size_t)left : room;
-    ssize_t n = pread(serve->fd, transfers->chunk, n_want, (off_t)serve->offset);
-    if (n < 0 || (n == 0 && left > 0)) {
-        refuse(transfers, serve->link, &serve->hash);
-        return false;
-    }
-    struct wire_message message = {
-        .type = WIRE_MESSAGE_BLOB_DATA,
-        .blob_data = {.hash = serve->hash,
-                      .offset = serve->offset,
-                      .total = serve->bytes,
-                      .bytes = slice_of(transfers->chunk, (size_t)n)},
-    };
-    meshd_links_send_bulk(transfers->links, serve->link, &message);
-    serve->offset += (uint64_t)n;
-    struct wire_key key;
-    if (serve->offset == serve->bytes && meshd_links_peer(transfers->links, serve->link, &key)) {
-        meshd_blobs_set_known(transfers->blobs, &serve->hash, &key); /* it names it back some day */
-    }
-    return serve->offset < serve->bytes;
-}
-
-/* The link's serve whose turn it is, or NULL. */
-static struct serve *next_serve(struct meshd_transfers *transfers, uint64_t link)
-{
-    list_for_each (it, &transfers->serves) {
-        struct serve *serve = LIST_ENTRY(it, struct serve, node);
-        if (serve->link == link && serve->fd >= 0) {
-            return serve;
-        }
-    }
-    return NULL;
-}
-
-static void on_look(uv_timer_t *timer);
-
-static void look_later(struct meshd_transfers *transfers)
-{
-    if (!uv_is_active((uv_handle_t *)&transfers->timer)) {
-        int rc = uv_timer_start(&transfers->timer, on_look, transfers->look_ms, 0);
-        ensure(rc == 0);
-    }
-}
-
-/* Whether a chunk left. */
-static bool pump(struct meshd_transfers *transfers, uint64_t link)
-{
-    struct serve *serve = next_serve(transfers, link);
-    size_t room = serve != NULL ? meshd_links_bulk_room(transfers->links, link) : 0;
-    if (serve == NULL) {
-        return false;
-    }
-    if (room == 0) {
-        look_later(transfers);
-        return false;
-    }
-    if (transfers->chunk == NULL) {
-        transfers->chunk = mem_alloc(1, WIRE_CHUNK_BYTES_MAX);
-        if (transfers->chunk == NULL) {
-            look_later(transfers);
-            return false;
-        }
-    }
-    list_remove(&serve->node);
-    list_push_back(&transfers->serves, &serve->node);
-    if (!serve_chunk(serve, room)) {
-        serve_free(serve);
-    }
-    transfers->look_ms = LOOK_MS_MIN;
-    if (list_is_empty(&transfers->serves)) {
-        transfers->chunk = mem_free(transfers->chunk);
-    }
-    return true;
-}
-
-static void on_look(uv_timer_t *timer)
-{
-    struct meshd_transfers *transfers = timer->data;
-    bool is_moving = false;
-    list_for_each (it, &transfers->serves) {
-        is_moving = pump(transfers, LIST_ENTRY(it, struct serve, node)->link) || is_moving;
-        if (is_moving) {
-            break; /* the list has changed; the others are looked at next time */
-        }
-    }
-    if (!is_moving) {
-        transfers->look_ms =
-            2 * transfers->look_ms < LOOK_MS_MAX ? 2 * transfers->look_ms : LOOK_MS_MAX;
-    }
-    if (!list_is_empty(&transfers->serves)) {
-        look_later(transfers);
-    }
-}
-
-void meshd_transfers_on_room(struct meshd_transfers *transfers, uint64_t link)
-{
-    if (!list_is_empty(&transfers->serves)) {
-        pump(transfers, link);
-    }
-}
-
-static void on_serve_verified(void *user, int error, const struct wire_hash *hash, uint64_t bytes)
-{
-    struct serve *serve = user;
-    struct meshd_transfers *transfers = serve->transfers;
-    transfers->n_checks--;
-    int rc = error;
-    if (error == 0) {
-        rc = serve->is_dropped ? -ECANCELED
-                               : meshd_blobs_open(transfers->blobs, hash, &serve->fd, &bytes);
-        meshd_blobs_unhold(transfers->blobs, hash);
-    }
-    if (rc == 0 && serve->offset > bytes) {
-        rc = -EINVAL;
-    }
-    if (rc < 0) {
-        if (!serve->is_dropped) {
-            refuse(transfers, serve->link, &serve->hash);
-        }
-        list_remove(&serve->node);
-        if (serve->fd >= 0) {
-            IGNORE(close(serve->fd)); /* was only read */
-        }
-        mem_free(serve);
-        maybe_closed(transfers);
-        return;
-    }
-    serve->bytes = bytes;
-    transfers->look_ms = LOOK_MS_MIN;
-    pump(transfers, serve->link);
-}
-
-static uint32_t count_serves(const struct meshd_transfers *transfers, uint64_t link)
-{
-    uint32_t n = 0;
-    list_for_each (it, &transfers->serves) {
-        n += LIST_ENTRY(it, struct serve, node)->link == link;
-    }
-    return n;
-}
-
-void meshd_transfers_serve(struct meshd_transfers *transfers, uint64_t link,
-                           const struct wire_hash *hash, uint64_t offset)
-{
-    struct serve *serve =
-        count_serves(transfers, link) < MESHD_SERVES_MAX ? mem_alloc(1, sizeof(*serve)) : NULL;
-    if (serve == NULL) {
-        refuse(transfers, link, hash);
-        return;
-    }
-    serve->transfers = transfers;
-    serve->link = link;
-    serve->hash = *hash;
-    serve->offset = offset;
-    serve->fd = -1;
-    list_push_back(&transfers->serves, &serve->node);
-    transfers->n_checks++;
-    int rc = meshd_blobs_verify(transfers->blobs, hash, on_serve_verified, serve);
-    if (rc < 0) {
-        transfers->n_checks--;
-        list_remove(&serve->node);
-        mem_free(serve);
-        refuse(transfers, link, hash);
-    }
-}
-
 /* Those that wait for their turn on that link. They are taken out first: there may be many, among
  * many others, and what the core does over each may change the list. */
 static void drop_waiting(struct meshd_transfers *transfers, uint64_t link)
@@ -670,12 +431,7 @@ static void keep_partial(struct meshd_transfers *transfers, struct fetch *fetch)
 
 void meshd_transfers_on_link_down(struct meshd_transfers *transfers, uint64_t link)
 {
-    list_for_each_safe (it, &transfers->serves) {
-        struct serve *serve = LIST_ENTRY(it, struct serve, node);
-        if (serve->link == link) {
-            serve_free(serve);
-        }
-    }
+    meshd_serves_drop(transfers, link);
     /* One at a time: what the core does over each may change the list. */
     for (bool is_found = true; is_found;) {
         is_found = false;
