@@ -290,7 +290,8 @@ static void on_stream(struct cmd_run *run, const struct wire_client_stream *stre
 static void on_notice(struct cmd_run *run, const struct wire_notice *notice)
 {
     char text[WIRE_REASON_BYTES_MAX * 4 + 8];
-    if (run->stop_status == 0) {
+    bool is_wanted = !notice->is_progress || run->bar.is_on || isatty(STDERR_FILENO);
+    if (run->stop_status == 0 && is_wanted) {
         cmd_run_say(run, "%s", text_printable(notice->text, text, sizeof(text)));
     }
 }

@@ -13,6 +13,7 @@ struct fetch {
     bool may_point;
     struct wire_hash hash;
     uint64_t bytes;
+    uint64_t begun_ms;
     struct meshd_blob_part *part;
 };
 
@@ -59,6 +60,24 @@ void meshd_transfers_maybe_closed(struct meshd_transfers *transfers)
         mem_free(transfers->chunk);
         mem_free(transfers);
         on_closed(user);
+    }
+}
+
+void meshd_transfers_tell(struct meshd_transfers *transfers, uint64_t begun_ms, uint64_t link,
+                          const struct wire_hash *hash, uint64_t n_moved, uint64_t n_bytes,
+                          bool is_in)
+{
+    uint64_t now_ms = uv_now(transfers->timer.loop);
+    uint64_t last_ms = begun_ms > transfers->told_ms ? begun_ms : transfers->told_ms;
+    if (now_ms - last_ms >= MESHD_TELL_MS) {
+        transfers->told_ms = now_ms;
+        struct core_event event = {.type = CORE_EVENT_BLOB_MOVING,
+                                   .blob_moving = {.link = link,
+                                                   .hash = *hash,
+                                                   .n_moved = n_moved,
+                                                   .n_bytes = n_bytes,
+                                                   .is_in = is_in}};
+        meshd_sink_put(&transfers->sink, &event);
     }
 }
 
@@ -226,6 +245,7 @@ static void fetch_begin(struct meshd_transfers *transfers, const struct fetch *w
     }
     fetch->link = waiting->link;
     fetch->owner = waiting->owner;
+    fetch->begun_ms = uv_now(transfers->timer.loop);
     list_push_back(&transfers->fetches, &fetch->node);
     transfers->n_fetches++;
     struct wire_message want = {
@@ -365,8 +385,12 @@ void meshd_transfers_on_data(struct meshd_transfers *transfers, uint64_t link,
         fetch_fail(transfers, fetch, true);
         return;
     }
-    if (meshd_blob_part_bytes(fetch->part) == fetch->bytes) {
+    done += data->bytes.n;
+    if (done == fetch->bytes) {
         fetch_finish(transfers, fetch);
+    } else {
+        meshd_transfers_tell(transfers, fetch->begun_ms, link, &fetch->hash, done, fetch->bytes,
+                             true);
     }
 }
 

@@ -23,6 +23,9 @@
 /* Unfinished blobs of closed links that are kept to go on with. */
 #define MESHD_PARTIALS_MAX 16u
 
+/* Of what is under way for longer than this, whoever waits hears as often: of one at a time. */
+#define MESHD_TELL_MS 3000u
+
 struct meshd_transfers;
 
 /* All are borrowed for the transfers' life. NULL when memory is short. */

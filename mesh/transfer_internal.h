@@ -22,12 +22,19 @@ struct meshd_transfers {
     uint64_t look_ms;
     uint8_t *chunk; /* WIRE_CHUNK_BYTES_MAX, while something is served */
     /* both */
+    uint64_t told_ms; /* when the core last heard of one under way */
     bool is_closing;
     uint32_t n_checks; /* verifications under way */
     bool is_timer_closed;
     void (*on_closed)(void *user);
     void *on_closed_user;
 };
+
+/* A transfer that began at begun_ms (uv_now()) has come so far: the core hears of it where that
+ * takes long, now and then. Call it last. */
+void meshd_transfers_tell(struct meshd_transfers *transfers, uint64_t begun_ms, uint64_t link,
+                          const struct wire_hash *hash, uint64_t n_moved, uint64_t n_bytes,
+                          bool is_in);
 
 /* Called where a verification has ended or the timer is closed: may free the transfers. */
 void meshd_transfers_maybe_closed(struct meshd_transfers *transfers);

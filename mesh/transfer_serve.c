@@ -16,6 +16,7 @@ struct serve {
     struct wire_hash hash;
     uint64_t offset;
     uint64_t bytes;
+    uint64_t begun_ms;
     int fd;          /* -1: being verified */
     bool is_dropped; /* while being verified: to be freed when that is done */
 };
@@ -121,12 +122,17 @@ static bool pump(struct meshd_transfers *transfers, uint64_t link)
     }
     list_remove(&serve->node);
     list_push_back(&transfers->serves, &serve->node);
-    if (!serve_chunk(serve, room)) {
+    bool is_under_way = serve_chunk(serve, room);
+    if (!is_under_way) {
         serve_free(serve);
     }
     transfers->look_ms = LOOK_MS_MIN;
     if (list_is_empty(&transfers->serves)) {
         transfers->chunk = mem_free(transfers->chunk);
+    }
+    if (is_under_way) {
+        meshd_transfers_tell(transfers, serve->begun_ms, link, &serve->hash, serve->offset,
+                             serve->bytes, false);
     }
     return true;
 }
@@ -193,6 +199,7 @@ static void on_serve_verified(void *user, int error, const struct wire_hash *has
         return;
     }
     serve->bytes = bytes;
+    serve->begun_ms = uv_now(transfers->timer.loop);
     transfers->look_ms = LOOK_MS_MIN;
     pump(transfers, serve->link);
 }

@@ -392,6 +392,7 @@ struct wire_job_done { /* daemon: every task has its result; the job is forgotte
 struct wire_notice { /* daemon: one line for the user, for instance that a task starts again */
     uint64_t job;
     struct slice text;
+    bool is_progress; /* of passing interest: how far a large file has come */
 };
 
 struct wire_job_cancel {

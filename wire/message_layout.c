@@ -426,6 +426,7 @@ LAYOUT(wire_job_done, "job_done");
 static const struct wire_field fields_wire_notice[] = {
     U64(wire_notice, job),
     TEXT(wire_notice, text, WIRE_REASON_BYTES_MAX),
+    {LATER(wire_notice, is_progress, bool, BOOL), .max = 1},
 };
 LAYOUT(wire_notice, "notice");
 

@@ -53,6 +53,9 @@ static void dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_BLOB_FAILED:
         core_blob_on_failed(core, &event->blob_failed.hash, event->blob_failed.is_ours);
         return;
+    case CORE_EVENT_BLOB_MOVING:
+        core_moving_on(core, event);
+        return;
     case CORE_EVENT_STOP:
         core_stop(core);
         return;

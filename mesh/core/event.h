@@ -44,6 +44,7 @@ enum core_source {
     X(ATTEMPT_REFUSED, "attempt refused") /* it could not be started here */                       \
     X(BLOB_STORED, "blob stored")         /* a fetched blob is whole and its hash was right */     \
     X(BLOB_FAILED, "blob failed")         /* it cannot be had over that link, or not kept */       \
+    X(BLOB_MOVING, "blob moving")         /* one that takes long has come so far */                \
     X(CORES, "cores")                     /* the effective processors changed */                   \
     X(STOP, "stop")                       /* the daemon is asked to end */                         \
     X(JOURNALED, "journaled")             /* records are on disk, or could not be written */       \
@@ -158,6 +159,12 @@ struct core_event {
             struct wire_hash hash;
             bool is_ours; /* no disk or memory here; else the peer has it not or sent it wrong */
         } blob_failed;
+        struct {
+            uint64_t link;
+            struct wire_hash hash;
+            uint64_t n_moved, n_bytes; /* of so many */
+            bool is_in;                /* it comes; else it goes */
+        } blob_moving;
         struct {
             uint32_t cores;
         } cores;

@@ -166,6 +166,8 @@ void core_owner_link_up(struct core *core, struct core_peer *peer);
 void core_owner_peer_lost(struct core *core, struct core_peer *peer);
 bool core_owner_may_serve(const struct core *core, const struct core_peer *peer,
                           const struct wire_hash *hash, uint64_t *ret_bytes);
+/* moving.c: of what takes long, whoever waits for it is told how far it has come. */
+void core_moving_on(struct core *core, const struct core_event *event);
 void core_stream_on_data(struct core *core, struct core_peer *peer,
                          const struct wire_stream_data *data);
 void core_stream_on_client_ack(struct core *core, struct core_job *job,

@@ -83,6 +83,13 @@ static void print_peer_event(const struct core_event *event, struct buf *to)
     }
 }
 
+static const struct wire_hash *hash_of_event(const struct core_event *event)
+{
+    return event->type == CORE_EVENT_BLOB_STORED   ? &event->blob_stored.hash
+           : event->type == CORE_EVENT_BLOB_FAILED ? &event->blob_failed.hash
+                                                   : &event->blob_moving.hash;
+}
+
 static void print_journal_event(const struct core_event *event, struct buf *to)
 {
     char job[WIRE_JOB_TEXT_BYTES];
@@ -163,10 +170,9 @@ void core_event_print(const struct core_event *event, struct buf *to)
         buf_printf(to, " %s", wire_refusal_text(event->attempt_refused.refusal));
         return;
     case CORE_EVENT_BLOB_STORED:
-        print_hash(to, &event->blob_stored.hash);
-        return;
     case CORE_EVENT_BLOB_FAILED:
-        print_hash(to, &event->blob_failed.hash);
+    case CORE_EVENT_BLOB_MOVING:
+        print_hash(to, hash_of_event(event));
         return;
     case CORE_EVENT_CORES:
         buf_printf(to, " %u", event->cores.cores);

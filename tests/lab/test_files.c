@@ -373,6 +373,26 @@ START_TEST(a_very_large_file_is_named_while_it_is_sent)
 }
 END_TEST
 
+/* How far it has come, both ways, over a line that is slow. */
+START_TEST(how_far_a_file_has_come_is_said_where_it_takes_long)
+{
+    struct daemon_scene scene;
+    daemon_scene_make(&scene, "2", PATIENCE_MS);
+    run(&scene, "head -c 4194304 /dev/urandom > there", 0);
+    lab_slow(scene.hosts[1], 8000000);
+    struct lab_process *job =
+        shell(&scene, "$MESH submit --bar --on lily --transferfile there --return back "
+                      "'{ cat there; echo; } > back; {}' ::: true");
+    lab_expect(job, PATIENCE_MS, 0);
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), "of 4096 KiB ("));
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), " %) sent to lily"));
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), ": there\n"));
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), " %) come from lily"));
+    ck_assert_ptr_nonnull(strstr(lab_errors(job), ": back\n"));
+    lab_free(scene.lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("files");
@@ -401,6 +421,7 @@ int main(void)
     tcase_set_timeout(tc, 280);
     tcase_add_test(tc, a_large_file_leaves_its_submitter_about_once);
     tcase_add_test(tc, a_very_large_file_is_named_while_it_is_sent);
+    tcase_add_test(tc, how_far_a_file_has_come_is_said_where_it_takes_long);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);
 }

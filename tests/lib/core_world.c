@@ -57,6 +57,7 @@ struct world *world_new(uint64_t seed)
         core_effects_init(&node->effects);
         buf_init(&node->client.stream, 16u << 20);
         buf_init(&node->client.notices, 1u << 20);
+        buf_init(&node->client.progress, 1u << 20);
     }
     return world;
 }
@@ -90,6 +91,7 @@ struct world *world_free(struct world *world)
         drop_held(world, node);
         buf_done(&node->client.stream);
         buf_done(&node->client.notices);
+        buf_done(&node->client.progress);
         mem_free(node->client.n_reports);
     }
     while (heap_first(&world->heap) != NULL) {
@@ -318,6 +320,7 @@ void world_submit(struct world *world, unsigned i, const struct wire_message *su
     client->words[1] = value;
     buf_clear(&client->stream);
     buf_clear(&client->notices);
+    buf_clear(&client->progress);
     world_client_say_in(world, i, submit);
 }
 

@@ -55,7 +55,7 @@ struct world_client { /* what the client of a node has seen */
     uint32_t n_by_end[16];
     uint32_t n_failed_status;
     struct buf stream; /* all of stream 1 */
-    struct buf notices;
+    struct buf notices, progress; /* the latter: notices of passing interest */
     bool holds_acks; /* does not acknowledge results */
     bool holds_stream_acks;
     uint32_t n_rows;

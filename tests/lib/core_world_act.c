@@ -382,10 +382,12 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
     case WIRE_MESSAGE_TRUST_LIST:
         on_trust_message(client, message);
         break;
-    case WIRE_MESSAGE_NOTICE:
-        buf_append_slice(&client->notices, message->notice.text);
-        buf_append_str(&client->notices, "\n");
+    case WIRE_MESSAGE_NOTICE: {
+        struct buf *to = message->notice.is_progress ? &client->progress : &client->notices;
+        buf_append_slice(to, message->notice.text);
+        buf_append_str(to, "\n");
         break;
+    }
     case WIRE_MESSAGE_ERROR:
         client->has_error = true;
         client->error = message->error.error;

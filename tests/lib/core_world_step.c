@@ -440,6 +440,24 @@ void world_step(struct world *world, unsigned i, struct core_event *event)
     }
 }
 
+/* As if half of it had taken long: to whom it comes, and from whom. */
+static void tell_moving(struct world *world, unsigned i, uint64_t link_id,
+                        const struct wire_hash *hash)
+{
+    const struct link *link = &world->links[link_id];
+    for (unsigned side = 0; side < 2; side++) {
+        struct core_event event = {.type = CORE_EVENT_BLOB_MOVING};
+        event.blob_moving.link = link_id;
+        event.blob_moving.hash = *hash;
+        event.blob_moving.n_moved = 20u << 20;
+        event.blob_moving.n_bytes = 40u << 20;
+        event.blob_moving.is_in = link->node[side] == i;
+        if (link->is_up[side]) {
+            world_step(world, link->node[side], &event);
+        }
+    }
+}
+
 /* Shell work on a message before the core sees it. False: the core does not. */
 static bool is_for_core(struct world *world, unsigned i, struct item *item)
 {
@@ -462,6 +480,7 @@ static bool is_for_core(struct world *world, unsigned i, struct item *item)
         event.type = CORE_EVENT_BLOB_STORED;
         event.blob_stored.hash = message->blob_data.hash;
         if (take_fetch(&world->nodes[i], &message->blob_data.hash)) {
+            tell_moving(world, i, item->link, &message->blob_data.hash);
             world_keep(world, i, &message->blob_data.hash);
             world_step(world, i, &event);
         }

@@ -316,6 +316,9 @@ static void on_submit(struct server *server, const struct wire_submit *submit)
         message.notice = (struct wire_notice){
             .job = JOB, .text = slice_str("no other peer in sight: \033[31mrunning here")};
         send_message(server, &message, NULL, 0);
+        message.notice = (struct wire_notice){
+            .job = JOB, .text = slice_str("half of it has come"), .is_progress = true};
+        send_message(server, &message, NULL, 0);
     }
 }
 

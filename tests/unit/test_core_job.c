@@ -304,6 +304,9 @@ START_TEST(large_output_is_fetched_before_the_result_is_reported)
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 20);
     ck_assert_uint_eq(world_n_effects(world, 0, CORE_EFFECT_BLOB_FETCH), world_n_started(world, 1));
     ck_assert_uint_eq(world_n_effects(world, 1, CORE_EFFECT_BLOB_SERVE), world_n_started(world, 1));
+    const char *progress = buf_cstr(&world_client(world, 0)->progress);
+    ck_assert_ptr_nonnull(strstr(progress, "20 of 40 MiB (50 %) come from lily"));
+    ck_assert_ptr_nonnull(strstr(progress, ": output of task "));
     world_end(world);
 }
 END_TEST
@@ -344,6 +347,10 @@ START_TEST(a_jobs_files_are_fetched_once_by_each_peer)
     ck_assert_uint_eq(world_n_effects(world, 2, CORE_EFFECT_BLOB_FETCH), 2);
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_JOB), 2);
     ck_assert_uint_ge(world_n_started(world, 1), 10);
+    const char *progress = buf_cstr(&world_client(world, 0)->progress);
+    ck_assert_ptr_nonnull(strstr(progress, "20 of 40 MiB (50 %) sent to lily"));
+    ck_assert_ptr_nonnull(strstr(progress, ": prog\n"));
+    ck_assert_ptr_nonnull(strstr(progress, ": data\n"));
     world_end(world);
 }
 END_TEST

@@ -53,9 +53,10 @@ END_TEST
 
 START_TEST(a_frame_is_found_only_when_it_is_whole)
 {
-    struct wire_message message = {.type = WIRE_MESSAGE_NOTICE, .notice = {7, slice_str("hello")}};
+    struct wire_message message = {.type = WIRE_MESSAGE_NOTICE,
+                                   .notice = {7, slice_str("hello"), true}};
     ck_assert_int_eq(wire_local_encode(&message, &bytes), 0);
-    static const uint8_t expected[] = "\x00\x00\x00\x0a\x91\x93\x4c\x07\xa5hello";
+    static const uint8_t expected[] = "\x00\x00\x00\x0b\x91\x94\x4c\x07\xa5hello\xc3";
     ck_assert(slice_eq(buf_slice(&bytes), slice_of(expected, sizeof(expected) - 1)));
     size_t n_whole = bytes.n;
     buf_append_str(&bytes, "\x01");
