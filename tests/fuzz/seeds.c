@@ -43,7 +43,9 @@ int main(int argc, char **argv)
         return 2;
     }
     int n_failed = 0;
-    printf(is_check ? "1..%zu\n" : "", random_n_types());
+    if (is_check) {
+        printf("1..%zu\n", random_n_types());
+    }
     for (size_t i = 0; i < random_n_types(); i++) {
         char path[4096];
         const char *name = wire_message_name(random_type(i));
