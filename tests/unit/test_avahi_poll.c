@@ -269,8 +269,9 @@ START_TEST(timeouts_that_are_always_due_leave_the_loop_to_others)
         n_most = storm.n - before > n_most ? storm.n - before : n_most;
     }
     ck_assert_uint_gt(storm.n, 0);
-    ck_assert_uint_le(n_most, 100); /* 64, and no end without a limit */
-    ck_assert_uint_le(flood.n, 1);  /* before the first of them was called */
+    ck_assert_uint_le(n_most,
+                      150);        /* 64, twice in a turn if that is slow; no end without a limit */
+    ck_assert_uint_le(flood.n, 1); /* before the first of them was called */
     w.api->timeout_free(storm.timeout);
     w.api->watch_free(watch);
     close(fds[0]);

@@ -154,6 +154,7 @@ START_TEST(a_wrong_code_is_refused_before_any_daemon_is_asked)
 {
     char code[WIRE_INVITE_TEXT_BYTES];
     struct command command;
+    the_daemon.path[0] = '\0';
     make_code((uint64_t)time(NULL), code);
     join_with(&command, code);
     expect_one_line(&command, 1, "no meshd at /nonexistent/s"); /* the right one goes further */
