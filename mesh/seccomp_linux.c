@@ -299,9 +299,9 @@ int sandbox_filter_make(int *ret_fd, struct errmsg *err)
         errmsg_set(err, "the kernel has no seccomp filters");
         return -ENOSYS;
     }
-    /* What the filter may say is not found out by trying it out here (a tracer like valgrind does not
-     * let that through): bwrap loads it, and a kernel before 4.14, which knows no "kill process",
-     * takes that for "kill thread". */
+    /* What the filter may say is not found out by trying it out here (a tracer like valgrind does
+     * not let that through): bwrap loads it, and a kernel before 4.14, which knows no "kill
+     * process", takes that for "kill thread". */
     IGNORE(seccomp_api_set(3));
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     int r = ctx == NULL ? -ENOMEM : add_rules(ctx);
