@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/results_tree.h"
 #include "cli/signals.h"
 #include "cli/submit_internal.h"
 #include "wire/base/text.h"
@@ -50,7 +51,7 @@ int cmd_attach_option(void *to, int key, const char *value, struct errmsg *err)
         return 0;
     case CMD_ATTACH_RESULTS:
         attach->results = value;
-        return 0;
+        return cmd_results_check_name(value, err);
     case CMD_ATTACH_FILES:
         if (value[0] == '\0' || strlen(value) > WIRE_PATH_BYTES_MAX) {
             errmsg_set(err, "--files: give the name of a folder, %u bytes at most",

@@ -72,6 +72,15 @@ static int open_table(struct cmd_results *results, unsigned n_values, struct err
     return ferror(results->table) != 0 ? fail_table(results, err) : 0;
 }
 
+int cmd_results_check_name(const char *name, struct errmsg *err)
+{
+    if (name[0] == '\0') {
+        errmsg_set(err, "--results: give a name, of a folder or of a file");
+        return -EINVAL;
+    }
+    return 0;
+}
+
 int cmd_results_new(const char *name, unsigned n_values, struct cmd_results **ret_results,
                     struct errmsg *err)
 {

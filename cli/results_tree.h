@@ -21,6 +21,9 @@ struct cmd_results_entry {    /* all borrowed */
     struct cmd_content streams[2]; /* standard output and standard error */
 };
 
+/* What --results says. 0; -EINVAL with err: with no name at all the tree would stand in "/". */
+int cmd_results_check_name(const char *name, struct errmsg *err) MUST_CHECK;
+
 /* `name` is borrowed as long as the results live; n_values as each entry will have. 0; -errno with
  * err. */
 int cmd_results_new(const char *name, unsigned n_values, struct cmd_results **ret_results,

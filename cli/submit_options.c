@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/replace.h"
+#include "cli/results_tree.h"
 #include "wire/base/text.h"
 
 #define LEASE_MIN_MS     1000u
@@ -321,7 +322,7 @@ static int on_file_option(struct cmd_submit_options *o, enum key key, const char
     case KEY_RES:
     case KEY_RESULTS:
         o->results = value;
-        return 0;
+        return cmd_results_check_name(value, err);
     default:
         ensure(!"reached");
         return 0;

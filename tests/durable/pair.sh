@@ -3,6 +3,12 @@
 # and $is_tap set; whoever sources it starts the owner. Nothing is left on the machine.
 #
 # shellcheck shell=bash
+for number in "$@"; do
+    [[ $number == "$build" || $number =~ ^[1-9][0-9]*$ ]] || {
+        sed -n 's/^#   \(tests[^ ]*\)/usage: \1/p' "$0" >&2
+        exit 2
+    }
+done
 mesh=$build/cli/mesh
 meshd=$build/mesh/meshd
 torn=$build/tests/durable/meshd-torn
