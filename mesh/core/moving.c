@@ -1,10 +1,11 @@
 /* What users who wait are told of blobs that take long: how far one has come. Where several jobs
  * read the same one, the first that somebody waits for is told. */
+#include <stdio.h>
+
 #include "mesh/core/core_internal.h"
 #include "mesh/core/job.h"
 #include "mesh/core/load.h"
 #include "mesh/core/peer.h"
-#include "wire/base/text.h"
 
 struct what { /* what the blob is to a user */
     struct core_job *job;
@@ -23,7 +24,7 @@ static bool find_in_job(struct core_job *job, const struct wire_hash *hash, stru
     for (uint32_t i = 0; i < job->spec.files.n; i++) {
         const struct wire_file *file = &job->spec.files.items[i];
         if (is(&file->hash, hash)) {
-            *ret = (struct what){.job = job, .path = file->path};
+            *ret = (struct what){.job = job, .path = file->path, .role = "file"};
             return true;
         }
     }
@@ -91,15 +92,6 @@ static bool find(const struct core_peer *peer, const struct wire_hash *hash, boo
     return false;
 }
 
-static size_t format(char *to, size_t n_to, const char *form, ...)
-{
-    va_list args;
-    va_start(args, form);
-    size_t n = text_vformat(to, n_to, form, args);
-    va_end(args);
-    return n;
-}
-
 void core_moving_on(struct core *core, const struct core_event *event)
 {
     struct core_link *link = core_link_find(core, event->blob_moving.link);
@@ -111,20 +103,17 @@ void core_moving_on(struct core *core, const struct core_event *event)
     }
     uint64_t n_bytes = event->blob_moving.n_bytes;
     unsigned shift = n_bytes >> 24 > 0 ? 20 : 10;
-    char line[WIRE_REASON_BYTES_MAX];
-    size_t n = format(line, sizeof(line), "%llu of %llu %s (%u %%) %s %s: ",
-                      (unsigned long long)(event->blob_moving.n_moved >> shift),
-                      (unsigned long long)(n_bytes >> shift), shift == 20 ? "MiB" : "KiB",
-                      (unsigned)((double)event->blob_moving.n_moved * 100 / (double)n_bytes),
-                      is_in ? "come from" : "sent to", core_peer_label(link->peer));
-    if (what.path.n > 0) { /* it may be longer than the line */
-        n += format(line + n, sizeof(line) - n, "%.*s", SLICE_FMT(what.path));
-    } else {
-        n += format(line + n, sizeof(line) - n, "%s of task %u", what.role, what.task);
-    }
+    char task[64]; /* the path is the last of the line, which it may not fit into */
+    snprintf(task, sizeof(task), "%s of task %u", what.role, what.task);
+    struct slice name = what.path.n > 0 ? what.path : slice_str(task);
     struct wire_message message = {.type = WIRE_MESSAGE_NOTICE};
     message.notice.job = what.job->id;
-    message.notice.text = core_batch_copy(core, slice_of(line, n));
+    message.notice.text = core_batch_printf(
+        core, "%llu of %llu %s (%u %%) %s %s: %.*s",
+        (unsigned long long)(event->blob_moving.n_moved >> shift),
+        (unsigned long long)(n_bytes >> shift), shift == 20 ? "MiB" : "KiB",
+        (unsigned)((double)event->blob_moving.n_moved * 100 / (double)n_bytes),
+        is_in ? "come from" : "sent to", core_peer_label(link->peer), SLICE_FMT(name));
     message.notice.is_progress = true;
     core_client_send(core, what.job->client->id, &message);
 }
