@@ -1,7 +1,5 @@
 /* What users who wait are told of blobs that take long: how far one has come. Where several jobs
  * read the same one, the first that somebody waits for is told. */
-#include <stdio.h>
-
 #include "mesh/core/core_internal.h"
 #include "mesh/core/job.h"
 #include "mesh/core/load.h"
@@ -24,7 +22,7 @@ static bool find_in_job(struct core_job *job, const struct wire_hash *hash, stru
     for (uint32_t i = 0; i < job->spec.files.n; i++) {
         const struct wire_file *file = &job->spec.files.items[i];
         if (is(&file->hash, hash)) {
-            *ret = (struct what){.job = job, .path = file->path, .role = "file"};
+            *ret = (struct what){.job = job, .path = file->path};
             return true;
         }
     }
@@ -103,9 +101,10 @@ void core_moving_on(struct core *core, const struct core_event *event)
     }
     uint64_t n_bytes = event->blob_moving.n_bytes;
     unsigned shift = n_bytes >> 24 > 0 ? 20 : 10;
-    char task[64]; /* the path is the last of the line, which it may not fit into */
-    snprintf(task, sizeof(task), "%s of task %u", what.role, what.task);
-    struct slice name = what.path.n > 0 ? what.path : slice_str(task);
+    struct slice name = what.path; /* the last of the line, which it may not fit into */
+    if (name.n == 0) {
+        name = core_batch_printf(core, "%s of task %u", what.role, what.task);
+    }
     struct wire_message message = {.type = WIRE_MESSAGE_NOTICE};
     message.notice.job = what.job->id;
     message.notice.text = core_batch_printf(
