@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -91,16 +92,27 @@ int init_memory_set_up(struct init *init)
     return r < 0 ? r : limit(RLIMIT_NPROC, allowed->n_processes);
 }
 
+/* What is not dumpable may not even write to its own /proc. Nothing else runs in the cell yet that
+ * could look into this process, which is still a copy of the init, while it is. */
+static void go_first(void)
+{
+    if (prctl(PR_SET_DUMPABLE, 1) < 0) {
+        return;
+    }
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    IGNORE(prctl(PR_SET_DUMPABLE, 0));
+    if (fd >= 0) {
+        IGNORE(write(fd, "1000", 4)); /* where it cannot be: as any other process */
+        close(fd);
+    }
+}
+
 int init_memory_become_task(const struct init *init)
 {
     if (!init->is_sandbox) {
         return 0;
     }
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        IGNORE(write(fd, "1000", 4)); /* where it cannot be: as any other process */
-        close(fd);
-    }
+    go_first();
     return limit(RLIMIT_AS, init->allowed.address_bytes);
 }
 

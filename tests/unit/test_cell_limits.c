@@ -102,6 +102,21 @@ START_TEST(files_and_address_space_are_limited)
 }
 END_TEST
 
+/* Where the machine has no memory left, tasks and what they start go first, and not the init. */
+START_TEST(the_kernel_is_told_to_take_tasks_first)
+{
+    struct cell_fixture fx;
+    if (!begin(&fx, (struct cell_limits){0})) {
+        return;
+    }
+    cell_run_sh(&fx, "cat /proc/$$/oom_score_adj /proc/self/oom_score_adj; "
+                     "test $(cat /proc/1/oom_score_adj) -lt 1000");
+    cell_assert_end(&fx, WIRE_END_EXITED, 0);
+    ck_assert_str_eq(buf_cstr(&fx.out), "1000\n1000\n");
+    cell_fixture_done(&fx);
+}
+END_TEST
+
 START_TEST(limits_of_its_namespaces_are_not_a_tasks_to_change)
 {
     struct cell_fixture fx;
@@ -127,6 +142,7 @@ int main(void)
     tcase_add_test(tc, pages_that_processes_share_count_once);
     tcase_add_test(tc, processes_are_counted_by_cell);
     tcase_add_test(tc, files_and_address_space_are_limited);
+    tcase_add_test(tc, the_kernel_is_told_to_take_tasks_first);
     tcase_add_test(tc, limits_of_its_namespaces_are_not_a_tasks_to_change);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
