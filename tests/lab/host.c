@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/lab/bounds.h"
 #include "tests/lab/namespaces.h"
 #include "tests/lab/process.h"
 #include "tests/lib/runner.h"
@@ -172,6 +173,7 @@ void lab_free(struct lab *lab)
     }
     lab->sw = switch_free(lab->sw);
     for (unsigned i = 0; i < lab->n_hosts; i++) {
+        lab_limits_end(lab->hosts[i]);
         lab_forget_processes(lab->hosts[i]);
         free(lab->hosts[i]);
     }

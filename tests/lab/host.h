@@ -7,7 +7,8 @@
  *
  * Needs root, or a kernel that gives user namespaces to everyone; where neither works,
  * lab_is_possible() says so and the test is to be skipped. Everything is anonymous and held by
- * processes that die with the test, however it ends: nothing is left on the machine.
+ * processes that die with the test, however it ends: nothing is left on the machine. (A host that
+ * is limited by bounds.h has a control group, which has a name; that says what becomes of it.)
  *
  * A lab belongs to one test in a process of its own (Check's fork mode), for making it moves that
  * process into namespaces for good. Whatever cannot be set up fails the test with one line. Nothing
@@ -27,7 +28,16 @@
 
 #define LAB_HOSTS_MAX      SWITCH_PORTS_MAX
 #define LAB_NAME_BYTES_MAX 32
+#define LAB_GROUPS_MAX     2
 #define LAB_PATH_BYTES_MAX 512
+
+/* What limits a host: bounds.c has it. */
+struct lab_group {
+    char *folder;   /* of the control group. Owned */
+    int procs_fd;   /* who writes "0" to it is in the group. Owned */
+    pid_t watcher;  /* removes the folder */
+    int watcher_fd; /* once this is closed. Owned */
+};
 
 /* A machine. Read its fields; only host.c writes them. */
 struct lab_host {
@@ -40,6 +50,8 @@ struct lab_host {
     int control;      /* to the init; its closing ends the host. Owned */
     int init_fd;      /* pidfd of the init. Owned */
     unsigned port;    /* its cable on the switch */
+    struct lab_group groups[LAB_GROUPS_MAX];
+    unsigned n_groups;
 };
 
 struct lab {

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lab/bounds.h"
 #include "tests/lab/namespaces.h"
 
 #define ARGS_MAX 256
@@ -79,6 +80,9 @@ static _Noreturn void become(const struct lab_process *process, const struct pro
     open_as(process->out_path, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
     const char *in = program->start->stdin_path;
     open_as(in != NULL ? in : "/dev/null", O_RDONLY, STDIN_FILENO);
+    if (lab_limits_enter(process->host) != 0) {
+        give_up("enter the control group of the host");
+    }
     close_range(3, ~0U, 0);
     const char *folder = program->start->folder;
     if (chdir(folder != NULL ? folder : "/tmp") < 0) {

@@ -2,6 +2,7 @@
  * stays behind. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -9,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lab/bounds.h"
 #include "tests/lab/host.h"
 #include "tests/lab/process.h"
 
@@ -20,6 +24,7 @@
 #define PAYLOAD_BYTES 400
 /* Long beside a round trip through the switch (0.1 ms), short beside a test. */
 #define ANSWER_MS 200
+#define SPIN_NS   UINT64_C(1000000000)
 
 static int bound_socket(uint16_t port)
 {
@@ -509,16 +514,122 @@ START_TEST(a_host_without_power_has_no_process_left)
 }
 END_TEST
 
-/* Builds a lab, says that it stands, and waits to be killed. */
+/* --- limits --------------------------------------------------------------------------------- */
+
+#define TAKE_100_MIB "head -c 100M /dev/zero | tail > /dev/null"
+
+START_TEST(memory_of_a_host_is_limited)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    struct lab_host *lily = lab_host(lab, "lily");
+    lab_limit_memory(hal, UINT64_C(64) << 20);
+    ck_assert_int_eq(lab_run(lily, 10000, NULL, "sh", "-c", TAKE_100_MIB, NULL), 0);
+    ck_assert_uint_eq(lab_memory_kills(hal), 0);
+    ck_assert_int_eq(lab_run(hal, 10000, NULL, "sh", "-c", TAKE_100_MIB, NULL), 128 + SIGKILL);
+    ck_assert_uint_eq(lab_memory_kills(hal), 1);
+    ck_assert_uint_eq(lab_memory_kills(lily), 0);
+    /* What it writes to its folders counts. */
+    ck_assert_int_ne(lab_run(hal, 10000, NULL, "head", "-c", "100M", "/dev/zero", NULL), 0);
+    lab_free(lab);
+}
+END_TEST
+
+/* Two that want all of a processor, for a second; prints what they got, in milliseconds. */
+static int spin(void *context)
+{
+    uint64_t end_ns = lab_now_ns() + SPIN_NS;
+    for (unsigned i = 0; i < 2; i++) {
+        if (fork() == 0) {
+            while (lab_now_ns() < end_ns) {
+            }
+            _exit(0);
+        }
+    }
+    while (wait(NULL) > 0) {
+    }
+    struct rusage used;
+    if (getrusage(RUSAGE_CHILDREN, &used) < 0) {
+        return 1;
+    }
+    printf("%ld\n", (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
+                        (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000);
+    return 0;
+}
+
+START_TEST(cores_of_a_host_are_limited)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    lab_limit_cores(hal, 0.1);
+    lab_limit_memory(hal, UINT64_C(64) << 20); /* both at once */
+    uint64_t from_ns = lab_now_ns();
+    struct lab_process *process = lab_call(hal, spin, NULL);
+    lab_expect(process, 15000, 0);
+    double passed_ms = (double)(lab_now_ns() - from_ns) / 1e6;
+    double used_ms = strtod(lab_output(process), NULL);
+    printf("# figure: two that spin on a host of 0.1 cores: %.0f ms in %.0f ms\n", used_ms,
+           passed_ms);
+    ck_assert_double_gt(used_ms, 0);
+    ck_assert_double_lt(used_ms, 0.1 * passed_ms + 60); /* of which it may borrow one period's */
+    lab_free(lab);
+}
+END_TEST
+
+/* Of a test that was killed together with what watches over its group. */
+static void leave_group_beside(const char *folder, char path[static PATH_MAX])
+{
+    fflush(NULL);
+    pid_t dead = fork();
+    if (dead == 0) {
+        _exit(0);
+    }
+    ck_assert_int_gt(dead, 0);
+    ck_assert_int_eq(waitpid(dead, NULL, 0), dead);
+    const char *slash = strrchr(folder, '/');
+    snprintf(path, PATH_MAX, "%.*s/mesh-lab-%d-1", (int)(slash - folder), folder, (int)dead);
+    ck_assert_int_eq(mkdir(path, 0755), 0);
+}
+
+START_TEST(no_group_is_left)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    struct lab_host *lily = lab_host(lab, "lily");
+    char folder[PATH_MAX];
+    char left[PATH_MAX];
+    lab_limit_cores(hal, 1);
+    snprintf(folder, sizeof(folder), "%s", hal->groups[0].folder);
+    ck_assert_int_eq(lab_run(hal, 5000, NULL, "sh", "-c", "setsid sleep 1000 & exit 0", NULL), 0);
+    leave_group_beside(folder, left);
+    lab_limit_cores(lily, 1);
+    ck_assert_int_ne(access(left, F_OK), 0);
+    ck_assert_int_eq(access(folder, F_OK), 0);
+    lab_free(lab);
+    ck_assert_int_ne(access(folder, F_OK), 0);
+}
+END_TEST
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+/* Builds a lab, says that it stands, and waits to be killed. What has a name on the machine is said
+ * as well. */
 static _Noreturn void live_until_killed(int report)
 {
     struct lab *lab = lab_new();
     struct lab_host *hal = lab_host(lab, "hal");
     lab_host(lab, "lily");
+    struct errmsg err;
+    char folder[PATH_MAX] = "/none/may/be/made";
+    if (lab_may_limit(LAB_LIMIT_CORES, &err)) {
+        lab_limit_cores(hal, 1);
+        snprintf(folder, sizeof(folder), "%s", hal->groups[0].folder);
+        ck_assert_int_eq(access(folder, F_OK), 0);
+    }
     listen_on(hal);
     /* One that has left its session and its parent, as a daemon does. */
     ck_assert_int_eq(lab_run(hal, 5000, NULL, "sh", "-c", "setsid sleep 1000 & exit 0", NULL), 0);
-    IGNORE(write(report, "x", 1));
+    IGNORE(write(report, folder, sizeof(folder)));
     for (;;) {
         pause();
     }
@@ -544,12 +655,13 @@ START_TEST(nothing_is_left_when_the_test_is_killed)
         live_until_killed(report[1]);
     }
     close(report[1]);
-    char byte;
-    ck_assert_int_eq(read(report[0], &byte, 1), 1);
+    char folder[PATH_MAX];
+    ck_assert_int_eq(read(report[0], folder, sizeof(folder)), sizeof(folder));
     kill(pid, SIGKILL);
     ck_assert_msg(lab_until(is_all_gone, NULL, 3000), "processes outlived their test by 3 s");
-    /* The last holder of the pipe's end is gone, too. */
-    ck_assert_int_eq(read(report[0], &byte, 1), 0);
+    /* The last holder of the pipe's end is gone, too, and so is the control group. */
+    ck_assert_int_eq(read(report[0], folder, 1), 0);
+    ck_assert_int_ne(access(folder, F_OK), 0);
     close(report[0]);
 }
 END_TEST
@@ -572,6 +684,14 @@ int main(void)
     tcase_add_test(tc, a_host_has_its_own_name_folders_processes_and_network);
     tcase_add_test(tc, processes_are_started_watched_frozen_and_killed);
     tcase_add_test(tc, a_host_without_power_has_no_process_left);
+    struct errmsg err;
+    if (lab_may_limit(LAB_LIMIT_MEMORY, &err) && lab_may_limit(LAB_LIMIT_CORES, &err)) {
+        tcase_add_test(tc, memory_of_a_host_is_limited);
+        tcase_add_test(tc, cores_of_a_host_are_limited);
+        tcase_add_test(tc, no_group_is_left);
+    } else {
+        printf("# skipped: limits of hosts: %s\n", err.text);
+    }
     tcase_add_test(tc, nothing_is_left_when_the_test_is_killed);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);

@@ -1,16 +1,13 @@
 /* What happens to a whole mesh: restarts one after the other, peers that come and go, all but one
  * gone, all at once, two who submit, another version, a clock that is set back. */
-#include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/lab/avahi.h"
+#include "tests/lab/bounds.h"
 #include "tests/lab/scenario.h"
 
 #define N_TASKS 9
@@ -315,93 +312,49 @@ END_TEST
 
 /* --- a slow host ---------------------------------------------------------------------------- */
 
-#define CPU_GROUPS "/sys/fs/cgroup/cpu"
-
-/* A process that ends when the test does, however that ends, and takes the group with it: the other
- * end of its standard input is the test's alone. */
-static void watch_group(const char *folder)
-{
-    int ends[2];
-    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid > 0) {
-        close(ends[0]); /* the other one stays open for as long as this process is */
-        return;
-    }
-    setsid();
-    if (dup2(ends[0], STDIN_FILENO) < 0) {
-        _exit(1);
-    }
-    close_range(1, ~0U, 0);
-    char byte;
-    IGNORE(read(STDIN_FILENO, &byte, 1));
-    for (unsigned i = 0; i < 1000 && rmdir(folder) < 0 && errno == EBUSY; i++) {
-        poll(NULL, 0, 20); /* its processes are on their way out */
-    }
-    _exit(0);
-}
-
-static bool write_number(const char *folder, const char *name, long number)
-{
-    char path[LAB_PATH_BYTES_MAX + 64];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *file = fopen(path, "we");
-    if (file == NULL) {
-        return false;
-    }
-    bool is_written = fprintf(file, "%ld\n", number) > 0;
-    return fclose(file) == 0 && is_written;
-}
-
-static const char *slow_group(void)
-{
-    static char folder[LAB_PATH_BYTES_MAX];
-    snprintf(folder, sizeof(folder), CPU_GROUPS "/mesh-lab-%d", (int)getpid());
-    return folder;
-}
-
 static double ask(struct scenario *sc, const char *line)
 {
     return strtod(scenario_shell(sc, 0, line), NULL);
 }
 
-/* All executors offer two cores; one has a quarter of a core for them. Each task reckons. */
+/* All executors offer two cores; one has a tenth of a core for them. Each task reckons. */
 START_TEST(slow_host)
 {
     struct scenario sc;
     char line[LAB_PATH_BYTES_MAX];
-    scenario_begin(&sc, "a host of a quarter of a core beside others",
+    scenario_begin(&sc, "a host of a tenth of a core beside others",
                    &(struct scenario_setup){.cores = "2", .dead_after = "5", .is_late = true});
-    ck_assert_int_eq(mkdir(slow_group(), 0755), 0);
-    watch_group(slow_group());
-    ck_assert(write_number(slow_group(), "cpu.cfs_quota_us", 25000));
+    lab_limit_cores(sc.hosts[3], 0.1);
     for (unsigned i = 0; i < sc.n_hosts; i++) {
         scenario_start(&sc, i);
     }
-    ck_assert(write_number(slow_group(), "cgroup.procs", sc.daemons[3]->pid));
     scenario_wait_whole(&sc);
-    scenario_strike(&sc, 3, "has a quarter of a core");
+    scenario_strike(&sc, 3, "has a tenth of a core");
     snprintf(line, sizeof(line),
-             "cd /mnt && %s --socket %s submit -k --joblog joblog 'echo {} $(seq 50000 | sort -R | "
-             "sort -n | cksum)' ::: $(seq 24) > printed",
-             getenv("MESH"), DAEMON_SOCKET);
+             "cd /mnt && %s --socket %s submit -k --joblog joblog 'echo {} $MESH_PEER $(date "
+             "+%%s.%%N) >> %s/begun; echo {} $(seq 50000 | sort -R | sort -n | cksum)' ::: "
+             "$(seq 24) > printed",
+             getenv("MESH"), DAEMON_SOCKET, daemon_log_folder(sc.lab));
     /* It reckons, so a busy machine has its say in how long that takes. */
     lab_expect(lab_spawn(sc.hosts[0], "/bin/sh", "-c", line, NULL), 3 * SCENARIO_PATIENCE_MS, 0);
     ck_assert_double_eq(ask(&sc, "wc -l < /mnt/printed"), 24);
     ck_assert_double_eq(ask(&sc, "cut -d ' ' -f 2- /mnt/printed | sort -u | wc -l"), 1);
+    ck_assert_double_ge(ask(&sc, "grep -c rosa /mnt/log/begun || true"),
+                        1); /* or it says nothing */
     double n_slow = ask(&sc, "cut -f 2 /mnt/joblog | grep -cx rosa || true");
     scenario_figure(&sc, "tasks of the slow host", n_slow, "tasks", -1);
     scenario_figure(&sc, "tasks of the two others", 24 - n_slow, "tasks", -1);
     ck_assert_double_lt(n_slow, ask(&sc, "cut -f 2 /mnt/joblog | grep -cx lily || true"));
     ck_assert_double_lt(n_slow, ask(&sc, "cut -f 2 /mnt/joblog | grep -cx max || true"));
-    /* What it has begun when there is nothing left is begun elsewhere, too. */
-    double slow_ms = ask(&sc, "awk '$2 == \"rosa\" && $4 > m { m = $4 } END { print m * 1000 }' "
-                              "/mnt/joblog");
-    double held_up_ms = ask(&sc, "awk 'NR > 1 { e = $3 + $4; if (e > a) a = e; if ($2 != \"rosa\" "
-                                 "&& e > o) o = e } END { print (a - o) * 1000 }' /mnt/joblog");
-    scenario_figure(&sc, "its longest task", slow_ms, "ms", -1);
-    scenario_figure(&sc, "job held up by it for", held_up_ms, "ms", slow_ms / 2);
+    /* Once all tasks have begun, what it has is begun elsewhere, too: as soon as it takes twice as
+     * long as is usual, and then it takes as long as it takes there. */
+    double other_ms = ask(&sc, "awk 'NR > 1 && $2 != \"rosa\" && $4 > m { m = $4 } END { print m * "
+                               "1000 }' /mnt/joblog");
+    double tail_ms = ask(&sc, "sort -k 3n /mnt/log/begun | awk '!seen[$1]++ { b = $3 } END { while "
+                              "((getline < \"/mnt/joblog\") > 0) { if ($3 + $4 > e) e = $3 + $4 } "
+                              "print (e - b) * 1000 }'");
+    scenario_figure(&sc, "longest task of the others", other_ms, "ms", -1);
+    scenario_figure(&sc, "over after all had begun", tail_ms, "ms", 3 * other_ms + 250);
     scenario_expect_no_downs(&sc);
     scenario_end(&sc);
 }
@@ -428,10 +381,11 @@ int main(void)
         scenario_skip(clock_of_an_executor_set_back, "no libfaketime, or of no use here");
         scenario_skip(clock_of_a_submitter_set_back, "no libfaketime, or of no use here");
     }
-    if (access(CPU_GROUPS, W_OK) == 0) {
+    struct errmsg err;
+    if (lab_may_limit(LAB_LIMIT_CORES, &err)) {
         scenario_add(suite, slow_host);
     } else {
-        scenario_skip(slow_host, "no cgroup of processors may be made here");
+        scenario_skip(slow_host, err.text);
     }
     return lab_run_suite(suite);
 }

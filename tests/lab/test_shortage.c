@@ -2,10 +2,12 @@
  * of time, of processes, of output. Who has too little says so, others go on, and all is well again
  * when there is enough. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lab/bounds.h"
 #include "tests/lab/scenario.h"
 
 #define N_TASKS 9
@@ -15,6 +17,9 @@
  * because this machine is busy. */
 static const char *const one_run_each[] = {"--no-speculate", NULL};
 static const struct scenario_setup patient = {.dead_after = "5"};
+
+/* What a host has that is limited: room for the daemon and a few tasks, under a sanitizer, too. */
+#define HOST_BYTES (UINT64_C(512) << 20)
 
 /* What a killed task may live beyond its time: the promise of SIGKILL, and a loaded machine. */
 #define KILL_MS 1000
@@ -261,6 +266,46 @@ START_TEST(no_memory_for_a_task)
 }
 END_TEST
 
+/* Something else on a host takes all the memory that the host has. The kernel ends tasks before it
+ * ends that, and the daemon not at all; what has --retries runs again. Tasks wait for a word. */
+START_TEST(no_memory_on_a_host)
+{
+    struct scenario sc;
+    char line[LAB_PATH_BYTES_MAX + 64];
+    scenario_begin(&sc, "a host is out of memory while a job runs",
+                   &(struct scenario_setup){.dead_after = "5", .is_late = true});
+    lab_limit_memory(sc.hosts[3], HOST_BYTES);
+    for (unsigned i = 0; i < sc.n_hosts; i++) {
+        scenario_start(&sc, i);
+    }
+    scenario_wait_whole(&sc);
+    struct lab_process *job = shell(
+        &sc, "$MESH submit -k --no-speculate --retries 8 'echo $MESH_PEER >> '$LOG'/begun; "
+             "while [ ! -e '$LOG'/go ]; do sleep 0.1; done; echo {}' ::: $(seq 18) > printed");
+    snprintf(line, sizeof(line), "test $(wc -l < %s/begun) = 18", daemon_log_folder(sc.lab));
+    wait_true(&sc, 0, line);
+    ck_assert_uint_eq(lab_memory_kills(sc.hosts[3]), 0);
+    scenario_strike(&sc, 3, "something takes all memory");
+    /* tail keeps all of a line that does not end. */
+    ck_assert_int_eq(lab_run(sc.hosts[3], SCENARIO_PATIENCE_MS, NULL, "/bin/sh", "-c",
+                             "head -c 2G /dev/zero | tail > /dev/null", NULL),
+                     128 + SIGKILL);
+    scenario_mark(&sc, 3, "the kernel has ended that, too");
+    scenario_figure(&sc, "killed by the kernel", lab_memory_kills(sc.hosts[3]), "processes", -1);
+    ck_assert(lab_is_running(sc.daemons[3]));
+    run(&sc, "touch $LOG/go");
+    lab_expect(job, SCENARIO_PATIENCE_MS, 0);
+    run(&sc, "seq 18 | cmp - printed");
+    scenario_figure(&sc, "results, each right and once", 18, "tasks", -1);
+    double n_runs = number(scenario_shell(&sc, 0, "wc -l < /mnt/log/begun"));
+    scenario_figure(&sc, "runs again for want of memory", n_runs - 18, "runs", -1);
+    ck_assert_double_ge(n_runs, 18 + 6); /* all that were there */
+    scenario_expect_no_downs(&sc);
+    run(&sc, "test \"$($MESH submit --on rosa 'echo $MESH_PEER')\" = rosa");
+    scenario_end(&sc);
+}
+END_TEST
+
 START_TEST(task_that_ignores_sigterm)
 {
     struct scenario sc;
@@ -354,6 +399,12 @@ int main(void)
     scenario_add(suite, no_descriptors_at_an_executor);
     scenario_add(suite, no_descriptors_at_a_submitter);
     scenario_add(suite, no_memory_for_a_task);
+    struct errmsg err;
+    if (lab_may_limit(LAB_LIMIT_MEMORY, &err)) {
+        scenario_add(suite, no_memory_on_a_host);
+    } else {
+        scenario_skip(no_memory_on_a_host, err.text);
+    }
     scenario_add(suite, task_that_ignores_sigterm);
     scenario_add(suite, task_that_leaves_a_daemon);
     scenario_add(suite, task_that_fills_its_output);
