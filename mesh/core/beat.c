@@ -12,14 +12,27 @@ static bool is_busy(const struct core_peer *peer)
     return peer->n_placed > 0 || peer->n_open > 0 || core_queue_needs(peer);
 }
 
+/* Whether so little is expected of it that silence is reckoned from when its next beat is due. */
+static bool is_slow(const struct core *core, const struct core_peer *peer)
+{
+    return !is_busy(peer) && peer->their_beat_ms * CORE_MS > core->config.dead_after_ns / 2;
+}
+
 static uint64_t limit_ns(const struct core *core, const struct core_peer *peer)
 {
     uint64_t dead_ns = core->config.dead_after_ns;
-    uint64_t announced_ns = peer->their_beat_ms * CORE_MS;
-    if (is_busy(peer) || announced_ns <= dead_ns / 2) {
-        return dead_ns;
-    }
-    return dead_ns + announced_ns;
+    return is_slow(core, peer) ? dead_ns + peer->their_beat_ms * CORE_MS : dead_ns;
+}
+
+/* Half of dead-after before it is down; but where that is short, not before its next beat is late,
+ * by as long as a packet takes that has to be sent again. */
+static uint64_t patience_ns(const struct core *core, const struct core_peer *peer)
+{
+    uint64_t dead_ns = core->config.dead_after_ns;
+    uint64_t half_ns = limit_ns(core, peer) - dead_ns / 2;
+    uint64_t beat_ms = is_busy(peer) ? CORE_BEAT_BUSY_MS : peer->their_beat_ms;
+    uint64_t late_ns = beat_ms * CORE_MS + dead_ns / 4;
+    return half_ns > late_ns ? half_ns : late_ns;
 }
 
 /* Since when the other side is silent, as far as it can be blamed for it. */
@@ -40,8 +53,7 @@ static uint64_t accuse_ns(const struct core *core, const struct core_peer *peer)
 
 static uint64_t suspect_ns(const struct core *core, const struct core_peer *peer)
 {
-    uint64_t dead_ns = core->config.dead_after_ns;
-    uint64_t at_ns = silent_since_ns(core, peer) + limit_ns(core, peer) - dead_ns / 2;
+    uint64_t at_ns = silent_since_ns(core, peer) + patience_ns(core, peer);
     return at_ns > core->grace_until_ns ? at_ns : core->grace_until_ns;
 }
 
