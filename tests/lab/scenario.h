@@ -72,7 +72,8 @@ struct scenario_figure {
     char name[64];
     double value;
     char unit[16];
-    double limit; /* at most; below 0: none was promised */
+    double limit;        /* at most; below 0: none was promised */
+    double median_limit; /* of many rounds' median, the same */
 };
 
 /* Read its fields; only scenario.c writes them, except for the first. */
@@ -127,6 +128,9 @@ double scenario_wait_whole(struct scenario *sc);
  * test; under a sanitizer more than four times as much, and under $MESH_LAB_WRAP nothing. */
 void scenario_figure(struct scenario *sc, const char *name, double value, const char *unit,
                      double limit);
+/* Of a figure that there is: what its median over many rounds may be at most. The report judges it.
+ */
+void scenario_promise_median(struct scenario *sc, const char *name, double limit);
 
 /* --- jobs ----------------------------------------------------------------------------------- */
 
@@ -163,13 +167,15 @@ void scenario_mark(struct scenario *sc, int host, const char *text);
 /* Notes that the fault strikes this host, now. Do it right after. */
 void scenario_strike(struct scenario *sc, unsigned host, const char *text);
 
-/* Waits until the submitter lists the host as down; the figure `noticed after`, at most so many
- * milliseconds after the strike (below 0: no promise). */
+/* Waits until the submitter (the second host, if it is the first that is struck) lists the host as
+ * down; the figure `noticed after`, at most so many milliseconds after the strike (below 0: no
+ * promise). */
 void scenario_expect_down(struct scenario *sc, unsigned host, double limit_ms);
 
 /* Every task that a struck host was at has started on another one, at most so many milliseconds
- * after the strike (below 0: no promise): the figures `runs again after` (the last one) and
- * `affected tasks`. */
+ * after the strike (below 0: no promise): the figures `all run again after` (the last one) and
+ * `affected tasks`. Where this is not asked for, scenario_end() tells when what was lost on a
+ * struck host began again, wherever, if it did. */
 void scenario_expect_reruns(struct scenario *sc, double limit_ms);
 
 /* No run on the host (-1: on any) came to its end later than so long after the strike. */

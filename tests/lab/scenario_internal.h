@@ -9,6 +9,10 @@
 /* The end of the run that this event is the start of, by the last look at the log, or NULL. */
 const struct task_event *scenario_end_of(const struct scenario *sc, const struct task_event *start);
 
+/* How many times as long as promised a thing may take: promises are those of a build that users
+ * run, and are not looked at under $MESH_LAB_WRAP (infinity). */
+double scenario_patience(void);
+
 /* Writes all that is known to NAME.json in $MESH_LAB_REPORT; nothing without it. What is there is
  * replaced as a whole. `is_over`: everything was as it must be. */
 void scenario_report(struct scenario *sc, bool is_over);

@@ -1,6 +1,7 @@
 /* One JSON file for each scenario. Times are milliseconds from its beginning. */
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +23,22 @@ static json_t *list_hosts(const struct scenario *sc)
     return array;
 }
 
+/* What is asked for in this build. */
+static json_t *limit_of(double limit)
+{
+    limit *= scenario_patience();
+    return limit >= 0 && isfinite(limit) ? json_real(limit) : json_null();
+}
+
 static json_t *list_figures(const struct scenario *sc)
 {
     json_t *array = json_array();
     for (unsigned i = 0; i < sc->n_figures; i++) {
         const struct scenario_figure *figure = &sc->figures[i];
-        json_array_append_new(
-            array, json_pack("{s:s, s:f, s:s, s:o}", "name", figure->name, "value", figure->value,
-                             "unit", figure->unit, "limit",
-                             figure->limit >= 0 ? json_real(figure->limit) : json_null()));
+        json_array_append_new(array, json_pack("{s:s, s:f, s:s, s:o, s:o}", "name", figure->name,
+                                               "value", figure->value, "unit", figure->unit,
+                                               "limit", limit_of(figure->limit), "median_limit",
+                                               limit_of(figure->median_limit)));
     }
     return array;
 }

@@ -30,7 +30,12 @@ static void play_unplugged(struct scenario *sc, unsigned out_ms)
     unsigned victim = scenario_wait_busy(sc, job);
     scenario_strike(sc, victim, "cable out");
     lab_unplug(sc->hosts[victim]);
-    lab_let_pass(out_ms);
+    uint64_t in_ns = lab_now_ns() + out_ms * MS;
+    if (out_ms > SCENARIO_SILENCE_MS) {
+        scenario_expect_down(sc, victim, SCENARIO_SILENCE_MS);
+    }
+    uint64_t now_ns = lab_now_ns();
+    lab_let_pass(now_ns < in_ns ? (unsigned)((in_ns - now_ns) / MS) : 0);
     scenario_mark(sc, (int)victim, "cable in");
     lab_plug(sc->hosts[victim]);
     scenario_figure(sc, "whole again after", scenario_wait_whole(sc), "ms", HEAL_MS);

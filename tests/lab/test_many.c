@@ -71,6 +71,11 @@ START_TEST(all_but_one_die)
             lab_power_off(sc.hosts[i]);
         }
     }
+    for (unsigned i = 1; i < sc.n_hosts; i++) {
+        if (i != survivor) {
+            scenario_expect_down(&sc, i, -1); /* since the first of them was */
+        }
+    }
     scenario_expect_results(&sc, job);
     scenario_expect_reruns(&sc, -1);
     scenario_end(&sc);
@@ -105,6 +110,7 @@ START_TEST(two_submitters)
     victim = victim == 1 ? 2 : victim;
     scenario_strike(&sc, victim, "kill -9 of meshd");
     lab_kill(sc.daemons[victim]);
+    scenario_expect_down(&sc, victim, -1);
     scenario_expect_results(&sc, first);
     scenario_expect_results(&sc, second);
     scenario_end(&sc);

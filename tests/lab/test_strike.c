@@ -73,6 +73,7 @@ START_TEST(kill_of_the_submitters_daemon_away_for_a_minute)
     scenario_wait_ended(&sc, job, 3);
     scenario_strike(&sc, 0, "kill -9 of meshd");
     lab_kill(sc.daemons[0]);
+    scenario_expect_down(&sc, 0, -1);
     lab_let_pass(60000);
     scenario_mark(&sc, 0, "meshd is started again");
     scenario_start(&sc, 0);
