@@ -45,7 +45,8 @@
 #define SCENARIO_TIMEOUT_S 280
 
 /* How the mesh is to be. All zeros, or no setup at all: three executors of 6 cores each (so that
- * each has room for what another one loses), who are silent for a second are down. */
+ * each has room for what another one loses), who are silent for a second are down; in a build that
+ * is slow, for four. */
 struct scenario_setup {
     unsigned n_executors;
     const char *cores;        /* of each executor, for --cores */

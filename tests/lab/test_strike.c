@@ -107,16 +107,16 @@ START_TEST(kill_of_workers)
     struct scenario sc;
     const char *const env[] = {"MESH_SOCKET=" DAEMON_SOCKET, NULL};
     const struct lab_start how = {.env = env};
-    const char *const argv[] = {getenv("LAB_CALLER"), "steady", "60", "200", NULL};
+    const char *const argv[] = {getenv("LAB_CALLER"), "steady", "120", "200", NULL};
     scenario_begin(&sc, "kill -9 of workers", &(struct scenario_setup){.cores = "2"});
     struct lab_process *caller = lab_spawnv(sc.hosts[0], argv, &how);
     ck_assert(lab_wait_text(caller, "first is there", SCENARIO_PATIENCE_MS));
     for (unsigned i = 1; i < sc.n_hosts; i++) {
         scenario_strike(&sc, i, "kill -9 of a worker");
-        scenario_shell(&sc, i, "kill -9 $(pgrep -n caller)");
+        scenario_shell(&sc, i, "until p=$(pgrep -n caller); do sleep 0.02; done; kill -9 $p");
     }
     lab_expect(caller, SCENARIO_PATIENCE_MS, 0);
-    ck_assert_ptr_nonnull(strstr(lab_output(caller), "60 right\n"));
+    ck_assert_ptr_nonnull(strstr(lab_output(caller), "120 right\n"));
     scenario_expect_no_downs(&sc);
     scenario_end(&sc);
 }
