@@ -22,7 +22,7 @@ static bool may_compete(const struct sim_node *node)
            !node->was_cloned && !node->is_version_odd && !node->is_traitor;
 }
 
-static bool may_run(const struct sim_node *node)
+bool contest_may_run(const struct sim_node *node)
 {
     return may_compete(node) && node->config.has_sandbox && !node->has_no_command &&
            !node->is_black_hole && node->config.cores > 0 &&
@@ -36,7 +36,7 @@ static void choose_executors(struct sim *sim, struct contest *contest, struct di
     unsigned from = (unsigned)dice_roll(dice, sim->n_nodes);
     for (unsigned i = 0; i < sim->n_nodes; i++) {
         struct sim_node *node = sim->nodes[(from + i) % sim->n_nodes];
-        if (may_run(node) && contest->n_cores + node->config.cores <= cores_max) {
+        if (contest_may_run(node) && contest->n_cores + node->config.cores <= cores_max) {
             contest->on[contest->n_on++] = slice_str(node->name);
             contest->n_cores += node->config.cores;
             if (node->config.cores > contest->cores_most) {

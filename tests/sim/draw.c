@@ -286,7 +286,7 @@ void client_submit_wish(struct sim *sim, struct sim_node *node, const struct cli
     struct wire_submit *wanted = &job->submit.submit;
     wanted->spec.cores = wish->cores;
     wanted->spec.priority = wish->priority;
-    wanted->spec.lease_ms = 5000;
+    wanted->spec.lease_ms = wish->lease_ms > 0 ? wish->lease_ms : 5000;
     wanted->runs_max = 1;
     wanted->may_speculate = wish->may_speculate;
     struct slice *on = arena_alloc(&job->arena, wish->on.n, sizeof(*on));

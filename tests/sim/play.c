@@ -98,6 +98,12 @@ void sim_play(const struct sim_options *options, struct sim_report *ret_report)
         contest_start(sim);
         run_to_end(sim);
     }
+    if (lab_cut_is_drawn(sim)) {
+        lab_cut_play(sim);
+    }
+    if (lab_far_is_drawn(sim)) {
+        lab_far_play(sim);
+    }
     queues_finish(sim);
     /* A cloned key is kept out for a minute; as long is not believed what could not be reached. */
     bool is_slow =

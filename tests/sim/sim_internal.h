@@ -471,6 +471,7 @@ struct sim_job *client_submit_plain(struct sim *sim, struct sim_node *node, uint
 /* A job that nothing holds back: tasks that sleep for `millis`, or up to a quarter less. */
 struct client_wish {
     uint32_t n_tasks, millis, cores, priority;
+    uint32_t lease_ms; /* 0: 5 s */
     struct wire_slices on; /* names; copied */
     bool may_speculate;
 };
@@ -601,8 +602,16 @@ void closed_quiet(struct sim *sim);
 
 /* contest.c */
 bool contest_is_drawn(const struct sim *sim);
+/* It runs what others ask for, with all the cores that it has. */
+bool contest_may_run(const struct sim_node *node);
 /* Waits until all faults are forgotten, then lets several submit. */
 void contest_start(struct sim *sim);
+
+/* lab.c: when all is over and mended. */
+bool lab_far_is_drawn(const struct sim *sim);
+void lab_far_play(struct sim *sim);
+bool lab_cut_is_drawn(const struct sim *sim);
+void lab_cut_play(struct sim *sim);
 
 #define FAIR_SETTLE_NS (15 * SIM_S) /* after the last fault: sessions, refusals, credits */
 /* fairness.c: told by oracle.c of all that it needs. */
