@@ -56,11 +56,9 @@ static bool is_kept(struct core *core, struct core_peer *peer, const struct wire
         core_task_requeue(core, task);
         return false;
     }
-    /* One that has ended is found as one that runs is: its result is on its way, and to place the
-     * task again would be to run it twice. */
-    bool may_go_on = held->held == WIRE_HELD_RUNNING || held->held == WIRE_HELD_ENDED;
-    if (attempt->is_lost && may_go_on && task->state == CORE_TASK_WAITING &&
-        !core_job_is_full(job)) {
+    /* Whether it runs, has ended or still waits there: to place the task again would be to run it
+     * twice, for what waits now may have begun before the word to drop it comes. */
+    if (attempt->is_lost && task->state == CORE_TASK_WAITING && !core_job_is_full(job)) {
         core_attempt_found(core, attempt);
         core_stream_found(task);
         return true;

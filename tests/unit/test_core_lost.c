@@ -203,6 +203,32 @@ START_TEST(a_result_that_was_made_in_a_cut_is_not_made_again)
 }
 END_TEST
 
+/* Nor is what still waits there sent again: it might begin before the word to drop it comes. */
+START_TEST(what_waits_at_a_lost_peer_is_not_sent_again)
+{
+    struct world *world = world_new(9);
+    world_config(world, 0)->cores = 0;
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 100, "sleep",
+                 "5"); /* so that it is given more than it has cores */
+    ck_assert(world_run_job(world, 0, 5 * CORE_S));
+    world_submit(world, 0, &job, 8, "sleep", "9000");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_gt(core_counts(world_core(world, 1)).n_held_queued, 0);
+    world_cut(world, 1);
+    world_run_for(world, 4500 * CORE_MS);
+    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
+    world_mend(world, 1);
+    ck_assert(world_run_job(world, 0, 60 * CORE_S));
+    ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_DROP), 0);
+    ck_assert_uint_eq(world_n_started(world, 1), 108);
+    world_end(world);
+}
+END_TEST
+
 /* Two hours are not begun anew for five seconds of silence: the attempt that has run longer goes
  * on, and the one that took its place is let go. */
 START_TEST(what_has_run_longer_goes_on_after_a_cut)
@@ -310,6 +336,7 @@ int main(void)
     tcase_add_test(tcase, a_frozen_executor_that_wakes_changes_no_result);
     tcase_add_test(tcase, the_result_of_an_older_attempt_counts_while_the_task_is_not_done);
     tcase_add_test(tcase, a_result_that_was_made_in_a_cut_is_not_made_again);
+    tcase_add_test(tcase, what_waits_at_a_lost_peer_is_not_sent_again);
     tcase_add_test(tcase, what_has_run_longer_goes_on_after_a_cut);
     tcase_add_test(tcase, an_executor_drops_what_it_runs_when_its_lease_runs_out);
     tcase_add_loop_test(tcase, a_sleeper_drops_what_it_ran_for_others_before_it_speaks, 0, 2);
