@@ -79,7 +79,7 @@ static int run(const struct cmd_globals *globals, char *const *argv, unsigned n_
     if (parse(argv, n_argv, &err) < 0) {
         return cmd_misuse(&cmd_join, &err);
     }
-    struct cmd_invitation invitation;
+    struct cmd_invitation invitation = {0};
     if (read_code(&invitation, &err) < 0) {
         cmd_complain("%s", err.text);
         return CMD_EXIT_FAILED;

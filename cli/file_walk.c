@@ -46,7 +46,7 @@ int cmd_file_local(const struct cmd_file_path *path, char to[static CMD_LOCAL_BY
 int cmd_file_check(const char *what, const struct cmd_file_path *path, struct errmsg *err)
 {
     char local[CMD_LOCAL_BYTES];
-    struct stat st;
+    struct stat st = {0};
     int r = cmd_file_local(path, local);
     if (r == 0 && stat(local, &st) < 0) {
         r = -errno;
@@ -106,7 +106,7 @@ static int walk_dir(const struct walk *walk, const char *local, const char *path
 
 static int walk_entry(const struct walk *walk, const char *local, const char *path, bool is_named)
 {
-    struct stat st;
+    struct stat st = {0};
     bool is_link = lstat(local, &st) == 0 && S_ISLNK(st.st_mode);
     int r = stat(local, &st) < 0 ? -errno : 0;
     bool is_dir = r == 0 && S_ISDIR(st.st_mode);
@@ -200,7 +200,7 @@ int cmd_file_cannot_open(const char *local, int error, struct errmsg *err)
 
 int cmd_file_open(const struct cmd_file *file, int *ret_fd, struct errmsg *err)
 {
-    struct stat st;
+    struct stat st = {0};
     int fd = open(file->local, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     int r = fd < 0 || fstat(fd, &st) < 0 ? cmd_file_cannot_open(file->local, -errno, err) : 0;
     if (r == 0) {

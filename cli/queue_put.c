@@ -1,6 +1,7 @@
 /* mesh queue put: items from the command line or standard input, in as few messages as they fit.
  * What stands in a pipe is put as it comes. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,9 +84,10 @@ static int flush(struct put *put)
 static int too_long(const struct put *put)
 {
     struct errmsg err;
-    errmsg_set(&err, "item %llu is over %llu MiB, the most an item may have",
-               (unsigned long long)(put->n + put->n_items + 1),
-               (unsigned long long)(WIRE_ITEM_BLOB_BYTES_MAX >> 20));
+    uint64_t number = put->n + put->n_items + 1;
+    uint64_t n_mib = WIRE_ITEM_BLOB_BYTES_MAX >> 20;
+    errmsg_set(&err, "item %" PRIu64 " is over %" PRIu64 " MiB, the most an item may have", number,
+               n_mib);
     return failed(put, err.text);
 }
 

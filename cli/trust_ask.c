@@ -90,7 +90,7 @@ int cmd_peer_ask(struct mesh_client *client, const struct wire_bans *among, cons
         cmd_complain("%s", err.text);
     } else {
         peer.is_listed = at < n;
-        if (at < n && candidates[at].name.n <= WIRE_NAME_BYTES_MAX) {
+        if (at < n && candidates[at].name.n > 0 && candidates[at].name.n <= WIRE_NAME_BYTES_MAX) {
             peer.n_name = candidates[at].name.n;
             memcpy(peer.name, candidates[at].name.p, peer.n_name);
         }

@@ -72,8 +72,8 @@ static void remove_left(const char *dir)
 /* The proof that they can be made there is to make one. */
 static int try_dir(struct cell_groups *groups, const char *dir, bool is_v2)
 {
-    struct cell_group trial;
-    int procs_fd;
+    struct cell_group trial = {0};
+    int procs_fd = -1;
     int n = snprintf(groups->dir, sizeof groups->dir, "%s", dir);
     groups->is_v2 = is_v2;
     int r = n < 0 || (size_t)n >= sizeof groups->dir ? -ENAMETOOLONG : 0;

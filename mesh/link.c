@@ -86,6 +86,7 @@ static void link_leave(struct meshd_link *link)
     if (link->state == LINK_UP) {
         table_remove(&link->links->up, &link->by_id);
     } else if (link->state == LINK_HANDSHAKE && link->dial == 0) {
+        ensure(link->source != NULL); /* as of each that came in */
         link->links->n_handshakes--;
         link->source->n_handshakes--;
     }
@@ -101,6 +102,7 @@ void link_close(struct meshd_link *link)
     bool has_socket = link->state >= LINK_CONNECTING;
     link->state = LINK_CLOSED;
     if (link->is_counted) {
+        ensure(link->source != NULL);
         link->is_counted = false;
         link->source->n_accepted--;
         link->links->n_accepted--;

@@ -63,7 +63,10 @@ int wire_key_cmp(const struct wire_key *a, const struct wire_key *b)
 static int hex_value(char c)
 {
     static const char digits[] = "0123456789abcdef";
-    char lower = c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
+    char lower = c;
+    if (c >= 'A' && c <= 'F') {
+        lower = (char)(c - 'A' + 'a');
+    }
     const char *at = lower != '\0' ? strchr(digits, lower) : NULL;
     return at != NULL ? (int)(at - digits) : -1;
 }

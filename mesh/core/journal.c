@@ -204,7 +204,7 @@ void core_journal_task(struct core *core, struct core_job *job, const struct wir
 {
     struct core_entry *entry = entry_new(CORE_RECORD_TASK, job->id);
     entry->task = add->task;
-    struct wire_add_task task = *add;
+    struct wire_add_task task;
     bool is_room = job->tasks.n < CORE_JOB_TASKS_MAX && job->argv_bytes < CORE_JOB_BYTES_MAX;
     bool is_loaded = job->n_unloaded == 0 && is_room;
     if (is_loaded) {

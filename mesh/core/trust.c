@@ -206,6 +206,7 @@ static bool is_client(const struct core *core, uint64_t id)
 static void op_done(struct core *core)
 {
     struct core_trust_op *op = core_trust_first_op(core);
+    ensure(op != NULL);
     if (is_client(core, op->client)) {
         struct wire_message message = {.type = WIRE_MESSAGE_OK};
         core_client_send(core, op->client, &message);
@@ -221,6 +222,7 @@ void core_trust_op_failed(struct core *core, enum wire_error error, const char *
     text_vformat(text, sizeof(text), format, args);
     va_end(args);
     struct core_trust_op *op = core_trust_first_op(core);
+    ensure(op != NULL);
     if (is_client(core, op->client)) {
         core_client_error(core, op->client, error, "%s", text);
     }

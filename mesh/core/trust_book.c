@@ -298,6 +298,7 @@ bool core_book_put_ban(struct core_book *book, const struct wire_ban *ban)
     own.generation = ban->generation;
     own.is_banned = ban->is_banned;
     if (find(&book->bans, sizeof(own), &ban->key, &i)) {
+        ensure(book->bans.p != NULL); /* it was found there */
         struct wire_ban *known = (struct wire_ban *)(void *)book->bans.p + i;
         if (!is_later(ban, known)) {
             return false;

@@ -54,9 +54,9 @@ struct world_client { /* what the client of a node has seen */
     struct wire_done last; /* slices cleared */
     uint32_t n_by_end[16];
     uint32_t n_failed_status;
-    struct buf stream; /* all of stream 1 */
+    struct buf stream;            /* all of stream 1 */
     struct buf notices, progress; /* the latter: notices of passing interest */
-    bool holds_acks; /* does not acknowledge results */
+    bool holds_acks;              /* does not acknowledge results */
     bool holds_stream_acks;
     uint32_t n_rows;
     struct wire_peer_row rows[WORLD_NODES_MAX + 1]; /* of the last list; slices cleared */

@@ -471,7 +471,7 @@ struct sim_job *client_submit_plain(struct sim *sim, struct sim_node *node, uint
 /* A job that nothing holds back: tasks that sleep for `millis`, or up to a quarter less. */
 struct client_wish {
     uint32_t n_tasks, millis, cores, priority;
-    uint32_t lease_ms; /* 0: 5 s */
+    uint32_t lease_ms;     /* 0: 5 s */
     struct wire_slices on; /* names; copied */
     bool may_speculate;
 };

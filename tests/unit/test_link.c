@@ -310,7 +310,8 @@ static uint64_t flood_ns(uint64_t n_beats)
         struct wire_message beat = {.type = WIRE_MESSAGE_BEAT, .beat = {.token = i}};
         meshd_links_send(sides[0].links, sides[0].link, &beat);
     }
-    TURN_UNTIL(sides[1].last_token == last);
+    TURN_UNTIL(sides[1].last_token == last || sides[1].n_down > 0);
+    ck_assert_msg(sides[1].n_down == 0, "the link ended: %d", (int)sides[1].end);
     return uv_hrtime() - start_ns;
 }
 
