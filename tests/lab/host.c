@@ -45,6 +45,10 @@ static int try_everything(struct errmsg *err)
     if (error != 0) {
         return error;
     }
+    error = namespaces_make_disk(1, 0, err);
+    if (error != 0) {
+        return error;
+    }
     struct namespaces_host host;
     return namespaces_make_host("probe", 1, &host, err);
 }
@@ -112,16 +116,36 @@ struct lab *lab_new(void)
     return lab;
 }
 
+void lab_limit_disks(struct lab *lab, uint64_t bytes)
+{
+    lab->disk_bytes = bytes;
+}
+
 struct lab_host *lab_host(struct lab *lab, const char *name)
 {
     ck_assert_uint_lt(lab->n_hosts, LAB_HOSTS_MAX);
     struct lab_host *host = calloc(1, sizeof(*host));
     ck_assert_ptr_nonnull(host);
     host->lab = lab;
+    host->init = -1;
     list_init(&host->processes);
     host->number = lab->n_hosts + 1;
     snprintf(host->name, sizeof(host->name), "%s", name);
     snprintf(host->address, sizeof(host->address), "10.99.0.%u", host->number);
+    struct errmsg err;
+    if (namespaces_make_disk(host->number, lab->disk_bytes, &err) != 0) {
+        ck_abort_msg("lab: %s", err.text);
+    }
+    lab_power_on(host);
+    lab->hosts[lab->n_hosts++] = host;
+    return host;
+}
+
+void lab_power_on(struct lab_host *host)
+{
+    if (host->init > 0) {
+        return;
+    }
     struct namespaces_host made;
     struct errmsg err;
     if (namespaces_make_host(host->name, host->number, &made, &err) != 0) {
@@ -130,10 +154,8 @@ struct lab_host *lab_host(struct lab *lab, const char *name)
     host->init = made.init;
     host->init_fd = made.init_fd;
     host->control = made.control;
-    ck_assert_int_eq(switch_add(lab->sw, made.link_fd, &host->port), 0);
+    ck_assert_int_eq(switch_add(host->lab->sw, made.link_fd, &host->port), 0);
     close(made.link_fd);
-    lab->hosts[lab->n_hosts++] = host;
-    return host;
 }
 
 const char *lab_share(const struct lab *lab)
@@ -187,7 +209,7 @@ void lab_fault(struct lab_host *host, enum switch_direction direction, struct sw
     ck_assert_int_eq(switch_set_fault(host->lab->sw, host->port, direction, &fault), 0);
 }
 
-static void fault_both(struct lab_host *host, struct switch_fault fault)
+void lab_fault_both(struct lab_host *host, struct switch_fault fault)
 {
     lab_fault(host, SWITCH_FROM_HOST, fault);
     lab_fault(host, SWITCH_TO_HOST, fault);
@@ -195,7 +217,7 @@ static void fault_both(struct lab_host *host, struct switch_fault fault)
 
 void lab_cut(struct lab_host *host)
 {
-    fault_both(host, (struct switch_fault){.is_cut = true});
+    lab_fault_both(host, (struct switch_fault){.is_cut = true});
 }
 
 void lab_unplug(struct lab_host *host)
@@ -206,24 +228,24 @@ void lab_unplug(struct lab_host *host)
 
 void lab_plug(struct lab_host *host)
 {
-    fault_both(host, (struct switch_fault){.is_cut = false});
+    lab_fault_both(host, (struct switch_fault){.is_cut = false});
     ck_assert_int_eq(switch_set_carrier(host->lab->sw, host->port, true), 0);
 }
 
 void lab_loss(struct lab_host *host, unsigned percent)
 {
-    fault_both(host, (struct switch_fault){.drop_ppm = percent * (SWITCH_PPM / 100)});
+    lab_fault_both(host, (struct switch_fault){.drop_ppm = percent * (SWITCH_PPM / 100)});
 }
 
 void lab_delay(struct lab_host *host, unsigned delay_ms, unsigned jitter_ms)
 {
-    fault_both(host, (struct switch_fault){.delay_ns = delay_ms * UINT64_C(1000000),
-                                           .jitter_ns = jitter_ms * UINT64_C(1000000)});
+    lab_fault_both(host, (struct switch_fault){.delay_ns = delay_ms * UINT64_C(1000000),
+                                               .jitter_ns = jitter_ms * UINT64_C(1000000)});
 }
 
 void lab_slow(struct lab_host *host, uint64_t bits_per_s)
 {
-    fault_both(host, (struct switch_fault){.bytes_per_s = bits_per_s / 8});
+    lab_fault_both(host, (struct switch_fault){.bytes_per_s = bits_per_s / 8});
 }
 
 void lab_partition(struct lab_host *host, unsigned group)

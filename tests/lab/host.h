@@ -2,8 +2,9 @@
  *
  * A host has its own network (one interface, `eth0`, with an IPv4 address 10.99.0.N/24 and an IPv6
  * link-local one), host name, processes, and its own empty /tmp, /run and /var/lib, so that nothing
- * of the machine's Avahi or D-Bus is reached. It sees the rest of the machine's files as they are,
- * and one folder that it shares with all hosts and with the test (lab_share()).
+ * of the machine's Avahi or D-Bus is reached. /var/lib is its disk: what is there is there again
+ * when the power is. It sees the rest of the machine's files as they are, and one folder that it
+ * shares with all hosts and with the test (lab_share()).
  *
  * Needs root, or a kernel that gives user namespaces to everyone; where neither works,
  * lab_is_possible() says so and the test is to be skipped. Everything is anonymous and held by
@@ -59,6 +60,7 @@ struct lab {
     struct lab_host *hosts[LAB_HOSTS_MAX]; /* owned */
     unsigned n_hosts;
     unsigned n_processes; /* that were ever started; names their output files */
+    uint64_t disk_bytes;  /* of each host's disk; 0: no limit of its own */
     uint64_t seed;
 };
 
@@ -76,6 +78,9 @@ struct lab *lab_new(void);
  * sanitizer's or valgrind's report. */
 void lab_free(struct lab *lab);
 
+/* Hosts made from now on have a disk of so many bytes. */
+void lab_limit_disks(struct lab *lab, uint64_t bytes);
+
 /* A new host, up and plugged in. Its name is its host name. Belongs to the lab. */
 struct lab_host *lab_host(struct lab *lab, const char *name);
 
@@ -85,6 +90,10 @@ const char *lab_share(const struct lab *lab);
 
 /* The power fails: all processes of the host are gone, and its cable, when this returns. */
 void lab_power_off(struct lab_host *host);
+
+/* The power is back: the host has its name, its address and its disk, a cable without faults, and
+ * no process. Does nothing to a host that has power. */
+void lab_power_on(struct lab_host *host);
 
 /* --- the cable ------------------------------------------------------------------------------ */
 
@@ -96,6 +105,8 @@ void lab_unplug(struct lab_host *host);
 void lab_plug(struct lab_host *host);
 /* From now on frames in one direction meet this fault. */
 void lab_fault(struct lab_host *host, enum switch_direction direction, struct switch_fault fault);
+/* The same in both directions. */
+void lab_fault_both(struct lab_host *host, struct switch_fault fault);
 /* Both directions lose so many percent. */
 void lab_loss(struct lab_host *host, unsigned percent);
 /* Both directions are late by so much. */

@@ -30,6 +30,7 @@
 /* Where a host's new folder is filled before it is moved over the old one. */
 #define STAGE      NAMESPACES_SHARE "/.stage"
 #define PATH_BYTES 4096
+#define DISK_BYTES 64 /* of the path of a disk */
 
 /* What process 1 says once it is ready or has failed. */
 struct ready {
@@ -95,6 +96,24 @@ int namespaces_enter(struct errmsg *err)
     return 0;
 }
 
+static void disk_path(unsigned number, char path[DISK_BYTES])
+{
+    snprintf(path, DISK_BYTES, "%s/.disk-%u", NAMESPACES_SHARE, number);
+}
+
+int namespaces_make_disk(unsigned number, uint64_t bytes, struct errmsg *err)
+{
+    char path[DISK_BYTES];
+    char options[64];
+    disk_path(number, path);
+    snprintf(options, sizeof(options), "mode=0755,size=%llu", (unsigned long long)bytes);
+    if (mkdir(path, 0755) < 0 ||
+        (bytes > 0 && mount("disk", path, "tmpfs", MS_NOSUID, options) < 0)) {
+        return fail(err, "cannot make the disk", path);
+    }
+    return 0;
+}
+
 /* --- a host from within ---------------------------------------------------------------------- */
 
 static int make_folders(const char *path)
@@ -134,19 +153,23 @@ static int keep_below(const char *hidden, const char *kept)
     return mount(kept, staged, NULL, MS_BIND | MS_REC, NULL) < 0 ? -errno : 0;
 }
 
-/* An empty tmpfs in the place of the machine's folder. What the tests themselves need (the list
- * $MESH_LAB_KEEP, parted by colons: the build folder, say) stays where it was below it. */
-static int hide_folder(const char *folder, const char *mode, struct errmsg *err)
+/* This disk, or for NULL an empty tmpfs, in the place of the machine's folder. What the tests
+ * themselves need (the list $MESH_LAB_KEEP, parted by colons: the build folder, say) stays where it
+ * was below it. */
+static int hide_folder(const char *folder, const char *mode, const char *disk, struct errmsg *err)
 {
-    if (mount("lab", STAGE, "tmpfs", MS_NOSUID, mode) < 0) {
-        return fail(err, "cannot mount a tmpfs for", folder);
+    int error = disk != NULL ? mount(disk, STAGE, NULL, MS_BIND, NULL)
+                             : mount("lab", STAGE, "tmpfs", MS_NOSUID, mode);
+    if (error < 0) {
+        return fail(err, disk != NULL ? "cannot mount the disk for" : "cannot mount a tmpfs for",
+                    folder);
     }
     const char *list = getenv("MESH_LAB_KEEP");
     while (list != NULL && *list != '\0') {
         char kept[PATH_BYTES];
         size_t n = strcspn(list, ":");
         snprintf(kept, sizeof(kept), "%.*s", (int)n, list);
-        int error = keep_below(folder, kept);
+        error = keep_below(folder, kept);
         if (error != 0) {
             errno = -error;
             return fail(err, "cannot keep", kept);
@@ -159,14 +182,16 @@ static int hide_folder(const char *folder, const char *mode, struct errmsg *err)
     return 0;
 }
 
-static int set_up_mounts(struct errmsg *err)
+static int set_up_mounts(unsigned number, struct errmsg *err)
 {
-    int error = hide_folder("/tmp", "mode=1777", err);
+    char disk[DISK_BYTES];
+    disk_path(number, disk);
+    int error = hide_folder("/tmp", "mode=1777", NULL, err);
     if (error == 0) {
-        error = hide_folder("/run", "mode=0755", err);
+        error = hide_folder("/run", "mode=0755", NULL, err);
     }
     if (error == 0) {
-        error = hide_folder("/var/lib", "mode=0755", err);
+        error = hide_folder("/var/lib", NULL, disk, err);
     }
     if (error != 0) {
         return error;
@@ -203,7 +228,7 @@ static _Noreturn void run_init(int control_fd, const char *name, unsigned number
         ready.error = fail(&ready.message, "cannot set the host name", name);
     }
     if (ready.error == 0) {
-        ready.error = set_up_mounts(&ready.message);
+        ready.error = set_up_mounts(number, &ready.message);
     }
     char byte;
     if (read(control, &byte, 1) != 1) {

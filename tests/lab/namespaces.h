@@ -3,6 +3,7 @@
 #ifndef MESH_LAB_NAMESPACES_H
 #define MESH_LAB_NAMESPACES_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "wire/base/ensure.h"
@@ -23,7 +24,12 @@ struct namespaces_host {
     int link_fd; /* reads and writes the frames of its eth0; owned */
 };
 
-/* Makes a host with the address 10.99.0.NUMBER. 0 or -errno, as above. After namespaces_enter(). */
+/* An empty disk for host NUMBER, of so many bytes (0: as many as there are); it is there until this
+ * process ends. Hosts made before it do not see it. 0 or -errno, as above. */
+int namespaces_make_disk(unsigned number, uint64_t bytes, struct errmsg *err) MUST_CHECK;
+
+/* Makes a host with the address 10.99.0.NUMBER, whose /var/lib is that disk. 0 or -errno, as above.
+ * After namespaces_enter(). */
 int namespaces_make_host(const char *name, unsigned number, struct namespaces_host *ret_host,
                          struct errmsg *err) MUST_CHECK;
 

@@ -414,17 +414,25 @@ static const char *find_report(const char *text)
     return NULL;
 }
 
+struct lab_process *lab_forget(struct lab_process *process)
+{
+    ck_assert(!lab_is_running(process));
+    if (find_report(lab_errors(process)) != NULL) {
+        show(process);
+        ck_abort_msg("%s: '%s': see the report above", process->host->name, process->what);
+    }
+    list_remove(&process->node);
+    unlink(process->out_path);
+    unlink(process->err_path);
+    free(process->out);
+    free(process->err);
+    free(process);
+    return NULL;
+}
+
 void lab_forget_processes(struct lab_host *host)
 {
     list_for_each_safe (node, &host->processes) {
-        struct lab_process *process = LIST_ENTRY(node, struct lab_process, node);
-        if (find_report(lab_errors(process)) != NULL) {
-            show(process);
-            ck_abort_msg("%s: '%s': see the report above", host->name, process->what);
-        }
-        list_remove(node);
-        free(process->out);
-        free(process->err);
-        free(process);
+        lab_forget(LIST_ENTRY(node, struct lab_process, node));
     }
 }

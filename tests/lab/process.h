@@ -84,6 +84,10 @@ bool lab_is_running(struct lab_process *process);
 _Noreturn void lab_fail(struct lab *lab, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The record of a process that has ended, and its output, are no longer wanted: for labs that start
+ * thousands. Fails the test over a sanitizer's report. Returns NULL. */
+struct lab_process *lab_forget(struct lab_process *process);
+
 /* For host.c: frees all processes of a host that is gone, and fails the test over a sanitizer's
  * report in what they printed. */
 void lab_forget_processes(struct lab_host *host);

@@ -15,13 +15,6 @@
 static const struct switch_fault no_fault;
 static const struct scenario_setup late = {.is_late = true};
 
-/* The same fault in both directions of a cable. */
-static void fault_both(struct lab_host *host, struct switch_fault fault)
-{
-    lab_fault(host, SWITCH_FROM_HOST, fault);
-    lab_fault(host, SWITCH_TO_HOST, fault);
-}
-
 /* --- cables that are out ------------------------------------------------------------------- */
 
 static void play_unplugged(struct scenario *sc, unsigned out_ms)
@@ -119,7 +112,7 @@ static void play_bad_network(struct scenario *sc, struct switch_fault fault, uns
                              int n_false_max, double limit_ms)
 {
     for (unsigned i = 1; i < sc->n_hosts; i++) {
-        fault_both(sc->hosts[i], fault);
+        lab_fault_both(sc->hosts[i], fault);
     }
     for (unsigned i = 0; i < sc->n_hosts; i++) {
         scenario_start(sc, i);
@@ -142,7 +135,7 @@ static void play_bad_network(struct scenario *sc, struct switch_fault fault, uns
         scenario_figure(sc, "false deaths", n, "peers", -1);
     }
     for (unsigned i = 1; i < sc->n_hosts; i++) {
-        fault_both(sc->hosts[i], no_fault);
+        lab_fault_both(sc->hosts[i], no_fault);
     }
     scenario_wait_whole(sc);
     scenario_end(sc);
@@ -259,7 +252,7 @@ START_TEST(multicast_blocked)
     static const char *const flags[] = {"--peer", "10.99.0.1:6374", NULL};
     scenario_begin(&sc, "multicast blocked, one --peer", &(struct scenario_setup){.is_late = true});
     for (unsigned i = 0; i < sc.n_hosts; i++) {
-        fault_both(sc.hosts[i], (struct switch_fault){.has_no_multicast = true});
+        lab_fault_both(sc.hosts[i], (struct switch_fault){.has_no_multicast = true});
     }
     scenario_mark(&sc, -1, "multicast is blocked");
     for (unsigned i = 0; i < sc.n_hosts; i++) {

@@ -514,6 +514,36 @@ START_TEST(a_host_without_power_has_no_process_left)
 }
 END_TEST
 
+/* Its cable was cut before, and its disk is small: the first is forgotten, the second is not. */
+START_TEST(a_host_comes_back_with_its_disk_alone)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    lab_limit_disks(lab, 1 << 20);
+    struct lab_host *lily = lab_host(lab, "lily");
+    lab_cut(lily);
+    ck_assert_int_eq(lab_run(lily, 5000, NULL, "sh", "-c",
+                             "echo kept > /var/lib/file; echo lost > /tmp/file; touch /run/file;"
+                             "! head -c 2M /dev/zero > /var/lib/filler && rm /var/lib/filler",
+                             NULL),
+                     0);
+    lab_power_off(lily);
+    lab_power_on(lily);
+    lab_power_on(lily); /* it is on */
+    listen_on(lily);
+    ck_assert_uint_eq(answers(hal, lily, 1, NULL), 1);
+    struct lab_process *process;
+    ck_assert_int_eq(lab_run(lily, 5000, &process, "sh", "-c",
+                             "cat /var/lib/file; ls -A /tmp /run; hostname", NULL),
+                     0);
+    ck_assert_str_eq(lab_output(process), "kept\n/run:\n\n/tmp:\nlily\n");
+    ck_assert_int_eq(lab_run(hal, 5000, NULL, "test", "!", "-e", "/var/lib/file", NULL), 0);
+    process = lab_forget(process);
+    ck_assert_ptr_null(process);
+    lab_free(lab);
+}
+END_TEST
+
 /* --- limits --------------------------------------------------------------------------------- */
 
 #define TAKE_100_MIB "head -c 100M /dev/zero | tail > /dev/null"
@@ -684,6 +714,7 @@ int main(void)
     tcase_add_test(tc, a_host_has_its_own_name_folders_processes_and_network);
     tcase_add_test(tc, processes_are_started_watched_frozen_and_killed);
     tcase_add_test(tc, a_host_without_power_has_no_process_left);
+    tcase_add_test(tc, a_host_comes_back_with_its_disk_alone);
     struct errmsg err;
     if (lab_may_limit(LAB_LIMIT_MEMORY, &err) && lab_may_limit(LAB_LIMIT_CORES, &err)) {
         tcase_add_test(tc, memory_of_a_host_is_limited);
