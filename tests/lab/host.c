@@ -21,6 +21,8 @@
 /* Between two looks at a condition: short beside what is measured, long beside what a look costs.
  */
 #define LOOK_MS 4
+/* For all processes of a host to be gone, on a machine that is very busy. */
+#define POWER_OFF_MS 60000
 
 /* The folders that hosts must still see although they may lie below /tmp: those of the build and of
  * the sources, which meson names, and this binary's own. */
@@ -163,6 +165,17 @@ const char *lab_share(const struct lab *lab)
     return NAMESPACES_SHARE;
 }
 
+/* The kernel lets go of process 1 only after all others of its pid namespace were waited for, and
+ * those are children of ours. */
+static bool is_init_gone(void *context)
+{
+    const struct lab_host *host = context;
+    list_for_each (node, &host->processes) {
+        IGNORE(lab_is_running(LIST_ENTRY(node, struct lab_process, node))); /* collects it */
+    }
+    return waitpid(host->init, NULL, WNOHANG) == host->init;
+}
+
 void lab_power_off(struct lab_host *host)
 {
     if (host->init < 0) {
@@ -172,15 +185,7 @@ void lab_power_off(struct lab_host *host)
     static const struct switch_fault cut = {.is_cut = true};
     IGNORE(switch_set_fault(host->lab->sw, host->port, SWITCH_FROM_HOST, &cut));
     kill(host->init, SIGKILL);
-    /* The kernel lets go of process 1 only after all others of its pid namespace were waited for,
-     * and those are children of ours. */
-    list_for_each (node, &host->processes) {
-        struct lab_process *process = LIST_ENTRY(node, struct lab_process, node);
-        int status;
-        IGNORE(lab_wait(process, 5000, &status));
-    }
-    while (waitpid(host->init, NULL, 0) < 0 && errno == EINTR) {
-    }
+    ck_assert_msg(lab_until(is_init_gone, host, POWER_OFF_MS), "lab: %s does not end", host->name);
     host->init = -1;
     close(host->control);
     close(host->init_fd);

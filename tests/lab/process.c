@@ -1,5 +1,7 @@
 #include "tests/lab/process.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,6 +24,8 @@
 #define TAIL_BYTES  4000
 #define SHOWN_FIRST 2
 #define SHOWN_LAST  3
+/* For a host's processes to stand still. */
+#define FREEZE_MS 2000
 
 static const struct lab_start plain_start;
 
@@ -335,27 +339,74 @@ void lab_thaw(struct lab_process *process)
     kill(process->pid, SIGCONT);
 }
 
-/* All that this one may signal: every process of its pid namespace and of those below, but the
- * first and itself. */
-static int signal_all(void *context)
+/* The state of a process, as proc(5) names it; 'Z': it is gone. */
+static char state_of(const char *pid)
 {
-    const int *number = context;
-    return kill(-1, *number) < 0 ? 1 : 0;
+    char path[64];
+    char text[512];
+    snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+    FILE *file = fopen(path, "re");
+    size_t n = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    text[n] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : 'Z';
 }
 
-static void signal_host(struct lab_host *host, int number)
+static bool are_all_stopped(void)
 {
-    lab_expect(lab_call(host, signal_all, &number), 5000, 0);
+    bool is_so = true;
+    DIR *folder = opendir("/proc");
+    for (struct dirent *entry = folder != NULL ? readdir(folder) : NULL; entry != NULL;
+         entry = readdir(folder)) {
+        bool is_other = isdigit((unsigned char)entry->d_name[0]) &&
+                        strcmp(entry->d_name, "1") != 0 && atoi(entry->d_name) != getpid();
+        is_so &= !is_other || strchr("TtZX", state_of(entry->d_name)) != NULL;
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return is_so;
+}
+
+/* All that this one may signal: every process of its pid namespace and of those below, but the
+ * first and itself. One that forks just now has a child that stops when it is there. If it were
+ * told to go on before that, Linux would keep the stop for it and drop the other: so all stand
+ * still when this returns, but who waits in vfork(2) for a child that does. */
+static int stop_all(void *context)
+{
+    uint64_t end_ns = lab_now_ns() + FREEZE_MS * UINT64_C(1000000);
+    do {
+        if (kill(-1, SIGSTOP) < 0) {
+            return 1;
+        }
+        poll(NULL, 0, 1);
+    } while (!are_all_stopped() && lab_now_ns() < end_ns);
+    return 0;
+}
+
+static int continue_all(void *context)
+{
+    return kill(-1, SIGCONT) < 0 ? 1 : 0;
+}
+
+static void signal_host(struct lab_host *host, int (*signal_all)(void *context))
+{
+    struct lab_process *process = lab_call(host, signal_all, NULL);
+    lab_expect(process, 20000, 0);
+    process = lab_forget(process);
 }
 
 void lab_freeze_host(struct lab_host *host)
 {
-    signal_host(host, SIGSTOP);
+    signal_host(host, stop_all);
 }
 
 void lab_thaw_host(struct lab_host *host)
 {
-    signal_host(host, SIGCONT);
+    signal_host(host, continue_all);
 }
 
 void lab_stop(struct lab_process *process, unsigned deadline_ms)

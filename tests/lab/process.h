@@ -72,7 +72,7 @@ void lab_kill(struct lab_process *process);
 /* SIGSTOP and SIGCONT to this process alone. */
 void lab_freeze(struct lab_process *process);
 void lab_thaw(struct lab_process *process);
-/* The same for every process of a host. */
+/* The same for every process of a host; all stand still when the first returns. */
 void lab_freeze_host(struct lab_host *host);
 void lab_thaw_host(struct lab_host *host);
 /* SIGTERM; fails the test unless it ends with 0 in time. */
