@@ -74,6 +74,15 @@ static void on_down(struct core *core, uint64_t id)
     client_free(core, client);
 }
 
+void core_client_close_all(struct core *core)
+{
+    table_for_each (entry, &core->clients) {
+        struct core_client *client = LIST_ENTRY(entry, struct core_client, by_id);
+        core_emit(core, CORE_EFFECT_CLIENT_CLOSE)->client_close.client = client->id;
+        on_down(core, client->id);
+    }
+}
+
 void core_client_free_all(struct core *core)
 {
     table_for_each (entry, &core->jobs) {

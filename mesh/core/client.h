@@ -7,6 +7,10 @@
 void core_client_on_event(struct core *core, const struct core_event *event);
 /* Watchers are told of changed peers, and the daemon that nobody needs ends. */
 void core_client_after_step(struct core *core);
+/* The daemon ends: every client hears so from its connection, and nothing more, and its jobs that
+ * are not kept end as if it had left. What became of their tasks is not known, so none is said to
+ * have failed. */
+void core_client_close_all(struct core *core);
 void core_client_free_all(struct core *core);
 
 /* stats.c: the tables */

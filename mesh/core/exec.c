@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mesh/core/blob.h"
+#include "mesh/core/client.h"
 #include "mesh/core/exec.h"
 #include "mesh/core/grant.h"
 #include "mesh/core/job.h"
@@ -448,6 +449,7 @@ void core_stop(struct core *core)
     }
     core->is_stopping = true;
     core_timer_set(core, &core->stop_timer, core->now_ns + CORE_STOP_NS);
+    core_client_close_all(core);
     core_job_stop_all(core);
     table_for_each (entry, &core->xjobs) {
         core_xjob_drop(core, LIST_ENTRY(entry, struct core_xjob, by_key), WIRE_END_CANCELLED);

@@ -46,6 +46,7 @@ struct world_ask { /* what was heard of one */
 };
 
 struct world_client { /* what the client of a node has seen */
+    bool is_closed;   /* by the daemon */
     bool is_up, is_accepted, is_kept, is_job_done, has_error, has_ok;
     uint64_t job, tasks_max, n_done, n_done_acked;
     uint32_t error;

@@ -384,8 +384,10 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
     case CORE_EFFECT_DRAW:
         world_on_draw(world, i);
         return;
-    case CORE_EFFECT_CANCEL_DIAL:
     case CORE_EFFECT_CLIENT_CLOSE:
+        world_client(world, i)->is_closed = true;
+        return;
+    case CORE_EFFECT_CANCEL_DIAL:
     case CORE_EFFECT_RENEW:
     case CORE_EFFECT_CELL_CLOSE:
     case CORE_EFFECT_BLOB_RELEASE:

@@ -400,7 +400,7 @@ static void check_end(struct sim *sim, const struct sim_task *task, const struct
         }
         return;
     case WIRE_END_CANCELLED:
-        if (!job->is_cancelled && !task->is_cancelled && !job->owner->is_stopping) {
+        if (!job->is_cancelled && !task->is_cancelled) {
             wrong(sim, task, done, "and nobody asked for it");
         }
         return;

@@ -525,6 +525,28 @@ START_TEST(a_daemon_that_stops_says_goodbye_and_ends)
 }
 END_TEST
 
+/* It cannot know what becomes of them: its clients hear that it goes, not that tasks failed. */
+START_TEST(a_daemon_that_stops_fails_no_task_of_its_clients)
+{
+    struct world *world = world_new(12);
+    world_start(world, 0, true);
+    world_start(world, 1, true);
+    world_run_for(world, CORE_S);
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 8, "sleep", "60000");
+    world_run_for(world, CORE_S);
+    struct core_event event = {.type = CORE_EVENT_STOP};
+    world_event(world, 0, &event);
+    world_run_for(world, CORE_S);
+    const struct world_client *client = world_client(world, 0);
+    ck_assert(client->is_closed);
+    ck_assert_uint_eq(client->n_done, 0);
+    ck_assert(!client->is_job_done);
+    ck_assert(world_has_exited(world, 0));
+    world_free(world);
+}
+END_TEST
+
 START_TEST(a_daemon_that_nobody_needs_ends)
 {
     struct world *world = world_new(13);
@@ -615,6 +637,7 @@ int main(void)
     tcase_add_test(tcase, an_address_taken_over_is_not_dialled_for_its_former_peer);
     tcase_add_test(tcase, round_trips_are_measured);
     tcase_add_test(tcase, a_daemon_that_stops_says_goodbye_and_ends);
+    tcase_add_test(tcase, a_daemon_that_stops_fails_no_task_of_its_clients);
     tcase_add_test(tcase, a_daemon_that_nobody_needs_ends);
     tcase_add_test(tcase, a_daemon_beside_another_runs_only_its_own_tasks);
     tcase_add_test(tcase, a_daemon_started_for_a_job_waits_a_moment_for_peers);
