@@ -138,7 +138,7 @@ void core_look_on_forget(struct core *core, struct core_client *client, uint64_t
     const struct core_job *job = core_job_find(core, id);
     if (job != NULL && is_others(client, job->uid)) {
         say_others(core, client, id);
-    } else if (job != NULL) {
+    } else if (job != NULL && !job->is_over) {
         core_client_error(core, client->id, WIRE_ERROR_INVALID,
                           "job %s has not ended: cancel it first", wire_job_text(id, text));
     } else if (may_look(core, client, id)) {

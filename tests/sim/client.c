@@ -280,6 +280,14 @@ static void leave_later(struct sim *sim, struct sim_job *job)
 
 static void on_error(struct sim *sim, struct sim_job *job, const struct wire_error_reply *error)
 {
+    if (job->is_forgetting) {
+        if (error->error != WIRE_ERROR_UNAVAILABLE && !job->owner->is_stopping) {
+            sim_broken(sim, "%s does not forget a job that is over: %.*s", job->owner->name,
+                       SLICE_FMT(error->text));
+        }
+        leave_later(sim, job);
+        return;
+    }
     if (job->is_cancelled && job->is_detached) {
         leave_later(sim, job); /* it was over, or disk is short: as it may be */
         return;
@@ -346,7 +354,7 @@ void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
         job->is_kept = true;
         leave_later(sim, job);
         return;
-    case WIRE_MESSAGE_OK: /* cancelled, by a client that came for it */
+    case WIRE_MESSAGE_OK: /* cancelled or forgotten, by a client that came for it */
         if (job->is_detached) {
             job->is_kept = false;
             job->is_dead = true;
@@ -382,7 +390,8 @@ static void draw_after(struct sim *sim, struct sim_job *job)
         const struct sim_job *other = LIST_ENTRY(at, struct sim_job, node);
         bool is_its = other->owner == job->owner && other != job && other->is_detached &&
                       wire_key_eq(&other->owner_key, &job->owner->key);
-        if (is_its && other->is_kept && !other->is_cancelled && !other->is_dead) {
+        if (is_its && other->is_kept && !other->is_cancelled && !other->is_dead &&
+            !other->is_forgetting) {
             job->after.job = other->id;
         }
     }
@@ -421,20 +430,59 @@ void client_leave(struct sim *sim, struct sim_job *job)
     sim_step(sim, job->owner, &down);
 }
 
+/* Its client left long ago: another comes for it. */
+static void come_again(struct sim *sim, struct sim_job *job)
+{
+    job->client = sim->next_client++;
+    struct core_event up = {.type = CORE_EVENT_CLIENT_UP};
+    up.client_up.client = job->client;
+    up.client_up.is_privileged = true;
+    job->is_connected = true;
+    sim_step(sim, job->owner, &up);
+}
+
 void client_cancel(struct sim *sim, struct sim_job *job)
 {
     job->is_cancelled = true;
-    if (!job->is_connected) { /* its client left long ago: another comes */
-        job->client = sim->next_client++;
-        struct core_event up = {.type = CORE_EVENT_CLIENT_UP};
-        up.client_up.client = job->client;
-        up.client_up.is_privileged = true;
-        job->is_connected = true;
-        sim_step(sim, job->owner, &up);
+    if (!job->is_connected) {
+        come_again(sim, job);
     }
     struct wire_message message = {.type = WIRE_MESSAGE_JOB_CANCEL};
     message.job_cancel.job = job->id;
     say(sim, job, &message);
+}
+
+static bool is_named(const struct sim *sim, const struct sim_job *job)
+{
+    list_for_each (at, &sim->jobs) {
+        const struct sim_job *other = LIST_ENTRY(at, struct sim_job, node);
+        if (other->owner == job->owner && other->after.job == job->id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_fire(struct sim *sim, struct sim_event *event)
+{
+    struct sim_job *job = client_job(sim, &event->node->key, event->a);
+    if (job->is_connected || job->is_cancelled || job->owner->is_stopping || is_named(sim, job)) {
+        return;
+    }
+    job->is_forgetting = true;
+    come_again(sim, job);
+    struct wire_message message = {.type = WIRE_MESSAGE_JOB_FORGET};
+    message.job_forget.job = job->id;
+    say(sim, job, &message);
+}
+
+void client_over(struct sim *sim, struct sim_job *job)
+{
+    struct dice dice = {.state = dice_mix(sim->options.seed) + job->id}; /* no draw of others' */
+    if (dice_chance(&dice, 50)) {
+        uint64_t in_ns = dice_log(&dice, 1, 3000) * SIM_MS;
+        sim_event_new(sim, SIM_DAEMON, job->owner, in_ns, forget_fire)->a = job->id;
+    }
 }
 
 void client_closed(struct sim *sim, struct sim_node *node, uint64_t client)

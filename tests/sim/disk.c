@@ -114,6 +114,7 @@ static void apply_over(struct sim *sim, struct sim_node *node, struct sim_kept *
     }
     job->is_done = true;
     job->done_ns = sim->now_ns;
+    client_over(sim, job);
 }
 
 static void apply(struct sim *sim, struct sim_node *node, const struct record *record)
@@ -134,7 +135,8 @@ static void apply(struct sim *sim, struct sim_node *node, const struct record *r
     if (kept == NULL && record->type == CORE_RECORD_FORGET) {
         return; /* its first record never came to be */
     }
-    if (kept == NULL || kept->is_over || kept->is_forgotten) {
+    bool is_forget = record->type == CORE_RECORD_FORGET;
+    if (kept == NULL || (kept->is_over && !is_forget) || kept->is_forgotten) {
         sim_broken(sim, "%s writes record %u of a job that is not on disk", node->name,
                    record->type);
     }
@@ -161,7 +163,7 @@ static void apply(struct sim *sim, struct sim_node *node, const struct record *r
         return;
     case CORE_RECORD_FORGET: {
         struct sim_job *job = client_job(sim, &node->key, kept->id);
-        if (job != NULL && job->is_kept) {
+        if (job != NULL && job->is_kept && !job->is_forgetting) {
             sim_broken(sim, "%s forgets a job that it had accepted", node->name);
         }
         kept->is_forgotten = true;

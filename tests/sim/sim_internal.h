@@ -282,7 +282,7 @@ struct sim_job {
     uint32_t plain_micros; /* at most, of each task; 0: drawn in milliseconds */
     bool is_connected, is_accepted, is_fed, is_done, is_dead, is_cancelled, is_refused;
     bool is_feed_due, is_ack_due, is_stalled, has_failures, has_deaths, may_hang;
-    bool is_detached, is_kept;
+    bool is_detached, is_kept, is_forgetting;
     struct wire_job_ref after;        /* a job that it comes after; 0: none */
     bool is_fickle;                   /* its client cancels tasks */
     uint64_t at_ns, done_ns, work_ns; /* core time of all its tasks at normal speed */
@@ -482,6 +482,8 @@ void client_connect(struct sim *sim, struct sim_job *job);
 void client_hear(struct sim *sim, struct sim_node *node, uint64_t client,
                  const struct wire_message *message);
 void client_closed(struct sim *sim, struct sim_node *node, uint64_t client);
+/* The disk has it that this detached job is over: some users have it forgotten soon after. */
+void client_over(struct sim *sim, struct sim_job *job);
 void client_leave(struct sim *sim, struct sim_job *job);
 void client_cancel(struct sim *sim, struct sim_job *job);
 void client_stall(struct sim *sim, struct sim_job *job, bool is_stalled);

@@ -306,6 +306,37 @@ START_TEST(only_a_job_that_has_ended_is_forgotten)
 }
 END_TEST
 
+/* A task that was begun a second time has ended, and the peer that was slow has not yet let go of
+ * it. The job is over all the same, who waited has heard so, and it may be forgotten. */
+START_TEST(an_ended_job_is_forgotten_although_a_peer_is_silent)
+{
+    struct world *world = mesh_of(3, 7);
+    struct wire_message job = detached();
+    job.submit.may_speculate = true;
+    uint64_t id = submit(world, &job, 6, "sleep", "500");
+    world_run_for(world, 100 * CORE_MS);
+    ck_assert_uint_gt(world_n_running(world, 1), 0);
+    world_cut(world, 1);
+    struct world_client *client = fresh_client(world, id);
+    say_attach(world, id, 0, true);
+    for (unsigned i = 0; i < 20000 && !client->is_job_done; i++) {
+        world_run_for(world, CORE_MS);
+    }
+    ck_assert(client->is_job_done && !client->job_done.is_running);
+    ck_assert_uint_eq(client->n_done, 6);
+    say_job(world, WIRE_MESSAGE_JOB_FORGET, id);
+    ck_assert_msg(client->has_ok, "%s", client->error_text);
+    ck_assert(!world_kept(world, 0, id).is_known);
+    say_job(world, WIRE_MESSAGE_JOB_FORGET, id);
+    ck_assert_str_eq(client->error_text, "there is no job 1.1");
+    world_mend(world, 1);
+    world_run_for(world, 20 * CORE_S);
+    ck_assert_uint_eq(world_n_running(world, 1), 0);
+    ck_assert(!world_kept(world, 0, id).is_known);
+    world_end(world);
+}
+END_TEST
+
 START_TEST(jobs_of_others_are_not_to_be_had)
 {
     struct world *world = mesh_of(1, 8);
@@ -518,6 +549,7 @@ int main(void)
     tcase_add_test(tc, the_same_output_of_two_tasks_finds_room_once);
     tcase_add_test(tc, output_for_which_there_is_never_room_fails_with_the_lease);
     tcase_add_test(tc, only_a_job_that_has_ended_is_forgotten);
+    tcase_add_test(tc, an_ended_job_is_forgotten_although_a_peer_is_silent);
     tcase_add_loop_test(tc, jobs_of_others_are_not_to_be_had, 0, 2);
     tcase_add_test(tc, a_journal_that_was_lost_ends_its_jobs_and_takes_new_ones);
     suite_add_tcase(suite, tc);
