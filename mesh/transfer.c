@@ -6,7 +6,7 @@
 #include "wire/blob_hash.h"
 
 struct fetch {
-    struct list node; /* in transfers->fetches or, without a link, ->partials */
+    struct list node; /* in transfers->fetches or ->waiting */
     uint64_t link;
     struct wire_key key;   /* of the peer it comes from */
     struct wire_key owner; /* for whom that keeps it; zero: it is its own */
@@ -40,7 +40,7 @@ struct meshd_transfers *meshd_transfers_new(uv_loop_t *loop, const struct meshd_
     transfers->blobs = blobs;
     list_init(&transfers->fetches);
     list_init(&transfers->waiting);
-    list_init(&transfers->partials);
+    meshd_partials_init(&transfers->partials, loop, MESHD_PARTIALS_KEEP_MS);
     meshd_serves_init(transfers, loop);
     return transfers;
 }
@@ -54,7 +54,7 @@ static void fetch_free(struct fetch *fetch)
 
 void meshd_transfers_maybe_closed(struct meshd_transfers *transfers)
 {
-    if (transfers->is_closing && transfers->is_timer_closed && transfers->n_checks == 0) {
+    if (transfers->is_closing && transfers->n_closing == 0 && transfers->n_checks == 0) {
         void (*on_closed)(void *) = transfers->on_closed;
         void *user = transfers->on_closed_user;
         mem_free(transfers->chunk);
@@ -81,11 +81,16 @@ void meshd_transfers_tell(struct meshd_transfers *transfers, uint64_t begun_ms, 
     }
 }
 
+static void on_part_closed(void *user)
+{
+    struct meshd_transfers *transfers = user;
+    transfers->n_closing--;
+    meshd_transfers_maybe_closed(transfers);
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
-    struct meshd_transfers *transfers = handle->data;
-    transfers->is_timer_closed = true;
-    meshd_transfers_maybe_closed(transfers);
+    on_part_closed(handle->data);
 }
 
 void meshd_transfers_close(struct meshd_transfers *transfers, void (*on_closed)(void *user),
@@ -100,10 +105,9 @@ void meshd_transfers_close(struct meshd_transfers *transfers, void (*on_closed)(
     list_for_each_safe (it, &transfers->waiting) {
         fetch_free(LIST_ENTRY(it, struct fetch, node));
     }
-    list_for_each_safe (it, &transfers->partials) {
-        fetch_free(LIST_ENTRY(it, struct fetch, node));
-    }
     meshd_serves_drop(transfers, 0);
+    transfers->n_closing = 2;
+    meshd_partials_close(&transfers->partials, on_part_closed, transfers);
     uv_close((uv_handle_t *)&transfers->timer, on_timer_closed);
 }
 
@@ -178,30 +182,7 @@ static int fetch_from_store(struct meshd_transfers *transfers, const struct wire
     return rc;
 }
 
-/* What an earlier link of the same peer left of this blob, or NULL. */
-static struct fetch *take_partial(struct meshd_transfers *transfers, const struct wire_key *key,
-                                  const struct wire_hash *hash, uint64_t bytes)
-{
-    list_for_each (it, &transfers->partials) {
-        struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
-        if (wire_hash_eq(&fetch->hash, hash) && fetch->bytes == bytes &&
-            memcmp(fetch->key.b, key->b, WIRE_KEY_BYTES) == 0) {
-            list_remove(&fetch->node);
-            transfers->n_partials--;
-            return fetch;
-        }
-    }
-    return NULL;
-}
-
-static void drop_partials(struct meshd_transfers *transfers)
-{
-    list_for_each_safe (it, &transfers->partials) {
-        fetch_free(LIST_ENTRY(it, struct fetch, node));
-    }
-    transfers->n_partials = 0;
-}
-
+/* With what an earlier link of the same peer left of this blob, if it did. */
 static struct fetch *new_fetch(struct meshd_transfers *transfers, const struct wire_key *key,
                                const struct wire_hash *hash, uint64_t bytes)
 {
@@ -212,9 +193,13 @@ static struct fetch *new_fetch(struct meshd_transfers *transfers, const struct w
     fetch->key = *key;
     fetch->hash = *hash;
     fetch->bytes = bytes;
+    fetch->part = meshd_partials_take(&transfers->partials, key, hash, bytes);
+    if (fetch->part != NULL) {
+        return fetch;
+    }
     int rc = meshd_blob_part_new(transfers->blobs, bytes, &fetch->part);
-    if (rc == -ENOSPC && transfers->n_partials > 0) {
-        drop_partials(transfers);
+    if (rc == -ENOSPC && transfers->partials.n > 0) {
+        meshd_partials_drop_all(&transfers->partials);
         rc = meshd_blob_part_new(transfers->blobs, bytes, &fetch->part);
     }
     if (rc < 0) {
@@ -235,10 +220,7 @@ static void fetch_begin(struct meshd_transfers *transfers, const struct fetch *w
         fetch_from_store(transfers, &waiting->hash) == 0) {
         return;
     }
-    struct fetch *fetch = take_partial(transfers, &waiting->key, &waiting->hash, waiting->bytes);
-    if (fetch == NULL) {
-        fetch = new_fetch(transfers, &waiting->key, &waiting->hash, waiting->bytes);
-    }
+    struct fetch *fetch = new_fetch(transfers, &waiting->key, &waiting->hash, waiting->bytes);
     if (fetch == NULL) {
         put_failed(transfers, &waiting->hash, true);
         return;
@@ -440,19 +422,6 @@ static void drop_waiting(struct meshd_transfers *transfers, uint64_t link)
 /* --- both --------------------------------------------------------------------------------------
  */
 
-static void keep_partial(struct meshd_transfers *transfers, struct fetch *fetch)
-{
-    list_remove(&fetch->node);
-    list_push_back(&transfers->partials, &fetch->node);
-    transfers->n_partials++;
-    if (transfers->n_partials > MESHD_PARTIALS_MAX) {
-        struct list *oldest = list_first(&transfers->partials);
-        ensure(oldest != NULL);
-        fetch_free(LIST_ENTRY(oldest, struct fetch, node));
-        transfers->n_partials--;
-    }
-}
-
 void meshd_transfers_on_link_down(struct meshd_transfers *transfers, uint64_t link)
 {
     meshd_serves_drop(transfers, link);
@@ -463,7 +432,9 @@ void meshd_transfers_on_link_down(struct meshd_transfers *transfers, uint64_t li
             struct fetch *fetch = LIST_ENTRY(it, struct fetch, node);
             if (fetch->link == link) {
                 struct wire_hash hash = fetch->hash;
-                keep_partial(transfers, fetch);
+                meshd_partials_keep(&transfers->partials, &fetch->key, &hash, fetch->bytes,
+                                    STEAL(fetch->part));
+                fetch_free(fetch);
                 transfers->n_fetches--;
                 put_failed(transfers, &hash, false);
                 is_found = true;

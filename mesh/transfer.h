@@ -20,8 +20,6 @@
  */
 #define MESHD_FETCHES_LINK_MAX 32u
 #define MESHD_FETCHES_MAX      256u
-/* Unfinished blobs of closed links that are kept to go on with. */
-#define MESHD_PARTIALS_MAX 16u
 
 /* Of what is under way for longer than this, whoever waits hears as often: of one at a time. */
 #define MESHD_TELL_MS 3000u

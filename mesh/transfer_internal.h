@@ -2,6 +2,7 @@
 #ifndef MESH_TRANSFER_INTERNAL_H
 #define MESH_TRANSFER_INTERNAL_H
 
+#include "mesh/partials.h"
 #include "mesh/transfer.h"
 #include "wire/base/list.h"
 
@@ -12,9 +13,8 @@ struct meshd_transfers {
     /* transfer.c */
     struct list fetches; /* under way */
     struct list waiting; /* of fetches that are not, oldest first; they have no part */
-    struct list partials;
+    struct meshd_partials partials;
     uint32_t n_fetches; /* under way, those that are only checked here among them */
-    uint32_t n_partials;
     bool is_starting;
     /* transfer_serve.c */
     struct list serves;
@@ -24,8 +24,8 @@ struct meshd_transfers {
     /* both */
     uint64_t told_ms; /* when the core last heard of one under way */
     bool is_closing;
-    uint32_t n_checks; /* verifications under way */
-    bool is_timer_closed;
+    uint32_t n_checks;  /* verifications under way */
+    uint32_t n_closing; /* timers */
     void (*on_closed)(void *user);
     void *on_closed_user;
 };
@@ -36,7 +36,7 @@ void meshd_transfers_tell(struct meshd_transfers *transfers, uint64_t begun_ms, 
                           const struct wire_hash *hash, uint64_t n_moved, uint64_t n_bytes,
                           bool is_in);
 
-/* Called where a verification has ended or the timer is closed: may free the transfers. */
+/* Called where a verification has ended or a timer is closed: may free the transfers. */
 void meshd_transfers_maybe_closed(struct meshd_transfers *transfers);
 
 void meshd_serves_init(struct meshd_transfers *transfers, uv_loop_t *loop);

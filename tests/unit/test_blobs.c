@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mesh/blobs.h"
+#include "mesh/partials.h"
 #include "tests/lib/runner.h"
 #include "wire/blob_hash.h"
 #include "wire/identity.h"
@@ -241,6 +242,83 @@ START_TEST(pieces_of_another_hash_are_thrown_away)
 }
 END_TEST
 
+/* --- unfinished ones ------------------------------------------------------------------------- */
+
+static const struct wire_key lily = {{1}};
+static const struct wire_key max = {{2}};
+
+/* A blob of 11 bytes, of which some came. */
+static struct meshd_blob_part *begun(const char *text)
+{
+    struct meshd_blob_part *part;
+    ck_assert_int_eq(meshd_blob_part_new(blobs, 11, &part), 0);
+    ck_assert_int_eq(meshd_blob_part_append(part, slice_str(text)), 0);
+    return part;
+}
+
+static void close_partials(struct meshd_partials *partials)
+{
+    unsigned before = n_closed;
+    meshd_partials_close(partials, on_closed, NULL);
+    while (n_closed == before) {
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    ck_assert_uint_eq(meshd_blobs_counts(blobs).used_bytes, 0);
+    ck_assert_int_eq(count_files(), 0);
+}
+
+START_TEST(an_unfinished_blob_is_gone_on_with_from_the_same_peer)
+{
+    struct meshd_partials partials;
+    struct wire_hash hash = wire_blob_hash(slice_str("hello world"));
+    struct wire_hash other = wire_blob_hash(slice_str("hello there"));
+    meshd_partials_init(&partials, &loop, 60000);
+    meshd_partials_keep(&partials, &lily, &hash, 11, begun("hello "));
+    ck_assert_ptr_null(meshd_partials_take(&partials, &max, &hash, 11));
+    ck_assert_ptr_null(meshd_partials_take(&partials, &lily, &other, 11));
+    ck_assert_ptr_null(meshd_partials_take(&partials, &lily, &hash, 12));
+    struct meshd_blob_part *part = meshd_partials_take(&partials, &lily, &hash, 11);
+    ck_assert_ptr_nonnull(part);
+    ck_assert_uint_eq(meshd_blob_part_bytes(part), 6);
+    ck_assert_ptr_null(meshd_partials_take(&partials, &lily, &hash, 11));
+    part = meshd_blob_part_free(part);
+    close_partials(&partials);
+}
+END_TEST
+
+START_TEST(unfinished_blobs_are_few_and_none_is_kept_that_has_not_begun)
+{
+    struct meshd_partials partials;
+    struct wire_hash hash = wire_blob_hash(slice_str("hello world"));
+    meshd_partials_init(&partials, &loop, 60000);
+    for (unsigned i = 0; i < MESHD_PARTIALS_MAX + 3; i++) {
+        struct wire_key key = {{(uint8_t)i}};
+        meshd_partials_keep(&partials, &key, &hash, 11, begun("hello "));
+        meshd_partials_keep(&partials, &max, &hash, 11, begun(""));
+    }
+    ck_assert_uint_eq(partials.n, MESHD_PARTIALS_MAX);
+    ck_assert_int_eq(count_files(), MESHD_PARTIALS_MAX);
+    ck_assert_ptr_null(meshd_partials_take(&partials, &max, &hash, 11)); /* it was the third */
+    close_partials(&partials);
+}
+END_TEST
+
+START_TEST(an_unfinished_blob_that_nobody_wants_is_dropped_after_a_while)
+{
+    struct meshd_partials partials;
+    struct wire_hash hash = wire_blob_hash(slice_str("hello world"));
+    meshd_partials_init(&partials, &loop, 20);
+    uv_update_time(&loop);
+    meshd_partials_keep(&partials, &lily, &hash, 11, begun("hello "));
+    meshd_partials_keep(&partials, &max, &hash, 11, begun("hello "));
+    ck_assert_int_eq(count_files(), 2);
+    uv_run(&loop, UV_RUN_DEFAULT); /* until no timer is left */
+    ck_assert_uint_eq(partials.n, 0);
+    ck_assert_int_eq(count_files(), 0);
+    close_partials(&partials);
+}
+END_TEST
+
 START_TEST(a_restart_finds_the_blobs_and_drops_what_was_unfinished)
 {
     struct wire_hash a = put('a', 1000);
@@ -347,6 +425,9 @@ int main(void)
     tcase_add_test(tcase, more_than_the_quota_is_refused_without_dropping_what_is_pinned);
     tcase_add_test(tcase, a_blob_in_pieces_is_whole_or_not_there);
     tcase_add_test(tcase, pieces_of_another_hash_are_thrown_away);
+    tcase_add_test(tcase, an_unfinished_blob_is_gone_on_with_from_the_same_peer);
+    tcase_add_test(tcase, unfinished_blobs_are_few_and_none_is_kept_that_has_not_begun);
+    tcase_add_test(tcase, an_unfinished_blob_that_nobody_wants_is_dropped_after_a_while);
     tcase_add_test(tcase, a_restart_finds_the_blobs_and_drops_what_was_unfinished);
     tcase_add_test(tcase, a_smaller_quota_at_a_restart_drops_the_rest);
     tcase_add_test(tcase, a_blob_of_an_earlier_life_is_hashed_before_use);
