@@ -94,7 +94,7 @@ double scenario_wait_whole(struct scenario *sc)
     return took_ms;
 }
 
-static const char *const names[SCENARIO_HOSTS_MAX] = {
+const char *const scenario_names[SCENARIO_HOSTS_MAX] = {
     "hal",  "lily", "max",  "rosa", "kim",  "ida",  "otto", "nora", "emil", "vera", "paul", "anna",
     "hugo", "lena", "karl", "mia",  "theo", "ella", "finn", "jana", "leon", "zoe",  "jan",  "eva"};
 
@@ -121,7 +121,7 @@ void scenario_begin_named(struct scenario *sc, const char *function, const char 
     sc->lab = lab_new();
     sc->begun_ns = lab_now_ns();
     for (unsigned i = 0; i < sc->n_hosts; i++) {
-        sc->hosts[i] = lab_host(sc->lab, names[i]);
+        sc->hosts[i] = lab_host(sc->lab, scenario_names[i]);
     }
     if (sc->setup.is_late) {
         return;

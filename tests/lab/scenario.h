@@ -44,6 +44,8 @@
 /* And what one scenario may take as a whole, in seconds. */
 #define SCENARIO_TIMEOUT_S 280
 
+extern const char *const scenario_names[SCENARIO_HOSTS_MAX]; /* of hosts */
+
 /* How the mesh is to be. All zeros, or no setup at all: three executors of 6 cores each (so that
  * each has room for what another one loses), who are silent for a second are down; in a build that
  * is slow, for four. */
