@@ -261,7 +261,8 @@ static void admit(struct meshd_control *control, int fd)
 static void on_acceptable(uv_poll_t *poll, int status, int events)
 {
     struct meshd_control *control = poll->data;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    /* What the first one says may be what makes the daemon end. */
+    for (int i = 0; i < ACCEPTS_PER_TURN && !control->is_closing; i++) {
         int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {

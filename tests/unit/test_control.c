@@ -104,22 +104,58 @@ START_TEST(who_does_not_say_hello_first_is_refused)
 }
 END_TEST
 
-/* In the place of the fixture's, one that waits for so long only. */
-static void replace_control(uint32_t hello_ms)
+/* In the place of the fixture's. */
+static void replace_control(const struct meshd_control_config *config)
 {
     struct errmsg err;
-    struct meshd_control_config config = config_of();
     meshd_control_close(control, on_closed, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_uint_eq(n_closed, 1);
     n_closed = 0;
-    config.hello_ms = hello_ms;
-    ck_assert_int_eq(meshd_control_new(&config, &control, &err), 0);
+    ck_assert_int_eq(meshd_control_new(config, &control, &err), 0);
 }
+
+static void replace_control_by_hasty(uint32_t hello_ms)
+{
+    struct meshd_control_config config = config_of();
+    config.hello_ms = hello_ms;
+    replace_control(&config);
+}
+
+static void end_with_the_first(void *user, struct core_event *event)
+{
+    ck_assert_uint_eq(event->type, CORE_EVENT_CLIENT_UP);
+    n_up++;
+    meshd_control_close(STEAL(control), on_closed, NULL);
+}
+
+/* The first of two that are there makes the core end the daemon: the second is not let in, and both
+ * hear the end. */
+START_TEST(nobody_is_let_in_when_the_daemon_ends)
+{
+    struct meshd_control_config config = config_of();
+    config.sink = (struct meshd_sink){.put = end_with_the_first};
+    replace_control(&config);
+    int fds[] = {connect_client(), connect_client()};
+    say_hello(fds[0]);
+    say_hello(fds[1]);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert_uint_eq(n_closed, 1);
+    ck_assert_uint_eq(n_up, 1);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        uint8_t bytes[4096];
+        ssize_t n;
+        while ((n = recv(fds[i], bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
+        }
+        ck_assert(n == 0 || errno == ECONNRESET); /* it had not been read from */
+        close(fds[i]);
+    }
+}
+END_TEST
 
 START_TEST(who_says_no_hello_in_time_loses_the_place)
 {
-    replace_control(1);
+    replace_control_by_hasty(1);
     /* Its hello is there when its time is over, and nobody has read it yet: that is in time. */
     int good = connect_client();
     say_hello(good);
@@ -152,7 +188,7 @@ END_TEST
 
 START_TEST(places_that_mute_clients_took_are_free_again)
 {
-    replace_control(300);
+    replace_control_by_hasty(300);
     static int mute[MESHD_CLIENTS_MAX];
     for (unsigned i = 0; i < MESHD_CLIENTS_MAX; i++) {
         mute[i] = connect_client();
@@ -497,6 +533,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, a_client_is_known_by_the_kernels_word_after_its_hello);
     tcase_add_test(tcase, the_socket_is_for_owner_and_group);
+    tcase_add_test(tcase, nobody_is_let_in_when_the_daemon_ends);
     tcase_add_test(tcase, who_is_neither_owner_nor_root_nor_in_the_group_is_turned_away);
     tcase_add_test(tcase, the_modes_of_the_socket_keep_strangers_out_and_let_the_group_in);
     tcase_add_test(tcase, who_does_not_say_hello_first_is_refused);
