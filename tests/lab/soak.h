@@ -114,6 +114,8 @@ void soak_rest(struct soak *soak);
 
 /* soak_report.c: what the daemon has logged goes to the report's folder, if there is one. */
 void soak_keep_log(struct soak_host *host);
+/* And this text, in a file of this name. */
+void soak_keep_text(struct soak *soak, const char *what, const char *name, const char *text);
 /* And what a job's process has printed. */
 void soak_keep_output(struct soak_host *host, struct soak_job *job);
 const char *soak_failure_text(enum soak_failure failure);

@@ -213,6 +213,19 @@ static void begin(struct soak *soak, struct soak_fault *fault)
     soak_note_fault(soak, fault);
 }
 
+/* What a daemon that does not end is at, for whoever looks for the reason. */
+static void keep_state(struct soak_host *host)
+{
+    struct lab_process *process;
+    IGNORE(lab_run(host->host, SHELL_MS, &process, "/bin/sh", "-c",
+                   "ps -eLo pid,ppid,tid,stat,wchan:24,args; p=$(pgrep -x meshd); "
+                   "ls -l /proc/$p/fd; command -v gdb && "
+                   "gdb -p $p -batch -ex 'thread apply all backtrace'",
+                   NULL));
+    soak_keep_text(host->soak, "stuck", host->host->name, lab_output(process));
+    process = lab_forget(process);
+}
+
 /* Whether it has ended, as it must; it is killed when it takes too long. */
 static bool has_stopped(struct soak_host *host)
 {
@@ -221,11 +234,12 @@ static bool has_stopped(struct soak_host *host)
         if (lab_now_ns() - host->struck_ns > SOAK_STOP_MS * MS) {
             soak_blame(host->soak, SOAK_BAD_END, 1, "meshd of %s does not end on SIGTERM",
                        host->host->name);
+            keep_state(host);
             lab_kill(host->daemon);
         }
         return false;
     }
-    if (status != 0) {
+    if (status != 0 && status != 128 + SIGKILL) { /* that were we */
         soak_blame(host->soak, SOAK_CRASHED, 1, "meshd of %s ended with %d on SIGTERM",
                    host->host->name, status);
     }

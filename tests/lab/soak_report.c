@@ -55,6 +55,20 @@ void soak_keep_log(struct soak_host *host)
     }
 }
 
+void soak_keep_text(struct soak *soak, const char *what, const char *name, const char *text)
+{
+    char path[PATH_BYTES];
+    if (soak->options.folder == NULL) {
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/%s-%s", soak->options.folder, what, name);
+    FILE *file = fopen(path, "we");
+    if (file != NULL) { /* the report is more than that */
+        fputs(text, file);
+        fclose(file);
+    }
+}
+
 void soak_keep_output(struct soak_host *host, struct soak_job *job)
 {
     const char *folder = host->soak->options.folder;
