@@ -100,6 +100,14 @@ void core_trust_init(struct core *core)
     core_trust_renew_soon(core);
 }
 
+/* The one that is being carried out: there is one. */
+static struct core_trust_op *op_now(const struct core *core)
+{
+    struct core_trust_op *op = core_trust_first_op(core);
+    ensure(op != NULL);
+    return op;
+}
+
 static void op_free(struct core_trust_op *op)
 {
     list_remove(&op->node);
@@ -194,7 +202,7 @@ static void op_over(struct core *core)
     core_timer_stop(core, &trust->op_timer);
     trust->stage = CORE_TRUST_IDLE;
     trust->n_ops--;
-    op_free(core_trust_first_op(core));
+    op_free(op_now(core));
     core_trust_renew_soon(core);
 }
 
@@ -205,8 +213,7 @@ static bool is_client(const struct core *core, uint64_t id)
 
 static void op_done(struct core *core)
 {
-    struct core_trust_op *op = core_trust_first_op(core);
-    ensure(op != NULL);
+    struct core_trust_op *op = op_now(core);
     if (is_client(core, op->client)) {
         struct wire_message message = {.type = WIRE_MESSAGE_OK};
         core_client_send(core, op->client, &message);
@@ -221,8 +228,7 @@ void core_trust_op_failed(struct core *core, enum wire_error error, const char *
     va_start(args, format);
     text_vformat(text, sizeof(text), format, args);
     va_end(args);
-    struct core_trust_op *op = core_trust_first_op(core);
-    ensure(op != NULL);
+    struct core_trust_op *op = op_now(core);
     if (is_client(core, op->client)) {
         core_client_error(core, op->client, error, "%s", text);
     }
@@ -283,7 +289,7 @@ static void log_change(struct core *core, const struct core_trust_op *op)
 static void commit(struct core *core)
 {
     struct core_trust *trust = &core->trust;
-    struct core_trust_op *op = core_trust_first_op(core);
+    struct core_trust_op *op = op_now(core);
     core_book_done(&trust->now);
     trust->now = trust->next;
     core_book_init(&trust->next);
@@ -567,7 +573,7 @@ static void on_drawn(struct core *core, const uint8_t *bytes)
         core->n_ignored++;
         return;
     }
-    const struct core_trust_op *op = core_trust_first_op(core);
+    const struct core_trust_op *op = op_now(core);
     if (op->verb == CORE_TRUST_INVITE) {
         invite(core, op, bytes);
     } else {
