@@ -19,6 +19,7 @@ static void on_timer(uv_timer_t *timer);
 
 static void drop(struct meshd_partials *partials, struct partial *partial)
 {
+    ensure(partial != NULL);
     list_remove(&partial->node);
     partials->n--;
     partial->part = meshd_blob_part_free(partial->part);
