@@ -88,7 +88,7 @@ void meshd_partials_keep(struct meshd_partials *partials, const struct wire_key 
         partial = mem_alloc(1, sizeof(*partial));
     }
     if (partial == NULL) {
-        part = meshd_blob_part_free(part);
+        IGNORE(meshd_blob_part_free(part)); /* NULL */
         return;
     }
     *partial = (struct partial){.key = *key,
