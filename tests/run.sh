@@ -99,6 +99,17 @@ run_suites() {
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
+# report_folder FOLDER: makes it, empty. One that is there is replaced only if an earlier report made
+# it.
+report_folder() {
+    if [ -e "$1" ] && [ ! -e "$1/.mesh-report" ] && [ -n "$(ls -A "$1" 2>&1)" ]; then
+        echo "$(basename "$0"): $1 is there and is no report: name another folder, or remove it" >&2
+        exit 2
+    fi
+    rm -rf "${1:?}"
+    mkdir -p "$1" && touch "$1/.mesh-report" || exit 1
+}
+
 # Lines that tests print as `# figure: ...` are meant for the reader.
 show_figures() {
     awk '/figure: / { sub(/^.*figure: /, ""); print "  " $0 }
