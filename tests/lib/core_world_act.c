@@ -335,6 +335,13 @@ static void on_trust_message(struct world_client *client, const struct wire_mess
     client->n_answers++;
 }
 
+static void on_notice(struct world_client *client, const struct wire_notice *notice)
+{
+    struct buf *to = notice->is_progress ? &client->progress : &client->notices;
+    buf_append_slice(to, notice->text);
+    buf_append_str(to, "\n");
+}
+
 void world_on_client_send(struct world *world, unsigned i, const struct wire_message *message)
 {
     struct world_client *client = &world->nodes[i].client;
@@ -382,12 +389,9 @@ void world_on_client_send(struct world *world, unsigned i, const struct wire_mes
     case WIRE_MESSAGE_TRUST_LIST:
         on_trust_message(client, message);
         break;
-    case WIRE_MESSAGE_NOTICE: {
-        struct buf *to = message->notice.is_progress ? &client->progress : &client->notices;
-        buf_append_slice(to, message->notice.text);
-        buf_append_str(to, "\n");
+    case WIRE_MESSAGE_NOTICE:
+        on_notice(client, &message->notice);
         break;
-    }
     case WIRE_MESSAGE_ERROR:
         client->has_error = true;
         client->error = message->error.error;

@@ -324,6 +324,15 @@ static void on_run_effect(struct world *world, unsigned i, const struct core_eff
     }
 }
 
+static void on_blob_stop(struct world *world, unsigned i, const struct wire_hash *hash)
+{
+    if (take_fetch(&world->nodes[i], hash)) {
+        struct core_event event = {.type = CORE_EVENT_BLOB_FAILED};
+        event.blob_failed.hash = *hash;
+        world_event_in(world, i, 0, &event);
+    }
+}
+
 static void carry_out(struct world *world, unsigned i, const struct core_effect *effect)
 {
     struct node *node = &world->nodes[i];
@@ -356,11 +365,7 @@ static void carry_out(struct world *world, unsigned i, const struct core_effect 
         on_blob_effect(world, i, effect);
         return;
     case CORE_EFFECT_BLOB_STOP:
-        if (take_fetch(node, &effect->blob_stop.hash)) {
-            struct core_event event = {.type = CORE_EVENT_BLOB_FAILED};
-            event.blob_failed.hash = effect->blob_stop.hash;
-            world_event_in(world, i, 0, &event);
-        }
+        on_blob_stop(world, i, &effect->blob_stop.hash);
         return;
     case CORE_EFFECT_ADVERTISE:
         node->cores = effect->advertise.cores;

@@ -180,22 +180,35 @@ START_TEST(the_result_of_an_older_attempt_counts_while_the_task_is_not_done)
 }
 END_TEST
 
-/* Its executor was given up, but ran on, and comes back with the result in its hands. */
-START_TEST(a_result_that_was_made_in_a_cut_is_not_made_again)
+/* The first submits and runs nothing, the second runs what it submits. */
+static struct world *owner_and_executor(void)
 {
     struct world *world = world_new(9);
     world_config(world, 0)->cores = 0;
     world_start(world, 0, true);
     world_start(world, 1, true);
     world_run_for(world, CORE_S);
-    struct wire_message job = world_job();
-    world_submit(world, 0, &job, 2, "sleep", "2000");
-    world_run_for(world, CORE_S);
-    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    return world;
+}
+
+/* The executor is silent until it is given up, and is back. */
+static void lose_and_find(struct world *world)
+{
     world_cut(world, 1);
     world_run_for(world, 4500 * CORE_MS);
     ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
     world_mend(world, 1);
+}
+
+/* Its executor was given up, but ran on, and comes back with the result in its hands. */
+START_TEST(a_result_that_was_made_in_a_cut_is_not_made_again)
+{
+    struct world *world = owner_and_executor();
+    struct wire_message job = world_job();
+    world_submit(world, 0, &job, 2, "sleep", "2000");
+    world_run_for(world, CORE_S);
+    ck_assert_uint_eq(world_n_running(world, 1), 2);
+    lose_and_find(world);
     ck_assert(world_run_job(world, 0, 3 * CORE_S));
     ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 2);
     ck_assert_uint_eq(world_n_started(world, 1), 2);
@@ -206,22 +219,15 @@ END_TEST
 /* Nor is what still waits there sent again: it might begin before the word to drop it comes. */
 START_TEST(what_waits_at_a_lost_peer_is_not_sent_again)
 {
-    struct world *world = world_new(9);
-    world_config(world, 0)->cores = 0;
-    world_start(world, 0, true);
-    world_start(world, 1, true);
-    world_run_for(world, CORE_S);
+    struct world *world = owner_and_executor();
     struct wire_message job = world_job();
-    world_submit(world, 0, &job, 100, "sleep",
-                 "5"); /* so that it is given more than it has cores */
+    /* So that it is given more than it has cores. */
+    world_submit(world, 0, &job, 100, "sleep", "5");
     ck_assert(world_run_job(world, 0, 5 * CORE_S));
     world_submit(world, 0, &job, 8, "sleep", "9000");
     world_run_for(world, CORE_S);
     ck_assert_uint_gt(core_counts(world_core(world, 1)).n_held_queued, 0);
-    world_cut(world, 1);
-    world_run_for(world, 4500 * CORE_MS);
-    ck_assert_uint_eq(core_counts(world_core(world, 0)).n_peers_up, 0);
-    world_mend(world, 1);
+    lose_and_find(world);
     ck_assert(world_run_job(world, 0, 60 * CORE_S));
     ck_assert_uint_eq(world_n_sent(world, 0, WIRE_MESSAGE_DROP), 0);
     ck_assert_uint_eq(world_n_started(world, 1), 108);
