@@ -30,8 +30,8 @@ static void defer(struct meshd *meshd, const struct core_event *event)
     } else {
         ensure(event->type == CORE_EVENT_DIAL_FAILED || event->type == CORE_EVENT_LINK_DOWN ||
                event->type == CORE_EVENT_CLIENT_DOWN || event->type == CORE_EVENT_BLOB_STORED ||
-               event->type == CORE_EVENT_BLOB_FAILED || event->type == CORE_EVENT_TRUST_KEPT ||
-               event->type == CORE_EVENT_DRAWN);
+               event->type == CORE_EVENT_BLOB_FAILED || event->type == CORE_EVENT_BLOB_MOVING ||
+               event->type == CORE_EVENT_TRUST_KEPT || event->type == CORE_EVENT_DRAWN);
     }
     list_push_back(&meshd->deferred, &deferred->node);
 }
