@@ -60,10 +60,9 @@ struct soak_host {
     unsigned index;
     bool is_wanted;     /* its daemon is to run */
     bool is_ready;      /* it answers */
-    bool is_stopping;   /* it was sent SIGTERM */
     bool is_frozen;     /* it, or all of the host */
-    bool is_elsewhere;  /* it has its other address */
     uint64_t struck_ns; /* when its daemon was last killed, or told to end, in any way */
+    uint64_t thawed_ns; /* when it last went on after it was frozen */
     unsigned n_lives;   /* of its daemon */
     struct soak_job jobs[SOAK_SLOTS]; /* of a submitter */
     unsigned n_jobs;                  /* that it ever had */

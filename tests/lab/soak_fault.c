@@ -282,6 +282,7 @@ static bool end_on(struct soak_host *host, const struct soak_fault *fault)
             lab_thaw(host->daemon);
         }
         host->is_frozen = false;
+        host->thawed_ns = lab_now_ns();
         return true;
     case SOAK_KILL_CELL:
     case SOAK_KILL_WORKER:

@@ -341,6 +341,13 @@ static const char *complaint(struct soak_job *job)
     return line;
 }
 
+/* It waited for a daemon that was frozen meanwhile, did not do so for ever, and says that. */
+static bool is_unanswered(const struct soak_host *host, struct soak_job *job)
+{
+    bool was_frozen = host->is_frozen || host->thawed_ns >= job->begun_ns;
+    return was_frozen && strstr(complaint(job), " does not answer: ") != NULL;
+}
+
 static void blame_end(struct soak_host *host, struct soak_job *job, const char *program, int status)
 {
     char what[320];
@@ -399,6 +406,9 @@ static void end_attached(struct soak_host *host, struct soak_job *job, int statu
     } else if (job->is_killed) {
         check(host, job, false);
         count->n_abandoned++;
+    } else if (status == cut_status && is_unanswered(host, job)) {
+        check(host, job, false);
+        count->n_abandoned++;
     } else if (status == cut_status && is_cut(host, job)) {
         struct soak_verdict verdict = check(host, job, false);
         count->n_cut_jobs++;
@@ -424,7 +434,7 @@ static void end_detaching(struct soak_host *host, struct soak_job *job, int stat
         job->state = SOAK_JOB_IS_KEPT;
         return;
     }
-    if (job->is_killed) {
+    if (job->is_killed || (status == EXIT_MESH && is_unanswered(host, job))) {
         host->soak->count.n_abandoned++;
     } else if (status == EXIT_MESH && is_cut(host, job)) {
         host->soak->count.n_cut_jobs++;
@@ -441,7 +451,8 @@ static void end_waiting(struct soak_host *host, struct soak_job *job, int status
         snprintf(folder, sizeof(folder), "%s/out", job->folder);
         check_whole(host, job, folder, 0);
         job->state = SOAK_JOB_IS_OVER;
-    } else if (job->is_killed || (status == EXIT_MESH && is_cut(host, job))) {
+    } else if (job->is_killed ||
+               (status == EXIT_MESH && (is_cut(host, job) || is_unanswered(host, job)))) {
         check(host, job, false);
         job->state = SOAK_JOB_IS_KEPT;
     } else {
@@ -456,7 +467,7 @@ static void end_forgetting(struct soak_host *host, struct soak_job *job, int sta
 {
     if (status == 0 || job->n_forgets > 1) {
         drop(job);
-    } else if (job->is_killed || is_cut(host, job)) {
+    } else if (job->is_killed || is_cut(host, job) || is_unanswered(host, job)) {
         job->process = lab_forget(job->process);
         job->state = SOAK_JOB_IS_OVER;
     } else {
