@@ -4,6 +4,12 @@
 #include <netinet/in.h>
 
 #include "mesh/link_internal.h"
+#include "wire/base/mem.h"
+
+struct lookup {
+    uv_getaddrinfo_t req;
+    struct meshd_link *link; /* NULL: it is closed */
+};
 
 static void on_connected(uv_connect_t *req, int status)
 {
@@ -53,13 +59,14 @@ static void link_connect(struct meshd_link *link)
 
 static void on_looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 {
-    struct meshd_link *link = req->data;
-    link->is_looking_up = false;
-    if (link->state == LINK_CLOSED) {
+    struct lookup *lookup = CONTAINER_OF(req, struct lookup, req);
+    struct meshd_link *link = lookup->link;
+    mem_free(lookup);
+    if (link == NULL) {
         uv_freeaddrinfo(list);
-        link_maybe_free(link);
         return;
     }
+    link->lookup = NULL;
     uint16_t port = meshd_address_port(&link->remote);
     bool has_address = false;
     for (struct addrinfo *it = list; status == 0 && it != NULL && !has_address; it = it->ai_next) {
@@ -81,12 +88,26 @@ static int look_up(struct meshd_link *link, const char *host, uint16_t port)
 {
     link->remote.ss_family = AF_INET; /* only keeps the port till the answer is there */
     meshd_address_set_port(&link->remote, port);
-    link->lookup_req.data = link;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    int rc = uv_getaddrinfo(link->links->config.loop, &link->lookup_req, on_looked_up, host, NULL,
-                            &hints);
-    link->is_looking_up = rc == 0;
-    return rc;
+    struct lookup *lookup = mem_alloc(1, sizeof(*lookup));
+    if (lookup == NULL) {
+        return -ENOMEM;
+    }
+    lookup->link = link;
+    int rc =
+        uv_getaddrinfo(link->links->config.loop, &lookup->req, on_looked_up, host, NULL, &hints);
+    if (rc < 0) {
+        mem_free(lookup);
+        return rc;
+    }
+    link->lookup = lookup;
+    return 0;
+}
+
+void lookup_drop(struct lookup *lookup)
+{
+    lookup->link = NULL;
+    IGNORE(uv_cancel((uv_req_t *)&lookup->req)); /* its callback comes in any case */
 }
 
 static void refuse_dial(struct meshd_links *links, uint64_t dial, int error)

@@ -65,19 +65,14 @@ static void link_free(struct meshd_link *link)
     links_maybe_closed(links);
 }
 
-void link_maybe_free(struct meshd_link *link)
-{
-    if (link->n_handles == 0 && !link->is_looking_up) {
-        link_free(link);
-    }
-}
-
 void link_handle_closed(uv_handle_t *handle)
 {
     struct meshd_link *link = handle->data;
     ensure(link->n_handles > 0);
     link->n_handles--;
-    link_maybe_free(link);
+    if (link->n_handles == 0) {
+        link_free(link);
+    }
 }
 
 /* Leaves the state in which others count on it. */
@@ -112,8 +107,8 @@ void link_close(struct meshd_link *link)
     if (has_socket) {
         uv_close((uv_handle_t *)&link->tcp, link_handle_closed);
     }
-    if (link->is_looking_up) {
-        IGNORE(uv_cancel((uv_req_t *)&link->lookup_req)); /* its callback comes in any case */
+    if (link->lookup != NULL) {
+        lookup_drop(STEAL(link->lookup));
     }
 }
 

@@ -38,6 +38,9 @@ enum link_state {
     LINK_CLOSED,    /* uv_close() was called; freed when the handles are */
 };
 
+/* A name that a thread of libuv asks a server for. Nothing ends that: it outlives its link. */
+struct lookup;
+
 struct meshd_link {
     struct meshd_links *links;
     struct list node;  /* in links->all */
@@ -56,15 +59,14 @@ struct meshd_link {
     struct wire_key peer; /* whom it must meet; zero: anybody */
     bool must_be_on_link;
     bool is_on_link;
-    bool is_writing; /* a uv_write holds `writing` */
-    bool is_looking_up;
+    bool is_writing;    /* a uv_write holds `writing` */
     unsigned n_handles; /* open */
     uv_tcp_t tcp;
     uv_timer_t timer; /* handshake deadline, then linger */
     uv_write_t write_req;
     uv_connect_t connect_req;
-    uv_getaddrinfo_t lookup_req;
-    struct buf writing; /* what the kernel did not take at once */
+    struct lookup *lookup; /* while LINK_RESOLVING */
+    struct buf writing;    /* what the kernel did not take at once */
     struct wire_session *session;
     struct sockaddr_storage remote;
     struct meshd_source *source; /* of `remote`; NULL before that is known */
@@ -137,14 +139,16 @@ bool link_account(struct meshd_link *link);
 bool link_is_interface_allowed(const struct meshd_link *link);
 unsigned link_user_timeout_ms(const struct meshd_links *links);
 void link_handle_closed(uv_handle_t *handle);
-/* Frees it when neither a handle nor a lookup is open. */
-void link_maybe_free(struct meshd_link *link);
 /* Calls on_closed and frees when nothing is open any more. */
 void links_maybe_closed(struct meshd_links *links);
 
 /* links.c */
 bool links_is_far_allowed(const struct meshd_links *links, const struct sockaddr_storage *host);
 void links_allow_far(struct meshd_links *links, const struct sockaddr_storage *host);
+
+/* dialer.c */
+/* Its link waits for it no more. It is freed when it is over. */
+void lookup_drop(struct lookup *lookup);
 
 /* listener.c */
 /* A connection that could not be accepted for want of memory may be accepted now. */

@@ -1,10 +1,6 @@
 /* Set-up: who it is (meshd_become.c) -> state -> identity -> loop -> store -> listening -> local
  * socket -> core -> discovery; each step that fails says so in one line, and what was set up before
- * is closed again.
- *
- * The end, in stages, each begun when the one before is closed: (1) all that brings new facts or
- * uses others: discovery, clients, attempts, transfers, timers; (2) links; (3) the store and the
- * file of trust. The loop then has nothing left and returns. */
+ * is closed again (meshd_end.c). */
 #include "mesh/meshd.h"
 
 #include <errno.h>
@@ -412,116 +408,16 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
     return rc == 0 ? start_handles(meshd) : rc;
 }
 
-/* --- the end -----------------------------------------------------------------------------------
+/* --- life --------------------------------------------------------------------------------------
  */
-
-static void next_stage(struct meshd *meshd);
-
-static void on_part_closed(void *user)
-{
-    struct meshd *meshd = user;
-    ensure(meshd->n_closing > 0);
-    meshd->n_closing--;
-    if (meshd->n_closing == 0) {
-        next_stage(meshd);
-    }
-}
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-    on_part_closed(handle->data);
-}
-
-/* Own handles exist when the deadline's does: they are made together. */
-static void close_handles(struct meshd *meshd)
-{
-    if (meshd->deadline.data == NULL) {
-        return;
-    }
-    meshd->n_closing += 5;
-    uv_close((uv_handle_t *)&meshd->deadline, on_handle_closed);
-    uv_close((uv_handle_t *)&meshd->prepare, on_handle_closed);
-    uv_close((uv_handle_t *)&meshd->again, on_handle_closed);
-    uv_close((uv_handle_t *)&meshd->signals[0], on_handle_closed);
-    uv_close((uv_handle_t *)&meshd->signals[1], on_handle_closed);
-}
-
-static void close_users(struct meshd *meshd)
-{
-    close_handles(meshd);
-    if (meshd->finder != NULL) {
-        meshd->n_closing++;
-        meshd_finder_close(meshd->finder, on_part_closed, meshd);
-    }
-    if (meshd->control != NULL) {
-        meshd->n_closing++;
-        meshd_control_close(meshd->control, on_part_closed, meshd);
-    }
-    if (meshd->executor != NULL) {
-        meshd->n_closing++;
-        meshd_executor_close(meshd->executor, on_part_closed, meshd);
-    }
-    if (meshd->transfers != NULL) {
-        meshd->n_closing++;
-        meshd_transfers_close(meshd->transfers, on_part_closed, meshd);
-    }
-    if (meshd->remember != NULL) {
-        meshd->n_closing++;
-        meshd_remember_close(meshd->remember, on_part_closed, meshd);
-    }
-}
-
-/* What the others used to the last. */
-static void close_kept(struct meshd *meshd)
-{
-    if (meshd->blobs != NULL) {
-        meshd->n_closing++;
-        meshd_blobs_close(meshd->blobs, on_part_closed, meshd);
-    }
-    if (meshd->trust != NULL) {
-        meshd->n_closing++;
-        meshd_trust_close(meshd->trust, on_part_closed, meshd);
-    }
-}
-
-/* n_closing is kept above 0 while parts are being told to close, for some are closed at once. */
-static void next_stage(struct meshd *meshd)
-{
-    meshd->stage++;
-    meshd->n_closing = 1;
-    if (meshd->stage == 1) {
-        close_users(meshd);
-    } else if (meshd->stage == 2 && meshd->links != NULL) {
-        meshd->n_closing++;
-        meshd_links_close(meshd->links, on_part_closed, meshd);
-    } else if (meshd->stage == 3 && meshd->journal != NULL) {
-        meshd->n_closing++;
-        meshd_journal_close(meshd->journal, on_part_closed, meshd);
-    } else if (meshd->stage == 4) {
-        close_kept(meshd);
-    } else if (meshd->stage > 4) {
-        return;
-    }
-    on_part_closed(meshd);
-}
-
-void meshd_end(struct meshd *meshd, int status)
-{
-    if (meshd->is_ending) {
-        return;
-    }
-    meshd->is_ending = true;
-    meshd->status = status;
-    if (meshd->links != NULL) {
-        IGNORE(meshd_links_flush(meshd->links)); /* goodbyes; what a socket does not take is lost */
-    }
-    next_stage(meshd);
-}
 
 static void tear_down(struct meshd *meshd)
 {
     if (meshd->is_loop_open) {
         int rc = uv_run(&meshd->loop, UV_RUN_DEFAULT);
+        ensure(rc == 0);
+        uv_close((uv_handle_t *)&meshd->patience, NULL);
+        rc = uv_run(&meshd->loop, UV_RUN_DEFAULT);
         ensure(rc == 0);
         rc = uv_loop_close(&meshd->loop);
         ensure(rc == 0); /* every handle has an owner that closed it */

@@ -2,8 +2,8 @@
  *
  *     a part's fact -> meshd_put() -> core_step() -> effects, carried out in order by the parts
  *
- * Shared by meshd.c (set-up and end), meshd_step.c (the way above) and meshd_effect.c (who carries
- * out what). No decisions here: an `if` about jobs or peers belongs in the core. */
+ * Shared by meshd.c (set-up), meshd_end.c, meshd_step.c (the way above) and meshd_effect.c (who
+ * carries out what). No decisions here: an `if` about jobs or peers belongs in the core. */
 #ifndef MESH_MESHD_INTERNAL_H
 #define MESH_MESHD_INTERNAL_H
 
@@ -24,6 +24,18 @@
 #include "mesh/transfer.h"
 #include "mesh/trust.h"
 #include "wire/base/list.h"
+
+/* From the beginning of the end: longer than a cell may take to close (cell.c). */
+#define MESHD_END_MS     15000
+#define MESHD_LOOKUPS_MS 500 /* for look-ups of names alone, when all else is closed */
+#define MESHD_PARTS_MAX  9
+
+/* A part that was told to close. */
+struct meshd_closing {
+    struct meshd *meshd;
+    const char *what; /* a literal */
+    bool is_open;
+};
 
 struct meshd {
     const struct meshd_options *options;
@@ -60,6 +72,9 @@ struct meshd {
     struct meshd_finder *finder;
     bool is_loop_open;
     bool is_ending;
+    uv_timer_t patience; /* with the end; runs from its beginning */
+    struct meshd_closing closings[MESHD_PARTS_MAX];
+    unsigned n_closings;
     unsigned n_closing; /* parts of the present stage that are not closed yet */
     int stage;          /* of the end */
     int status;         /* of the process */
@@ -88,9 +103,10 @@ void meshd_carry_out(struct meshd *meshd, const struct core_effect *effect);
  * in the log. 0 or -errno with one line in err. */
 int meshd_become(struct meshd *meshd, struct errmsg *err) MUST_CHECK;
 
-/* --- meshd.c --- */
+/* --- meshd_end.c --- */
 
-/* Begins the end; the loop ends when all is closed. May be called more than once. */
+/* Begins the end; the loop ends when all is closed, or the process after MESHD_END_MS. May be
+ * called more than once. */
 void meshd_end(struct meshd *meshd, int status);
 
 #endif

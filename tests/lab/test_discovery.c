@@ -182,6 +182,28 @@ START_TEST(a_peer_keeps_its_identity_over_a_restart_and_comes_back_after_a_cut)
 }
 END_TEST
 
+/* The name server is a host that is not there: a look-up takes 15 s and more, and cannot be ended.
+ */
+START_TEST(a_name_that_is_being_looked_up_does_not_hold_up_the_end)
+{
+    struct lab *lab = lab_new();
+    struct lab_host *hal = lab_host(lab, "hal");
+    int status = lab_run(hal, PATIENCE_MS, NULL, "/bin/sh", "-c",
+                         "echo 'nameserver 10.99.0.77' >/run/resolv.conf && "
+                         "echo 'options timeout:30 attempts:5' >>/run/resolv.conf && "
+                         "mount --bind /run/resolv.conf /etc/resolv.conf",
+                         NULL);
+    ck_assert_int_eq(status, 0);
+    struct lab_process *daemon = daemon_start(hal, "--peer", "peer.example:6374", NULL);
+    daemon_wait_whole_mesh(&hal, 1, PATIENCE_MS);
+    uint64_t told_ns = lab_now_ns();
+    lab_stop(daemon, PATIENCE_MS);
+    double ms = (double)(lab_now_ns() - told_ns) / 1e6;
+    ck_assert_msg(!is_timed() || ms < 8000, "%.0f ms", ms);
+    lab_free(lab);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("discovery");
@@ -191,6 +213,7 @@ int main(void)
     tcase_add_test(tc, a_late_joiner_sees_and_is_seen_at_once);
     tcase_add_test(tc, peers_lists_who_is_here_local_first);
     tcase_add_test(tc, a_peer_keeps_its_identity_over_a_restart_and_comes_back_after_a_cut);
+    tcase_add_test(tc, a_name_that_is_being_looked_up_does_not_hold_up_the_end);
     suite_add_tcase(suite, tc);
     return lab_run_suite(suite);
 }
