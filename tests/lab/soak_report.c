@@ -308,6 +308,24 @@ static json_t *list_samples(const struct soak *soak)
     return array;
 }
 
+/* Of each host each gauge: before, after, and whether that is too much. Empty: too few rests. */
+static json_t *list_growth(const struct soak *soak)
+{
+    json_t *hosts = json_object();
+    for (unsigned i = 0; soak_gauges_window(soak) > 0 && i < soak->options.n_hosts; i++) {
+        json_t *gauges = json_pack("{s:i}", "lives", (int)soak->hosts[i].n_lives);
+        for (unsigned g = 0; g < SOAK_N_GAUGES; g++) {
+            struct soak_growth growth = soak_gauges_growth(soak, i, (enum soak_gauge)g);
+            json_object_set_new(gauges, soak_gauge_text((enum soak_gauge)g),
+                                json_pack("{s:I, s:I, s:b}", "first", (json_int_t)growth.first,
+                                          "last", (json_int_t)growth.last, "too_much",
+                                          (int)growth.is_too_much));
+        }
+        json_object_set_new(hosts, soak->hosts[i].host->name, gauges);
+    }
+    return hosts;
+}
+
 static json_t *list_counts(const struct soak *soak)
 {
     const struct soak_count *count = &soak->count;
@@ -342,11 +360,12 @@ static void write_json(const struct soak *soak)
         json_array_append_new(blames, json_string(soak->blames[i]));
     }
     json_t *all =
-        json_pack("{s:I, s:f, s:i, s:b, s:o, s:o, s:o, s:o, s:O, s:o}", "seed",
+        json_pack("{s:I, s:f, s:i, s:b, s:o, s:o, s:o, s:o, s:O, s:o, s:o}", "seed",
                   (json_int_t)soak->options.seed, "minutes", soak_minutes(soak, lab_now_ns()),
                   "rounds", (int)soak->round, "passed", (int)(count_failures(soak) == 0),
                   "failures", failures, "blames", blames, "counts", list_counts(soak), "faults",
-                  faults, "schedule", soak->schedule, "samples", list_samples(soak));
+                  faults, "schedule", soak->schedule, "samples", list_samples(soak), "growth",
+                  list_growth(soak));
     snprintf(path, sizeof(path), "%s/soak.json", soak->options.folder);
     if (all == NULL || json_dump_file(all, path, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0) {
         ck_abort_msg("soak: cannot write %s: %s", path, strerror(errno));
