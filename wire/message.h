@@ -250,7 +250,8 @@ struct wire_recall { /* give these back if they have not begun; a refuse answers
 
 struct wire_held_attempt {
     struct wire_attempt_id id;
-    uint32_t held; /* enum wire_held */
+    uint32_t held;   /* enum wire_held */
+    uint64_t run_ms; /* for how long it has run; 0: it has not begun, or has ended */
 };
 
 struct wire_inventory { /* executor to owner, after each new session: all it holds for it */

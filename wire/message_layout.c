@@ -244,6 +244,7 @@ LAYOUT(wire_recall, "recall");
 static const struct wire_field fields_wire_held_attempt[] = {
     STRUCT(wire_held_attempt, id, wire_attempt_id),
     ENUM(wire_held_attempt, held, WIRE_HELD, wire_held_text),
+    U64(wire_held_attempt, run_ms),
 };
 LAYOUT(wire_held_attempt, "held_attempt");
 

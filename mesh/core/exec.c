@@ -254,10 +254,14 @@ void core_exec_link_up(struct core *core, struct core_peer *peer)
         if (n == 0) {
             items = core_batch_alloc(core, WIRE_IDS_MAX, sizeof(*items));
         }
-        items[n].id = held->key.id;
-        items[n++].held = held->state == CORE_HELD_ENDED ? WIRE_HELD_ENDED
-                          : core_held_has_cores(held)    ? WIRE_HELD_RUNNING
-                                                         : WIRE_HELD_QUEUED;
+        bool is_running = held->state == CORE_HELD_RUNNING;
+        items[n++] = (struct wire_held_attempt){
+            .id = held->key.id,
+            .held = held->state == CORE_HELD_ENDED ? WIRE_HELD_ENDED
+                    : core_held_has_cores(held)    ? WIRE_HELD_RUNNING
+                                                   : WIRE_HELD_QUEUED,
+            .run_ms = is_running ? (core->now_ns - held->start_ns) / CORE_MS + 1 : 0,
+        };
     }
     message.inventory = (struct wire_inventory){.items = items, .n = n, .is_last = true};
     core_send(core, peer, &message);

@@ -81,8 +81,9 @@ void core_task_result(struct core *core, struct core_attempt *attempt,
 struct core_attempt *core_attempt_find(const struct core_task *task, const struct core_peer *peer,
                                        const struct wire_attempt_id *id);
 /* One that an earlier life of ours placed, and that its peer holds. */
-void core_attempt_adopt(struct core *core, struct core_task *task, struct core_peer *peer,
-                        const struct wire_attempt_id *id, bool is_live);
+struct core_attempt *core_attempt_adopt(struct core *core, struct core_task *task,
+                                        struct core_peer *peer, const struct wire_attempt_id *id,
+                                        bool is_live);
 /* Its result is on disk. */
 void core_task_kept(struct core *core, struct core_task *task);
 /* Nothing is fetched for it any more. */

@@ -18,6 +18,26 @@ void core_owner_link_up(struct core *core, struct core_peer *peer)
     core_job_on_peer_up(core);
 }
 
+/* It began while nobody here listened. How long it has run decides which of two goes on, and how
+ * long tasks of its job take; one of ours cannot have begun before it was placed. */
+static void note_begin(struct core *core, struct core_attempt *attempt,
+                       const struct wire_held_attempt *held)
+{
+    if (held->run_ms == 0 || attempt->is_begun) {
+        return;
+    }
+    bool is_of_this_life = attempt->incarnation == core->config.incarnation;
+    uint64_t placed_ns = is_of_this_life ? attempt->at_ns : 0;
+    uint64_t age_ns = core->now_ns - placed_ns;
+    uint64_t run_ns = held->run_ms < age_ns / CORE_MS ? held->run_ms * CORE_MS : age_ns;
+    attempt->is_begun = true;
+    attempt->begun_ns = core->now_ns - run_ns;
+    attempt->site->has_begun = true;
+    if (!attempt->is_lost && attempt->task->state == CORE_TASK_PLACED) {
+        core_task_move(core, attempt->task, CORE_TASK_ON_BEGIN);
+    }
+}
+
 /* An attempt of a detached job that an earlier life of ours placed, of a task without result: it
  * goes on, or its result counts, unless the task has begun elsewhere meanwhile. */
 static bool is_adopted(struct core *core, struct core_peer *peer, struct core_task *task,
@@ -32,7 +52,7 @@ static bool is_adopted(struct core *core, struct core_peer *peer, struct core_ta
     if (!is_live && held->held != WIRE_HELD_ENDED) {
         return false;
     }
-    core_attempt_adopt(core, task, peer, &held->id, is_live);
+    note_begin(core, core_attempt_adopt(core, task, peer, &held->id, is_live), held);
     return true;
 }
 
@@ -51,6 +71,7 @@ static bool is_kept(struct core *core, struct core_peer *peer, const struct wire
         return task != NULL && is_adopted(core, peer, task, held);
     }
     attempt->is_seen = true;
+    note_begin(core, attempt, held);
     if (task->state == CORE_TASK_DONE || attempt->is_cancelled) {
         core_attempt_free(core, attempt);
         core_task_requeue(core, task);

@@ -265,8 +265,9 @@ static struct core_attempt *attempt_new(struct core *core, struct core_task *tas
     return attempt;
 }
 
-void core_attempt_adopt(struct core *core, struct core_task *task, struct core_peer *peer,
-                        const struct wire_attempt_id *id, bool is_live)
+struct core_attempt *core_attempt_adopt(struct core *core, struct core_task *task,
+                                        struct core_peer *peer, const struct wire_attempt_id *id,
+                                        bool is_live)
 {
     if (is_live) {
         bool did_move = core_task_move(core, task, CORE_TASK_ON_PLACE);
@@ -285,6 +286,7 @@ void core_attempt_adopt(struct core *core, struct core_task *task, struct core_p
         list_push_back(&peer->past, &attempt->of_peer);
         trim_lost(core, task);
     }
+    return attempt;
 }
 
 static void place_at(struct core *core, struct core_task *task, struct core_site *site)

@@ -278,6 +278,32 @@ START_TEST(running_attempts_are_taken_back_and_not_begun_again)
 }
 END_TEST
 
+/* What ends soon after it was taken back has not run for a short time: the next ones, which take as
+ * long, are not late. */
+START_TEST(how_long_a_task_has_run_is_known_to_the_next_life)
+{
+    struct world *world = mesh_of(4, 10);
+    struct wire_message job = detached();
+    job.submit.may_speculate = true;
+    world_submit(world, 0, &job, 12, "sleep", "2000"); /* on 8 cores */
+    ck_assert(run_to_kept(world, 0, CORE_S));
+    uint64_t id = world_client(world, 0)->job;
+    world_run_for(world, 1500 * CORE_MS);
+    uint32_t n_own = world_n_started(world, 0);
+    world_kill(world, 0);
+    world_run_for(world, 50 * CORE_MS);
+    world_restart(world, 0);
+    ck_assert(run_to_end(world, 0, id, 20 * CORE_S));
+    check_all_succeeded(world, 0, id, 12);
+    uint32_t n_started = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        n_started += world_n_started(world, i);
+    }
+    ck_assert_uint_eq(n_started, 12 + n_own); /* only what ran on the killed one ran again */
+    world_end(world);
+}
+END_TEST
+
 START_TEST(nothing_is_placed_before_dead_after)
 {
     struct world *world = mesh_of(2, 10);
@@ -645,6 +671,7 @@ int main(void)
     tcase_add_test(tcase, a_write_that_ends_half_way_is_said_again);
     tcase_add_test(tcase, executors_go_on_and_deliver_to_the_next_life);
     tcase_add_test(tcase, running_attempts_are_taken_back_and_not_begun_again);
+    tcase_add_test(tcase, how_long_a_task_has_run_is_known_to_the_next_life);
     tcase_add_test(tcase, nothing_is_placed_before_dead_after);
     tcase_add_test(tcase, results_are_held_for_the_lease_and_no_longer);
     tcase_add_test(tcase, a_submitter_that_lost_its_disk_wants_nothing_back);

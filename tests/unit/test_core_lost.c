@@ -264,6 +264,38 @@ START_TEST(what_has_run_longer_goes_on_after_a_cut)
 }
 END_TEST
 
+/* It began in the moment of the cut: that it has is news when the peer is back. */
+START_TEST(what_began_unheard_and_has_run_longer_goes_on)
+{
+    struct world *world = world_new(9);
+    struct wire_message job = world_job();
+    world_config(world, 0)->cores = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        world_start(world, i, true);
+    }
+    world_run_for(world, 50 * CORE_MS);
+    world_set_latency(world, 20 * CORE_MS);
+    world_submit(world, 0, &job, 2, "sleep", "20000"); /* of 4 cores */
+    unsigned lost = 0;
+    for (unsigned i = 0; i < 1000 && lost == 0; i++) {
+        world_run_for(world, CORE_MS);
+        lost = world_n_running(world, 1) > 0 ? 1 : world_n_running(world, 2) > 0 ? 2 : 0;
+    }
+    ck_assert_uint_gt(lost, 0);
+    uint32_t n_lost = world_n_running(world, lost);
+    world_cut(world, lost);
+    world_run_for(world, 5 * CORE_S);
+    ck_assert_uint_eq(world_n_running(world, 3 - lost), 2); /* all of them */
+    world_mend(world, lost);
+    world_run_for(world, 3 * CORE_S);
+    ck_assert_uint_eq(world_n_running(world, lost), n_lost);
+    ck_assert_uint_eq(world_n_running(world, 1) + world_n_running(world, 2), 2);
+    ck_assert(world_run_job(world, 0, 13 * CORE_S)); /* 20 s after they began, not 23 */
+    ck_assert_uint_eq(world_client(world, 0)->job_done.n_succeeded, 2);
+    world_end(world);
+}
+END_TEST
+
 START_TEST(an_executor_drops_what_it_runs_when_its_lease_runs_out)
 {
     struct world *world = world_mesh(2, 10);
@@ -344,6 +376,7 @@ int main(void)
     tcase_add_test(tcase, a_result_that_was_made_in_a_cut_is_not_made_again);
     tcase_add_test(tcase, what_waits_at_a_lost_peer_is_not_sent_again);
     tcase_add_test(tcase, what_has_run_longer_goes_on_after_a_cut);
+    tcase_add_test(tcase, what_began_unheard_and_has_run_longer_goes_on);
     tcase_add_test(tcase, an_executor_drops_what_it_runs_when_its_lease_runs_out);
     tcase_add_loop_test(tcase, a_sleeper_drops_what_it_ran_for_others_before_it_speaks, 0, 2);
     tcase_add_test(tcase, a_late_loop_accuses_nobody);
