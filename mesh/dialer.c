@@ -9,6 +9,7 @@
 struct lookup {
     uv_getaddrinfo_t req;
     struct meshd_link *link; /* NULL: it is closed */
+    uint32_t *n_lookups;     /* of those who count, or NULL */
 };
 
 static void on_connected(uv_connect_t *req, int status)
@@ -61,6 +62,9 @@ static void on_looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *lis
 {
     struct lookup *lookup = CONTAINER_OF(req, struct lookup, req);
     struct meshd_link *link = lookup->link;
+    if (lookup->n_lookups != NULL) {
+        --*lookup->n_lookups;
+    }
     mem_free(lookup);
     if (link == NULL) {
         uv_freeaddrinfo(list);
@@ -94,6 +98,7 @@ static int look_up(struct meshd_link *link, const char *host, uint16_t port)
         return -ENOMEM;
     }
     lookup->link = link;
+    lookup->n_lookups = link->links->config.n_lookups;
     int rc =
         uv_getaddrinfo(link->links->config.loop, &lookup->req, on_looked_up, host, NULL, &hints);
     if (rc < 0) {
@@ -101,6 +106,9 @@ static int look_up(struct meshd_link *link, const char *host, uint16_t port)
         return rc;
     }
     link->lookup = lookup;
+    if (lookup->n_lookups != NULL) {
+        ++*lookup->n_lookups;
+    }
     return 0;
 }
 

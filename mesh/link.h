@@ -56,6 +56,8 @@ struct meshd_links_config {
      * it never does. */
     bool (*is_wanted)(void *user, const struct wire_key *key);
     void *is_wanted_user;
+    /* How many names are being looked up: that may outlast the links. NULL: nobody asks. */
+    uint32_t *n_lookups;
 };
 
 /* NULL when memory is short. */

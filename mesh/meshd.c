@@ -114,6 +114,7 @@ static int set_up_links(struct meshd *meshd, uint64_t epoch, struct errmsg *err)
         .n_processors = meshd->cores_effective,
         .is_wanted = is_working_for_others,
         .is_wanted_user = meshd,
+        .n_lookups = &meshd->n_lookups,
     };
     meshd->links = meshd_links_new(&config);
     if (meshd->links == NULL) {

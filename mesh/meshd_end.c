@@ -93,6 +93,12 @@ static void close_kept(struct meshd *meshd)
 /* --- patience ----------------------------------------------------------------------------------
  */
 
+static _Noreturn void leave(const struct meshd *meshd, const char *open)
+{
+    meshd_log(&meshd->log, CORE_LOG_ERROR, "the end takes too long: left without closing %s", open);
+    _exit(1);
+}
+
 static void on_impatient(uv_timer_t *timer)
 {
     const struct meshd *meshd = timer->data;
@@ -104,9 +110,7 @@ static void on_impatient(uv_timer_t *timer)
             IGNORE(snprintf(open + n, sizeof(open) - n, "%s%s", n > 0 ? ", " : "", it->what));
         }
     }
-    meshd_log(&meshd->log, CORE_LOG_ERROR, "the end takes too long: left without closing %s",
-              open[0] != '\0' ? open : "its timers");
-    _exit(1);
+    leave(meshd, open[0] != '\0' ? open : "its timers");
 }
 
 static void begin_waiting(struct meshd *meshd)
@@ -125,7 +129,10 @@ static void begin_waiting(struct meshd *meshd)
 static void on_left(uv_timer_t *timer)
 {
     const struct meshd *meshd = timer->data;
-    _exit(meshd->status);
+    if (meshd->n_lookups > 0) {
+        _exit(meshd->status);
+    }
+    leave(meshd, "something that no part knows of");
 }
 
 /* All is closed. What the loop may still wait for are names that no server answers for, and nothing
@@ -135,7 +142,8 @@ static void wait_for_lookups(struct meshd *meshd)
     if (meshd->patience.data != NULL) {
         uv_unref((uv_handle_t *)&meshd->patience);
         uv_update_time(&meshd->loop);
-        int rc = uv_timer_start(&meshd->patience, on_left, MESHD_LOOKUPS_MS, 0);
+        int rc = uv_timer_start(&meshd->patience, on_left,
+                                meshd->n_lookups > 0 ? MESHD_LOOKUPS_MS : MESHD_END_MS, 0);
         ensure(rc == 0);
     }
 }

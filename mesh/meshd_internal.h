@@ -72,6 +72,7 @@ struct meshd {
     struct meshd_finder *finder;
     bool is_loop_open;
     bool is_ending;
+    uint32_t n_lookups;  /* of names, under way */
     uv_timer_t patience; /* with the end; runs from its beginning */
     struct meshd_closing closings[MESHD_PARTS_MAX];
     unsigned n_closings;
