@@ -3,10 +3,12 @@
 
     report.py FOLDER     FOLDER/1, FOLDER/2, ...: a folder for each round
 
-In a round's folder lies a file for each scenario (tests/lab/scenario_report.c says what is in it)
-and `results`, a line `pass NAME` or `fail NAME` for each. Writes FOLDER/report.json and
-FOLDER/report.html, which needs nothing from elsewhere. Exits 1 if any scenario failed in any round,
-or if what was measured is beyond what is promised.
+In a round's folder lie for each scenario NAME.json (tests/lab/scenario_report.c says what is in it;
+of one that was skipped there is none) and NAME.log, and `results`, a line `pass NAME`, `fail NAME`
+or `skip NAME REASON` for each. FOLDER/facts.json is what facts.py said. Writes FOLDER/report.json
+and FOLDER/report.html, which needs nothing from elsewhere but the logs that it points at. Prints a
+line for each promise that is not kept, and exits 1 if there is one; scenarios that failed are in
+the page, and whoever played them knows.
 """
 
 import html
@@ -28,49 +30,107 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 3px 10px 3px 0; vertical-align: top;
          border-bottom: 1px solid #ddd; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.good { color: #2b7a4b; } .bad { color: #c0392b; font-weight: bold; }
+.good { color: #2b7a4b; } .bad { color: #c0392b; font-weight: bold; } .none { color: #888; }
+tr.none a { color: #888; } .facts { color: #555; font-size: 13px; }
+td small { display: block; max-width: 13em; margin-left: auto; white-space: normal; }
+pre { white-space: pre-wrap; background: #fdf3f2; padding: 6px 10px; margin: 4px 0; }
 summary { cursor: pointer; }
 svg { background: #fafafa; margin: 6px 0 12px; max-width: 100%; height: auto; }
 ol { margin: 0 0 1em; padding-left: 2em; columns: 2; font-size: 13px; }
 """
 
 
+# Figures of which the smallest is the worst. Of all others it is the largest.
+MORE_IS_BETTER = {"results, each right and once"}
+SAID_MAX = 12  # lines of what a test that failed said
+
+
+def read_facts(folder):
+    """What facts.py said; nothing, where it could not."""
+    try:
+        return json.loads((folder / "facts.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def read_failure(log):
+    """What the test said as it failed, from `not ok` on; or the end of what it printed."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return "there is no log"
+    for number, line in enumerate(lines):
+        if line.startswith("not ok"):
+            said = [line.removeprefix("not ok").lstrip(" 0123456789-")]
+            for more in lines[number + 1:number + SAID_MAX]:
+                if more.startswith(("ok ", "not ok ", "# ", "1..", "---")):
+                    break
+                said.append(more)
+            return "\n".join(said).rstrip()
+    return "\n".join(["it ended without a result:"] + lines[1 - SAID_MAX:])
+
+
 def read_rounds(folder):
-    """{scenario: [what each round wrote, with `passed` as the test itself ended]}, in order."""
+    """{scenario: [what each round wrote, and its `verdict` as the test itself ended]}, in order."""
     scenarios = {}
     for round_folder in sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name)):
         for line in (round_folder / "results").read_text().splitlines():
-            verdict, name = line.split()
+            verdict, name, reason = (line.split(" ", 2) + [""])[:3]
             path = round_folder / (name + ".json")
             data = {"name": name, "title": name, "figures": [], "marks": [], "runs": [], "hosts": [],
                     "ms": 0, "seed": None}
             if path.exists():
                 data = json.loads(path.read_text())
-            data["passed"] = verdict == "pass"
+            log = f"{round_folder.name}/{name}.log"
+            data.update(verdict=verdict, reason=reason, round=int(round_folder.name), log=log)
+            if verdict == "fail":
+                data["reason"] = read_failure(folder / log)
             scenarios.setdefault(name, []).append(data)
     return scenarios
 
 
-def summarise(rounds):
-    """A scenario's figures over its rounds: median, worst (the largest), and what is promised of
-    each round and of the median."""
-    values = {}
+def gather(rounds):
+    """{(figure, unit): all its values and what is promised}. A time may be taken more than once in
+    a round; what is counted (of several jobs, say) is one sum."""
+    figures = {}
     for data in rounds:
+        sums = {}
         for figure in data["figures"]:
             key = (figure["name"], figure["unit"])
-            entry = values.setdefault(key, {"values": [], "limit": None, "median_limit": None})
-            entry["values"].append(figure["value"])
+            entry = figures.setdefault(key, {"values": [], "limit": None, "median_limit": None})
             for limit in ("limit", "median_limit"):
                 if figure.get(limit) is not None:
                     entry[limit] = figure[limit]
+            if figure["unit"] == "ms":
+                entry["values"].append(figure["value"])
+            else:
+                sums[key] = sums.get(key, 0) + figure["value"]
+        for key, value in sums.items():
+            figures[key]["values"].append(value)
+    return figures
+
+
+def summarise(rounds):
+    """A scenario over its rounds: how often it passed, why it did not, and its figures: median,
+    worst, and what is promised of each round and of the median."""
     figures = [{"name": name, "unit": unit, "median": statistics.median(entry["values"]),
-                "worst": max(entry["values"]), "n": len(entry["values"]), "limit": entry["limit"],
+                "worst": (min if name in MORE_IS_BETTER else max)(entry["values"]),
+                "n": len(entry["values"]), "limit": entry["limit"],
                 "median_limit": entry["median_limit"]}
-               for (name, unit), entry in values.items()]
-    return {"name": rounds[0]["name"], "title": rounds[0]["title"], "rounds": len(rounds),
-            "passed": sum(data["passed"] for data in rounds),
+               for (name, unit), entry in gather(rounds).items()]
+    count = {verdict: sum(data["verdict"] == verdict for data in rounds)
+             for verdict in ("pass", "fail", "skip")}
+    verdict = "fail" if count["fail"] else "pass" if count["pass"] else "skip"
+    played = [data for data in rounds if data["verdict"] != "skip"] or rounds
+    return {"name": rounds[0]["name"], "title": played[0]["title"], "verdict": verdict,
+            "rounds": len(rounds), "passed": count["pass"], "failed": count["fail"],
+            "skipped": count["skip"],
+            "failures": [{"round": data["round"], "seed": data["seed"], "log": data["log"],
+                          "said": data["reason"]} for data in rounds if data["verdict"] == "fail"],
+            "why_skipped": next((data["reason"] for data in rounds if data["verdict"] == "skip"),
+                                None),
             "seeds": sorted({data["seed"] for data in rounds if data["seed"] is not None}),
-            "median_ms": statistics.median(data["ms"] for data in rounds), "figures": figures}
+            "median_ms": statistics.median(data["ms"] for data in played), "figures": figures}
 
 
 def assign_lanes(runs):
@@ -148,21 +208,36 @@ def has_bad_median(figure):
             and figure["median"] > figure["median_limit"])
 
 
+def show_verdict(summary):
+    words = {"pass": "good", "fail": "bad", "skip": "none"}
+    said = ("skipped" if summary["verdict"] == "skip" else
+            f'{summary["passed"]} of {summary["rounds"] - summary["skipped"]}')
+    return words[summary["verdict"]], said
+
+
+def show_failures(summary):
+    return "".join(
+        f'<p class="bad">Round {failure["round"]}'
+        + (f', seed {failure["seed"]:.0f}' if failure["seed"] is not None else "")
+        + f', failed: <a href="{failure["log"]}">all that it printed</a></p>'
+          f'<pre>{html.escape(failure["said"])}</pre>' for failure in summary["failures"])
+
+
 def show_scenario(summary, rounds):
-    verdict = "good" if summary["passed"] == summary["rounds"] else "bad"
+    verdict, said = show_verdict(summary)
     rows = "".join(
         f'<tr><td>{html.escape(figure["name"])}</td>'
         f'<td class="number{" bad" if has_bad_median(figure) else ""}">'
         f'{show_number(figure["median"], figure["unit"])}</td>'
         f'<td class="number">{show_number(figure["worst"], figure["unit"])}</td>'
         f'<td class="number">{show_promise(figure)}</td></tr>' for figure in summary["figures"])
-    failed = [data for data in rounds if not data["passed"]]
-    shown = failed[0] if failed else rounds[0]
+    shown = next((data for data in rounds if data["verdict"] == summary["verdict"]), rounds[0])
+    table = ('<table><tr><th>figure</th><th>median</th><th>worst</th><th>promise</th></tr>'
+             f'{rows}</table>' if rows else "")
+    timeline = (f'<details open><summary>who ran what when ({html.escape(summary["name"])}, '
+                f'round {shown["round"]})</summary>{draw(shown)}</details>' if shown["hosts"] else "")
     return (f'<h3 id="{summary["name"]}">{html.escape(summary["title"])} '
-            f'<span class="{verdict}">{summary["passed"]} of {summary["rounds"]}</span></h3>'
-            f'<table><tr><th>figure</th><th>median</th><th>worst</th><th>promise</th></tr>{rows}'
-            f'</table><details open><summary>who ran what when ({html.escape(summary["name"])})'
-            f'</summary>{draw(shown)}</details>')
+            f'<span class="{verdict}">{said}</span></h3>{show_failures(summary)}{table}{timeline}')
 
 
 # The columns of the overview: what is asked of every scenario, and the figures that say it. Of
@@ -170,32 +245,44 @@ def show_scenario(summary, rounds):
 COLUMNS = {
     "noticed": ["noticed after", "killed after", "ended after its time was over"],
     "lost tasks run again": ["all run again after"],
-    "all well again": ["whole again after", "job over after", "over after there was room",
-                       "who waited is served after", "one that restarts is found by all after",
-                       "over after all had begun", "whole after"],
+    "all well again": ["whole again after", "over after there was room",
+                       "who waited is served after", "one that restarts is found by all after"],
+    "another time": ["job over after", "over after all had begun", "whole after"],
     "done twice": ["of these to their end"],
     "right results": ["results, each right and once"],
     "on the wire": ["on the wire"],
 }
+# What does not count from where the others of its column do says from where.
+SINCE = {"job over after": "from the fault to the job's end",
+         "over after all had begun": "from the last task's start to the job's end",
+         "whole after": "from the daemons' start to a whole mesh"}
 
 
 def find(summary, names):
     for name in names:
         for figure in summary["figures"]:
             if figure["name"] == name:
-                return show_number(figure["median"], figure["unit"])
+                since = f'<small>{SINCE[name]}</small>' if name in SINCE else ""
+                return show_number(figure["median"], figure["unit"]) + since
     return "&ndash;"
 
 
 def show_overview(summaries):
-    rows = "".join(
-        f'<tr><td><a href="#{summary["name"]}">{html.escape(summary["title"])}</a></td>'
-        f'<td class="{"good" if summary["passed"] == summary["rounds"] else "bad"}">'
-        f'{summary["passed"]} of {summary["rounds"]}</td>'
-        + "".join(f'<td class="number">{find(summary, names)}</td>' for names in COLUMNS.values())
-        + "</tr>" for summary in summaries)
+    rows = []
+    for summary in summaries:
+        verdict, said = show_verdict(summary)
+        if verdict == "none":
+            rows.append(f'<tr class="none"><td>{html.escape(summary["title"])}</td><td>{said}</td>'
+                        f'<td colspan="{len(COLUMNS)}">{html.escape(summary["why_skipped"])}</td>'
+                        '</tr>')
+            continue
+        rows.append(
+            f'<tr><td><a href="#{summary["name"]}">{html.escape(summary["title"])}</a></td>'
+            f'<td class="{verdict}">{said}</td>'
+            + "".join(f'<td class="number">{find(summary, names)}</td>'
+                      for names in COLUMNS.values()) + "</tr>")
     heads = "".join(f"<th>{name}</th>" for name in COLUMNS)
-    return f"<table><tr><th>scenario</th><th>passed</th>{heads}</tr>{rows}</table>"
+    return f'<table><tr><th>scenario</th><th>passed</th>{heads}</tr>{"".join(rows)}</table>'
 
 
 # What is promised of several scenarios together: the figure, which of its limits, and the words.
@@ -208,47 +295,81 @@ PROMISES = [
 
 
 def judge_promises(summaries):
-    """A row for each promise: the words, how many values, what was measured, what is promised."""
+    """A row for each promise: the words, how many values, what was measured, what is promised. One
+    that nothing was measured of has a row as well: a scenario that fails early, or is not played,
+    takes no promise away."""
     rows = []
     for name, limit, text in PROMISES:
         figures = [figure for summary in summaries for figure in summary["figures"]
                    if figure["name"] == name and figure[limit] is not None]
+        row = {"promise": text, "n": sum(figure["n"] for figure in figures), "measured": None,
+               "limit": None, "unit": None, "kept": None}
         if figures:
             part = "median" if limit == "median_limit" else "worst"
             worst = max(figures, key=lambda figure: figure[part] / figure[limit])
-            n = sum(figure["n"] for figure in figures)
-            is_enough = part == "worst" or n >= MEDIAN_OF_MIN
-            rows.append({"promise": text, "n": n, "measured": worst[part], "limit": worst[limit],
-                         "unit": worst["unit"],
-                         "kept": worst[part] <= worst[limit] if is_enough else None})
+            row.update(measured=worst[part], limit=worst[limit], unit=worst["unit"])
+            if part == "worst" or row["n"] >= MEDIAN_OF_MIN:
+                row["kept"] = worst[part] <= worst[limit]
+        rows.append(row)
     return rows
+
+
+def say_broken(promises):
+    return [f'promise not kept: {row["promise"]}: {row["measured"]:.0f} {row["unit"]}, '
+            f'promised {row["limit"]:.0f}' for row in promises if row["kept"] is False]
 
 
 VERDICTS = {True: "good", False: "bad", None: ""}
 
 
 def show_promises(promises):
-    rows = "".join(
-        f'<tr><td>{html.escape(row["promise"])}</td><td class="number">{row["n"]}</td>'
-        f'<td class="number {VERDICTS[row["kept"]]}">'
-        f'{show_number(row["measured"], row["unit"])}</td>'
-        f'<td class="number">{show_number(row["limit"], row["unit"])}</td></tr>'
-        for row in promises)
-    return (f'<table><tr><th>promise</th><th>measured so often</th><th>measured</th>'
-            f'<th>at most</th></tr>{rows}</table>' if rows else "")
+    rows = []
+    for row in promises:
+        if row["n"] == 0:
+            rows.append(f'<tr class="none"><td>{html.escape(row["promise"])}</td>'
+                        '<td class="number">0</td><td colspan="2">not measured</td></tr>')
+            continue
+        said = "" if row["kept"] is not None else f" (of fewer than {MEDIAN_OF_MIN}: not judged)"
+        rows.append(f'<tr><td>{html.escape(row["promise"])}</td><td class="number">{row["n"]}</td>'
+                    f'<td class="number {VERDICTS[row["kept"]]}">'
+                    f'{show_number(row["measured"], row["unit"])}{said}</td>'
+                    f'<td class="number">{show_number(row["limit"], row["unit"])}</td></tr>')
+    return ('<table><tr><th>promise</th><th>measured so often</th><th>measured</th>'
+            f'<th>at most</th></tr>{"".join(rows)}</table>')
 
 
-def show_page(summaries, promises, scenarios):
-    n_bad = sum(summary["passed"] != summary["rounds"] for summary in summaries)
-    said = (f'<p class="bad">{n_bad} of {len(summaries)} scenarios failed.</p>' if n_bad else
-            f'<p class="good">All {len(summaries)} scenarios passed, each '
-            f'{max(summary["rounds"] for summary in summaries)} times.</p>')
-    details = "".join(show_scenario(summary, scenarios[summary["name"]]) for summary in summaries)
+def show_facts(facts):
+    """One line; empty, where nothing is known."""
+    if not facts:
+        return ""
+    return ('<p class="facts">' + html.escape("; ".join([
+        facts["date"], f'commit {facts["commit"] or "unknown"}',
+        f'build: {facts["build"]["type"]}, sanitizers: {facts["build"]["sanitizers"]}',
+        facts["kernel"], f'{facts["processors"]} processors, {facts["memory_mib"]:,} MiB',
+        f'first seed {facts["seed"]}'])) + "</p>")
+
+
+def show_headline(summaries, promises):
+    count = {verdict: sum(summary["verdict"] == verdict for summary in summaries)
+             for verdict in ("pass", "fail", "skip")}
+    broken = say_broken(promises)
+    verdict = "bad" if count["fail"] or broken else "good" if count["pass"] else "none"
+    times = max(summary["rounds"] for summary in summaries)
+    return (f'<p class="{verdict}">{count["pass"]} passed, {count["fail"]} failed, '
+            f'{count["skip"]} skipped{f", each {times} times" if times > 1 else ""}.</p>'
+            + "".join(f'<p class="bad">{html.escape(line)}</p>' for line in broken))
+
+
+def show_page(summaries, promises, scenarios, facts):
+    details = "".join(show_scenario(summary, scenarios[summary["name"]]) for summary in summaries
+                      if summary["verdict"] != "skip")
     return (f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>mesh: faults</title>'
-            f'<style>{STYLE}</style><h1>mesh under faults</h1>{said}'
+            f'<style>{STYLE}</style><h1>mesh under faults</h1>'
+            f'{show_headline(summaries, promises)}{show_facts(facts)}'
             f'<p>Real daemons on hosts made of namespaces, on a switch in user space. Each job\'s '
-            f'results are checked, one by one; times are medians over the rounds, from when the '
-            f'fault struck or, for all being well again, from when it was over. Bars: '
+            f'results are checked, one by one. Times are medians over the rounds, from when the '
+            f'fault struck; <i>all well again</i> counts from when it was over, and <i>another '
+            f'time</i> from where it says. Bars: '
             f'<span style="color:{COLOURS["first"]}">a first attempt</span>, '
             f'<span style="color:{COLOURS["again"]}">a later one</span>, '
             f'<span style="color:{COLOURS["lost"]}">one that was lost</span>.</p>'
@@ -262,13 +383,15 @@ def main():
     scenarios = read_rounds(folder)
     if not scenarios:
         sys.exit(f"report.py: {folder}: no round has results: run tests/lab/run first")
+    facts = read_facts(folder)
     summaries = [summarise(rounds) for rounds in scenarios.values()]
     promises = judge_promises(summaries)
     (folder / "report.json").write_text(
-        json.dumps({"promises": promises, "scenarios": summaries}, indent=1) + "\n")
-    (folder / "report.html").write_text(show_page(summaries, promises, scenarios))
-    return (any(summary["passed"] != summary["rounds"] for summary in summaries)
-            or any(row["kept"] is False for row in promises))
+        json.dumps({"facts": facts, "promises": promises, "scenarios": summaries}, indent=1) + "\n")
+    (folder / "report.html").write_text(show_page(summaries, promises, scenarios, facts))
+    broken = say_broken(promises)
+    print("".join(line + "\n" for line in broken), end="")
+    return len(broken) > 0
 
 
 if __name__ == "__main__":
