@@ -1,10 +1,42 @@
-# Sourced by tests/run and tests/matrix: building, running and counting. No fixed path outside the
-# tree, no port: two runs of one clone do not meet.
+# Sourced by tests/run, tests/matrix, tests/lab/run and tests/lab/soak: building, running and
+# counting. No fixed path outside the tree, no port: two runs of one clone do not meet.
 
 passed=0 failed=0 skipped=0
 
+# What goes when we do, however we end. The one trap for that: whoever sets another replaces it.
+removals=()
+trap 'rm -rf "${removals[@]}"' EXIT
+
+# remove_at_end PATH: wherever we are by then.
+remove_at_end() {
+    case $1 in
+    /*) removals+=("$1") ;;
+    *) removals+=("$PWD/$1") ;;
+    esac
+}
+
 say() {
     printf '== %s\n' "$*"
+}
+
+# The comment at the head of the script: how it is called and what it does.
+show_help() {
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+}
+
+# refuse WHAT: what was wrong with how we were called, and the end.
+refuse() {
+    echo "$(basename "$0"): $1 (see $(basename "$0") --help)" >&2
+    exit 2
+}
+
+# path_of FLAG PATH: what the user means where he is ($here), as an absolute path.
+path_of() {
+    case $2 in
+    '') refuse "$1 needs a folder" ;;
+    /*) echo "$2" ;;
+    *) echo "$here/$2" ;;
+    esac
 }
 
 # The last line and the exit status of the whole run.
@@ -45,7 +77,7 @@ take_build() {
         build=$1
     else
         build=$1-$$
-        trap 'rm -rf "$root/$build"' EXIT
+        remove_at_end "$build"
     fi
 }
 
