@@ -62,7 +62,8 @@ struct soak_host {
     bool is_ready;      /* it answers */
     bool is_frozen;     /* it, or all of the host */
     uint64_t struck_ns; /* when its daemon was last killed, or told to end, in any way */
-    uint64_t thawed_ns; /* when it last went on after it was frozen */
+    uint64_t frozen_ns; /* when it was last frozen; 0: never */
+    uint64_t thawed_ns; /* when it last went on after that */
     unsigned n_lives;   /* of its daemon */
     struct soak_job jobs[SOAK_SLOTS]; /* of a submitter */
     unsigned n_jobs;                  /* that it ever had */

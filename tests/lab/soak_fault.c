@@ -97,6 +97,12 @@ static bool power_off(struct soak_host *host)
     return true;
 }
 
+static void note_freeze(struct soak_host *host)
+{
+    host->is_frozen = true;
+    host->frozen_ns = lab_now_ns();
+}
+
 /* Whether there was something to strike. */
 static bool strike_processes(struct soak_host *host, enum soak_kind kind)
 {
@@ -111,10 +117,10 @@ static bool strike_processes(struct soak_host *host, enum soak_kind kind)
         kill(host->daemon->pid, SIGTERM);
     } else if (kind == SOAK_FREEZE_DAEMON) {
         lab_freeze(host->daemon);
-        host->is_frozen = true;
+        note_freeze(host);
     } else if (kind == SOAK_FREEZE_HOST) {
         lab_freeze_host(host->host);
-        host->is_frozen = true;
+        note_freeze(host);
     } else if (kind == SOAK_KILL_CELL) {
         return kill_in_cell(host, "mesh-cell", true);
     } else if (kind == SOAK_KILL_WORKER) {

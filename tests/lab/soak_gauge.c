@@ -1,3 +1,12 @@
+/* A look goes through /proc once, and puts each process to the host that it is on: the one whose
+ * first process, or one that the lab started there, is its ancestor. Of a host's daemon memory,
+ * threads and descriptors are taken, of the host how many processes, files and blobs it has. Looks
+ * are kept for the report's curves, one in SOAK_SAMPLE_MS; at a rest the median of several is kept.
+ * What ends while we look is left out, and a host without power has zeros.
+ *
+ * At the end the first rests after SOAK_SETTLE_MINUTES and the last ones are chosen, one to three
+ * on either side, and each gauge's median of one side is held against that of the other. With fewer
+ * than two such rests nothing is judged. */
 #include "tests/lab/soak_gauge.h"
 
 #include <ctype.h>
@@ -207,6 +216,7 @@ static void look(struct soak *soak, struct soak_sample *sample)
     memset(sample, 0, sizeof(*sample));
     sample->at_ns = lab_now_ns();
     sample->round = soak->round;
+    sample->n_tasks = soak->count.n_tasks;
     for (unsigned i = 0; i < soak->options.n_hosts; i++) {
         struct soak_host *host = &soak->hosts[i];
         look_at_host(&view, host, sample->values[i]);
@@ -330,6 +340,15 @@ void soak_gauges_span(const struct soak *soak, bool is_last, double *ret_from, d
     ensure(n > 0);
     *ret_from = soak_minutes(soak, chosen[0]->at_ns);
     *ret_to = soak_minutes(soak, chosen[n - 1]->at_ns);
+}
+
+uint64_t soak_gauges_tasks_between(const struct soak *soak)
+{
+    const struct soak_sample *sides[2][SOAK_WINDOW_MAX];
+    unsigned n = choose(soak, false, sides[0]);
+    ensure(n > 0);
+    ensure(choose(soak, true, sides[1]) == n);
+    return sides[1][n / 2]->n_tasks - sides[0][n / 2]->n_tasks;
 }
 
 /* A daemon that was started anew has less memory and fewer threads at first: nothing is held

@@ -1,7 +1,16 @@
+/* How a job goes: soak_job_begin() draws what it is from the seed and its number, writes what it
+ * reads into a folder of its own, and starts `mesh submit` there, or a program of libmesh. From
+ * then on soak_jobs_step() looks whether its process has ended, has that end checked (soak_ends.c)
+ * and does what comes next. For most jobs that is nothing: the slot is free. A detached one is kept
+ * by its daemon, is waited for with `mesh wait` as soon as that daemon answers, and is forgotten
+ * with `mesh forget` when its results are here.
+ *
+ * Whatever is cut on the way is done again, as a user would: a `mesh wait` or `mesh forget` that
+ * ends with its daemon, or is killed, is started anew. What is killed of a `mesh submit` is gone.
+ * The power takes all processes of the host with it; only detached jobs outlive that. */
 #include "tests/lab/soak_job.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +18,11 @@
 
 #include "tests/lab/soak.h"
 #include "tests/lab/soak_check.h"
+#include "tests/lab/soak_ends.h"
 #include "tests/sim/dice.h"
 
-#define ARGS_MAX  32
-#define EXIT_MESH 125
-#define BUSY_MS   12000 /* of all tasks of a job together, about */
-#define TOLD_MAX  10    /* lines of tasks that failed; the others are counted only */
+#define ARGS_MAX 32
+#define BUSY_MS  12000 /* of all tasks of a job together, about */
 
 const char *soak_job_text(enum soak_job_kind kind)
 {
@@ -31,12 +39,12 @@ static bool has_base(const struct soak_job *job)
     return job->kind == SOAK_JOB_BASE;
 }
 
-static bool has_files(const struct soak_job *job)
+bool soak_job_has_files(const struct soak_job *job)
 {
     return job->kind == SOAK_JOB_FILES || job->kind == SOAK_JOB_DETACHED_FILES;
 }
 
-static bool is_detached(const struct soak_job *job)
+bool soak_job_is_detached(const struct soak_job *job)
 {
     return job->kind == SOAK_JOB_DETACHED || job->kind == SOAK_JOB_DETACHED_FILES;
 }
@@ -86,8 +94,7 @@ static void draw_sizes(struct soak_job *job, struct dice *dice)
     }
 }
 
-/* Where each of its tasks says that it begins. */
-static const char *log_path(struct soak_host *host, const struct soak_job *job)
+const char *soak_job_log_path(struct soak_host *host, const struct soak_job *job)
 {
     static char path[LAB_PATH_BYTES_MAX + 64];
     snprintf(path, sizeof(path), "%s/%s-%u", daemon_log_folder(host->soak->lab), host->host->name,
@@ -126,7 +133,7 @@ static void write_inputs(const struct soak_job *job)
     for (unsigned i = 0; i < job->n_tasks; i++) {
         soak_input_name(job, i, name, sizeof(name));
         fprintf(list, "%s\n", name);
-        if (has_files(job)) {
+        if (soak_job_has_files(job)) {
             write_bytes(job, name, i);
         }
     }
@@ -186,7 +193,7 @@ static void spawn_submit(struct soak_host *host, struct soak_job *job)
     snprintf(base, sizeof(base), "%s/base", job->folder);
     bool is_single = job->kind == SOAK_JOB_STDIN;
     unsigned n = put_words(argv, 0, WORDS(getenv("MESH"), "submit"));
-    if (is_detached(job)) {
+    if (soak_job_is_detached(job)) {
         n = put_words(argv, n, WORDS("--detach"));
     } else if (job->kind == SOAK_JOB_ORDERED || job->kind == SOAK_JOB_OUTPUT) {
         n = put_words(argv, n, WORDS("-k"));
@@ -196,7 +203,7 @@ static void spawn_submit(struct soak_host *host, struct soak_job *job)
     } else if (job->kind == SOAK_JOB_ONCE) {
         n = put_words(argv, n, WORDS("--once"));
     }
-    if (has_files(job)) {
+    if (soak_job_has_files(job)) {
         n = put_words(argv, n, WORDS("--transferfile", "{}", "--return", "{}.out"));
     }
     if (!is_single) {
@@ -207,10 +214,10 @@ static void spawn_submit(struct soak_host *host, struct soak_job *job)
     if (has_base(job) || is_single) {
         n = put_words(argv, n, WORDS("-r", is_single ? "-" : "base"));
     }
-    if (has_files(job)) {
+    if (soak_job_has_files(job)) {
         put_words(argv, n, WORDS("-r", "{}", "-w", "{}.out"));
     } else if (job->kind == SOAK_JOB_ONCE) {
-        put_words(argv, n, WORDS("-b", log_path(host, job)));
+        put_words(argv, n, WORDS("-b", soak_job_log_path(host, job)));
     }
     spawn(host, job, argv, is_single ? base : NULL);
 }
@@ -236,246 +243,6 @@ void soak_job_begin(struct soak_host *host, struct soak_job *job)
     }
 }
 
-/* --- its end ------------------------------------------------------------------------------------
- */
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-    return remove(path);
-}
-
-static void drop(struct soak_job *job)
-{
-    if (job->process != NULL) {
-        job->process = lab_forget(job->process);
-    }
-    IGNORE(nftw(job->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS)); /* the share goes at the end */
-    job->state = SOAK_JOB_NONE;
-}
-
-static void blame(struct soak_host *host, struct soak_job *job, enum soak_failure failure,
-                  uint64_t n, const char *what)
-{
-    soak_keep_output(host, job);
-    soak_blame(host->soak, failure, n, "job %u of %s (%s, %u tasks of %u ms): %s", job->number,
-               host->host->name, soak_job_text(job->kind), job->n_tasks, job->ms, what);
-}
-
-/* Its daemon was killed or told to end while this process of the job's ran. */
-static bool is_cut(const struct soak_host *host, const struct soak_job *job)
-{
-    return host->struck_ns >= job->begun_ns;
-}
-
-/* Blames what was printed and is not right, and returns the rest. */
-static struct soak_verdict check(struct soak_host *host, struct soak_job *job, bool is_whole)
-{
-    struct soak_verdict verdict = soak_check_output(job, lab_output(job->process));
-    if (job->kind == SOAK_JOB_ONCE) {
-        soak_check_begun(job, log_path(host, job), &verdict);
-    }
-    if (verdict.n_doubled > 0) {
-        blame(host, job, SOAK_DOUBLED, verdict.n_doubled, verdict.what);
-    }
-    if (verdict.n_wrong > 0) {
-        blame(host, job, SOAK_WRONG, verdict.n_wrong, verdict.what);
-    } else if (verdict.is_torn && !job->is_killed && (is_whole || job->n_tasks > 1)) {
-        blame(host, job, SOAK_WRONG, 1, "a result is torn");
-    }
-    return verdict;
-}
-
-/* So many tasks failed, and each that is told of because it or its cell was lost. */
-static bool are_all_lost(struct soak_job *job, int n_failed)
-{
-    static const char failed[] = ") failed: ";
-    int n_lost = 0;
-    for (const char *at = strstr(lab_errors(job->process), failed); at != NULL;
-         at = strstr(at, failed)) {
-        at += strlen(failed);
-        n_lost +=
-            strncmp(at, "lost with its peer", strlen("lost with its peer")) == 0 ||
-            strncmp(at, "given up, its sandbox died", strlen("given up, its sandbox died")) == 0;
-    }
-    return n_lost == (n_failed < TOLD_MAX ? n_failed : TOLD_MAX);
-}
-
-/* All results must be there, but for so many, and all files. */
-static void check_whole(struct soak_host *host, struct soak_job *job, const char *files,
-                        unsigned n_lost)
-{
-    char what[256];
-    struct soak_count *count = &host->soak->count;
-    struct soak_verdict verdict = check(host, job, true);
-    unsigned n_files = has_files(job) ? soak_check_files(job, files, &verdict) : job->n_tasks;
-    if (has_files(job) && verdict.n_wrong > 0) {
-        blame(host, job, SOAK_WRONG, verdict.n_wrong, verdict.what);
-    }
-    unsigned n_right = verdict.n_right < n_files ? verdict.n_right : n_files;
-    count->n_once_lost += n_lost;
-    n_right += n_lost;
-    if (n_right < job->n_tasks) {
-        snprintf(what, sizeof(what), "%u results and %u files right; %s", verdict.n_right, n_files,
-                 verdict.what);
-        blame(host, job, SOAK_LOST, job->n_tasks - n_right, what);
-        return;
-    }
-    count->n_jobs[job->kind]++;
-    count->n_tasks += job->n_tasks;
-    count->n_bytes += verdict.n_bytes;
-    count->n_survived += is_detached(job) && host->struck_ns >= job->first_ns;
-}
-
-/* The last line of what it complained of. */
-static const char *complaint(struct soak_job *job)
-{
-    static char line[200];
-    const char *errors = lab_errors(job->process);
-    size_t n = strlen(errors);
-    n -= n > 0 && errors[n - 1] == '\n';
-    size_t from = n;
-    while (from > 0 && errors[from - 1] != '\n') {
-        from--;
-    }
-    snprintf(line, sizeof(line), "%.*s", (int)(n - from), errors + from);
-    return line;
-}
-
-/* It waited for a daemon that was frozen meanwhile, did not do so for ever, and says that. */
-static bool is_unanswered(const struct soak_host *host, struct soak_job *job)
-{
-    bool was_frozen = host->is_frozen || host->thawed_ns >= job->begun_ns;
-    return was_frozen && strstr(complaint(job), " does not answer: ") != NULL;
-}
-
-static void blame_end(struct soak_host *host, struct soak_job *job, const char *program, int status)
-{
-    char what[320];
-    snprintf(what, sizeof(what), "%s ended with %d%s: %s", program, status,
-             is_cut(host, job) ? " (its daemon was struck)" : "", complaint(job));
-    blame(host, job, SOAK_BAD_END, 1, what);
-}
-
-/* "..: N of M+ tasks have no result": whether the others are what was printed. With -k some may
- * wait for those before them; where files come back a result is printed first. */
-static bool counts_missing(struct soak_job *job, const struct soak_verdict *verdict)
-{
-    unsigned n_missing = 0;
-    unsigned n_known = 0;
-    const char *line = lab_errors(job->process);
-    const char *end = strstr(line, " tasks have no result");
-    if (end == NULL) {
-        return verdict->n_right == 0; /* it had not come so far */
-    }
-    const char *at = end;
-    while (at > line && strncmp(at, ": ", 2) != 0) {
-        at--;
-    }
-    if (sscanf(at, ": %u of %u", &n_missing, &n_known) != 2 || n_missing > n_known ||
-        n_known > job->n_tasks) {
-        return false;
-    }
-    unsigned n_done = n_known - n_missing;
-    switch (job->kind) {
-    case SOAK_JOB_PLAIN:
-    case SOAK_JOB_BASE:
-        return verdict->n_right == n_done;
-    case SOAK_JOB_FILES:
-        return verdict->n_right >= n_done;
-    case SOAK_JOB_ORDERED:
-    case SOAK_JOB_OUTPUT:
-        return verdict->n_right <= n_done;
-    case SOAK_JOB_ONCE: /* some may have failed before */
-    case SOAK_JOB_STDIN:
-    case SOAK_JOB_DETACHED:
-    case SOAK_JOB_DETACHED_FILES:
-    case SOAK_JOB_CALLS:
-    case SOAK_N_JOBS:
-        return true;
-    }
-    return true;
-}
-
-static void end_attached(struct soak_host *host, struct soak_job *job, int status)
-{
-    struct soak_count *count = &host->soak->count;
-    int cut_status = job->kind == SOAK_JOB_CALLS ? 1 : EXIT_MESH;
-    bool may_lose = job->kind == SOAK_JOB_ONCE && status > 0 && status <= (int)job->n_tasks;
-    if (status == 0 || (may_lose && are_all_lost(job, status))) {
-        check_whole(host, job, job->folder, (unsigned)status);
-    } else if (job->is_killed) {
-        check(host, job, false);
-        count->n_abandoned++;
-    } else if (status == cut_status && is_unanswered(host, job)) {
-        check(host, job, false);
-        count->n_abandoned++;
-    } else if (status == cut_status && is_cut(host, job)) {
-        struct soak_verdict verdict = check(host, job, false);
-        count->n_cut_jobs++;
-        count->n_cut_tasks += verdict.n_right;
-        if (job->kind != SOAK_JOB_CALLS && !counts_missing(job, &verdict)) {
-            blame_end(host, job, "mesh submit (whose count is not that of what it printed)",
-                      status);
-        }
-    } else {
-        blame_end(host, job, job->kind == SOAK_JOB_CALLS ? "it" : "mesh submit", status);
-    }
-    drop(job);
-}
-
-/* Once its id is printed, the job is a promise. */
-static void end_detaching(struct soak_host *host, struct soak_job *job, int status)
-{
-    const char *printed = lab_output(job->process);
-    const char *end = strchr(printed, '\n');
-    if (end != NULL && (status == 0 || job->is_killed || is_cut(host, job))) {
-        snprintf(job->id, sizeof(job->id), "%.*s", (int)(end - printed), printed);
-        job->process = lab_forget(job->process);
-        job->state = SOAK_JOB_IS_KEPT;
-        return;
-    }
-    if (job->is_killed || (status == EXIT_MESH && is_unanswered(host, job))) {
-        host->soak->count.n_abandoned++;
-    } else if (status == EXIT_MESH && is_cut(host, job)) {
-        host->soak->count.n_cut_jobs++;
-    } else {
-        blame_end(host, job, "mesh submit --detach", status);
-    }
-    drop(job);
-}
-
-static void end_waiting(struct soak_host *host, struct soak_job *job, int status)
-{
-    char folder[256];
-    if (status == 0) {
-        snprintf(folder, sizeof(folder), "%s/out", job->folder);
-        check_whole(host, job, folder, 0);
-        job->state = SOAK_JOB_IS_OVER;
-    } else if (job->is_killed ||
-               (status == EXIT_MESH && (is_cut(host, job) || is_unanswered(host, job)))) {
-        check(host, job, false);
-        job->state = SOAK_JOB_IS_KEPT;
-    } else {
-        blame_end(host, job, "mesh wait", status);
-        job->state = SOAK_JOB_IS_OVER;
-    }
-    job->process = lab_forget(job->process);
-}
-
-/* It may have been forgotten although nobody was told. */
-static void end_forgetting(struct soak_host *host, struct soak_job *job, int status)
-{
-    if (status == 0 || job->n_forgets > 1) {
-        drop(job);
-    } else if (job->is_killed || is_cut(host, job) || is_unanswered(host, job)) {
-        job->process = lab_forget(job->process);
-        job->state = SOAK_JOB_IS_OVER;
-    } else {
-        blame_end(host, job, "mesh forget", status);
-        drop(job);
-    }
-}
-
 /* --- all of them --------------------------------------------------------------------------------
  */
 
@@ -483,7 +250,7 @@ static void await(struct soak_host *host, struct soak_job *job)
 {
     const char *argv[ARGS_MAX];
     unsigned n = put_words(argv, 0, WORDS(getenv("MESH"), "wait", "-k"));
-    if (has_files(job)) {
+    if (soak_job_has_files(job)) {
         n = put_words(argv, n, WORDS("--files", "out"));
     }
     put_words(argv, n, WORDS(job->id));
@@ -506,10 +273,10 @@ static void step(struct soak_host *host, struct soak_job *job)
     case SOAK_JOB_NONE:
         break;
     case SOAK_JOB_RUNS:
-        if (is_over && is_detached(job)) {
-            end_detaching(host, job, status);
-        } else if (is_over) {
-            end_attached(host, job, status);
+    case SOAK_JOB_IS_AWAITED:
+    case SOAK_JOB_IS_FORGOTTEN:
+        if (is_over) {
+            soak_job_end(host, job, status);
         }
         break;
     case SOAK_JOB_IS_KEPT:
@@ -517,19 +284,9 @@ static void step(struct soak_host *host, struct soak_job *job)
             await(host, job);
         }
         break;
-    case SOAK_JOB_IS_AWAITED:
-        if (is_over) {
-            end_waiting(host, job, status);
-        }
-        break;
     case SOAK_JOB_IS_OVER:
         if (host->is_ready) {
             forget(host, job);
-        }
-        break;
-    case SOAK_JOB_IS_FORGOTTEN:
-        if (is_over) {
-            end_forgetting(host, job, status);
         }
         break;
     }
@@ -584,22 +341,5 @@ void soak_jobs_on_power_off(struct soak_host *host)
 {
     for (unsigned k = 0; k < SOAK_SLOTS; k++) {
         host->jobs[k].is_killed = host->jobs[k].process != NULL;
-    }
-}
-
-void soak_jobs_give_up(struct soak *soak)
-{
-    for (unsigned i = 0; i < SOAK_SUBMITTERS; i++) {
-        struct soak_host *host = &soak->hosts[i];
-        for (unsigned k = 0; k < SOAK_SLOTS; k++) {
-            struct soak_job *job = &host->jobs[k];
-            if (job->state != SOAK_JOB_NONE) {
-                blame(host, job, SOAK_LOST, job->n_tasks, "it does not end");
-                if (job->process != NULL) {
-                    lab_kill(job->process);
-                }
-                drop(job);
-            }
-        }
     }
 }

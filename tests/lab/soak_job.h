@@ -1,12 +1,16 @@
 /* The soak's jobs: what they are, how they begin, and what their end has to be.
  *
  * The rule. A job whose `mesh submit` ends with 0 has each result once, whole and right, in order
- * where that was asked for. It ends with 125 if, and only if, its daemon was killed or stopped
- * while it ran; what was printed until then is right, and what it says of how many tasks have no
- * result is so. A detached job whose id was printed ends as the first, whatever happens to its
- * daemon, as soon as one runs again; `mesh wait` may be cut as often as one likes. Who is killed
- * with kill -9, or with its host, has no end: abandoned, and what it printed is right as far as it
- * goes. Any other end is against the rule.
+ * where that was asked for. It may end with 125 for two reasons only:
+ *  - its daemon was killed or stopped while it ran. What was printed until then is right, and what
+ *    it says of how many tasks have no result is so.
+ *  - its daemon was frozen for nearly as long as a command waits (SOAK_UNANSWERED_MS) just before,
+ *    and it says that nobody answers. What was printed is right as far as it goes. Such ends are
+ *    counted apart.
+ * A detached job whose id was printed ends as the first, whatever happens to its daemon, as soon as
+ * one runs again; `mesh wait` may be cut as often as one likes. Who is killed with kill -9, or with
+ * its host, has no end: abandoned, and what it printed is right as far as it goes. Any other end is
+ * against the rule.
  *
  * With --once no task begins twice, whatever happens, which a log of their beginnings shows; what
  * was lost with its peer is said to have failed, and all else has its result. */
@@ -80,11 +84,17 @@ struct soak_count {
     unsigned n_cut_jobs;          /* ended with 125, with their daemon */
     uint64_t n_cut_tasks;         /* results that they had */
     unsigned n_abandoned;         /* kill -9 of mesh submit, or the power */
+    unsigned n_unanswered;        /* 125, as their daemon was frozen for as long as one waits */
+    unsigned n_asked_again;       /* `mesh wait` and `mesh forget`, for that reason */
     unsigned n_survived;          /* detached ones that were cut and ended well */
     unsigned n_unasked;           /* kept, and nobody had learned their number */
 };
 
 const char *soak_job_text(enum soak_job_kind kind);
+bool soak_job_has_files(const struct soak_job *job);
+bool soak_job_is_detached(const struct soak_job *job);
+/* The file in which each of its tasks says that it begins; until the next call. */
+const char *soak_job_log_path(struct soak_host *host, const struct soak_job *job);
 
 /* Begins a job in this slot, which is free. */
 void soak_job_begin(struct soak_host *host, struct soak_job *job);
@@ -101,8 +111,5 @@ bool soak_jobs_kill_one(struct soak_host *host);
 
 /* The host is without power: all their processes have ended. */
 void soak_jobs_on_power_off(struct soak_host *host);
-
-/* Those that are still there have not ended when they must have: blamed, and given up. */
-void soak_jobs_give_up(struct soak *soak);
 
 #endif

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Makes a page of what a soak wrote down.
 
-    soak_page.py FOLDER     reads FOLDER/soak.json (soak_report.c), writes FOLDER/soak.html
+    soak_page.py FOLDER     reads FOLDER/soak.json (soak_report.c) and FOLDER/facts.json (facts.py),
+                            writes FOLDER/soak.html
 
 The page needs nothing from elsewhere: the verdict, the counts, which fault struck which host when,
 and what memory and descriptors each daemon had over the time.
@@ -123,18 +124,25 @@ def table(heads, rows):
 def show_growth(data, hosts):
     if not data["growth"]:
         return "<p>Nothing is said of growth: the run was too short.</p>"
-    gauges = [name for name in data["growth"][hosts[0]] if name != "lives"]
+    gauges = [name for name in data["growth"][hosts[0]]
+              if name not in ("lives", "kib_by_1000_tasks")]
 
     def pair(cell):
         text = f'{cell["first"]:,} &rarr; {cell["last"]:,}'
         return f'<span class="bad">{text}</span>' if cell["too_much"] else text
 
+    def by_task(host):
+        kib = data["growth"][host]["kib_by_1000_tasks"]
+        return "&ndash;" if kib is None else f"{kib:+.1f}"
+
     rows = [[html.escape(host), f'{data["growth"][host]["lives"]:,}']
-            + [pair(data["growth"][host][name]) for name in gauges] for host in hosts]
-    return table(["host", "starts of meshd", *(WORDS.get(name, name) for name in gauges)], rows)
+            + [pair(data["growth"][host][name]) for name in gauges] + [by_task(host)]
+            for host in hosts]
+    return table(["host", "starts of meshd", *(WORDS.get(name, name) for name in gauges),
+                  "meshd, KiB for 1,000 tasks of the mesh"], rows)
 
 
-def show_page(data):
+def show_page(data, facts):
     hosts = list(data["samples"][0]["hosts"]) if data["samples"] else []
     scale = Scale(data)
     failures = ", ".join(f"{n:,} {html.escape(text)}" for text, n in data["failures"].items())
@@ -157,14 +165,15 @@ def show_page(data):
         f'{counts["tasks"]:,} tasks in {sum(counts["jobs"].values()):,} jobs, '
         f'{counts["bytes_checked"] / 1048576:,.1f} MiB of output and files checked, under '
         f'{sum(data["faults"].values()):,} faults.</p>'
-        f'{f"<ul>{blames}</ul>" if blames else ""}'
+        f'{report.show_facts(facts)}{f"<ul>{blames}</ul>" if blames else ""}'
         f'<h2>What struck whom when</h2><p>{legend}; a rest after each round, in green.</p>'
         f'{draw_faults(data, hosts, scale)}'
         f'<h2>Growth</h2>{show_growth(data, hosts)}<p>At the rests: {names}</p>{curves}'
         f'<h2>Jobs</h2>'
         f'{table(["kind", "ended as they must"], jobs)}'
         f'<p>{counts["ended_with_125"]:,} more ended with 125, as their daemon was killed or '
-        f'stopped, and {counts["abandoned"]:,} were abandoned. '
+        f'stopped, {counts["unanswered"]:,} as it was frozen for as long as a command waits for it, '
+        f'and {counts["abandoned"]:,} were abandoned: kill -9 of mesh submit, or no power. '
         f'{counts["detached_that_outlived_their_daemon"]:,} detached jobs outlived their daemon. '
         f'{counts["lost_of_once"]:,} tasks of --once were lost with their peer, as was said.</p>'
         f'<h2>Faults</h2>'
@@ -180,7 +189,7 @@ def main():
         data = json.loads((folder / "soak.json").read_text())
     except (OSError, ValueError) as error:
         sys.exit(f"soak_page.py: {error}: run tests/lab/soak with --report first")
-    (folder / "soak.html").write_text(show_page(data))
+    (folder / "soak.html").write_text(show_page(data, report.read_facts(folder)))
     return 0
 
 

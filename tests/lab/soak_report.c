@@ -149,6 +149,26 @@ static void print_pair(const struct soak *soak, unsigned host, enum soak_gauge g
     printf("  %-16s", pair);
 }
 
+/* How many KiB more a daemon has, for each 1,000 tasks of the mesh. */
+static double kib_by_task(const struct soak *soak, const struct soak_growth *growth)
+{
+    uint64_t n = soak_gauges_tasks_between(soak);
+    return n > 0 ? ((double)growth->last - (double)growth->first) * 1000 / (double)n : 0;
+}
+
+static void print_growth_by_task(const struct soak *soak)
+{
+    printf("  %" PRIu64 " tasks in between; memory, KiB for 1,000 of them:",
+           soak_gauges_tasks_between(soak));
+    for (unsigned i = 0; i < soak->options.n_hosts; i++) {
+        struct soak_growth growth = soak_gauges_growth(soak, i, SOAK_GAUGE_RSS);
+        if (growth.is_same_life) {
+            printf(" %s %+.1f", soak->hosts[i].host->name, kib_by_task(soak, &growth));
+        }
+    }
+    printf(" (daemons that were not restarted in between)\n");
+}
+
 static void print_growth(const struct soak *soak)
 {
     static const struct {
@@ -183,10 +203,11 @@ static void print_growth(const struct soak *soak)
         }
         printf("\n");
     }
-    printf("  Limits: %u KiB of memory, %u descriptors; none of threads, processes and files; of "
-           "memory "
-           "and threads where the daemon is the same.\n",
-           SOAK_RSS_MORE_KIB, SOAK_FDS_MORE);
+    print_growth_by_task(soak);
+    printf(
+        "  At most %u KiB more of memory and %u descriptors, no more threads, processes and files; "
+        "memory and threads where the daemon is the same.\n",
+        SOAK_RSS_MORE_KIB, SOAK_FDS_MORE);
 #ifdef __SANITIZE_ADDRESS__
     printf("  Memory is not judged under a sanitizer.\n");
 #endif
@@ -211,6 +232,9 @@ static void print_work(const struct soak *soak)
            count->n_cut_jobs, count->n_cut_tasks);
     printf("  %u jobs more were abandoned: kill -9 of mesh submit, or no power\n",
            count->n_abandoned);
+    printf("  %u jobs more ended with 125, as their daemon was frozen for as long as one waits for "
+           "it; mesh wait and mesh forget were asked again %u times for that reason\n",
+           count->n_unanswered, count->n_asked_again);
     printf("  %" PRIu64
            " tasks of --once were lost with their peer and not run again, as was said\n",
            count->n_once_lost);
@@ -321,6 +345,9 @@ static json_t *list_growth(const struct soak *soak)
                                           "last", (json_int_t)growth.last, "too_much",
                                           (int)growth.is_too_much));
         }
+        struct soak_growth rss = soak_gauges_growth(soak, i, SOAK_GAUGE_RSS);
+        json_object_set_new(gauges, "kib_by_1000_tasks",
+                            rss.is_same_life ? json_real(kib_by_task(soak, &rss)) : json_null());
         json_object_set_new(hosts, soak->hosts[i].host->name, gauges);
     }
     return hosts;
@@ -334,12 +361,13 @@ static json_t *list_counts(const struct soak *soak)
         json_object_set_new(jobs, soak_job_text((enum soak_job_kind)i),
                             json_integer(count->n_jobs[i]));
     }
-    return json_pack("{s:I, s:o, s:I, s:i, s:i, s:i, s:i, s:I}", "tasks",
+    return json_pack("{s:I, s:o, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:I}", "tasks",
                      (json_int_t)count->n_tasks, "jobs", jobs, "bytes_checked",
                      (json_int_t)count->n_bytes, "ended_with_125", (int)count->n_cut_jobs,
-                     "abandoned", (int)count->n_abandoned, "detached_that_outlived_their_daemon",
-                     (int)count->n_survived, "unasked", (int)count->n_unasked, "lost_of_once",
-                     (json_int_t)count->n_once_lost);
+                     "abandoned", (int)count->n_abandoned, "unanswered", (int)count->n_unanswered,
+                     "asked_again", (int)count->n_asked_again,
+                     "detached_that_outlived_their_daemon", (int)count->n_survived, "unasked",
+                     (int)count->n_unasked, "lost_of_once", (json_int_t)count->n_once_lost);
 }
 
 static void write_json(const struct soak *soak)
@@ -359,13 +387,12 @@ static void write_json(const struct soak *soak)
     for (unsigned i = 0; i < soak->n_blames; i++) {
         json_array_append_new(blames, json_string(soak->blames[i]));
     }
-    json_t *all =
-        json_pack("{s:I, s:f, s:i, s:b, s:o, s:o, s:o, s:o, s:O, s:o, s:o}", "seed",
-                  (json_int_t)soak->options.seed, "minutes", soak_minutes(soak, lab_now_ns()),
-                  "rounds", (int)soak->round, "passed", (int)(count_failures(soak) == 0),
-                  "failures", failures, "blames", blames, "counts", list_counts(soak), "faults",
-                  faults, "schedule", soak->schedule, "samples", list_samples(soak), "growth",
-                  list_growth(soak));
+    json_t *all = json_pack(
+        "{s:I, s:f, s:i, s:b, s:o, s:o, s:o, s:o, s:O, s:o, s:o}", "seed",
+        (json_int_t)soak->options.seed, "minutes", soak_minutes(soak, lab_now_ns()), "rounds",
+        (int)soak->round, "passed", (int)(count_failures(soak) == 0), "failures", failures,
+        "blames", blames, "counts", list_counts(soak), "faults", faults, "schedule", soak->schedule,
+        "samples", list_samples(soak), "growth", list_growth(soak));
     snprintf(path, sizeof(path), "%s/soak.json", soak->options.folder);
     if (all == NULL || json_dump_file(all, path, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0) {
         ck_abort_msg("soak: cannot write %s: %s", path, strerror(errno));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/lab/soak.h"
+#include "tests/lab/soak_ends.h"
 
 #define N_QUIET    2 /* processes of a host where nothing runs: its init, and meshd */
 #define COMMAND_MS 20000
