@@ -81,6 +81,7 @@ def read_rounds(folder):
                     "ms": 0, "seed": None}
             if path.exists():
                 data = json.loads(path.read_text())
+                data["seed"] = int(data["seed"])
             log = f"{round_folder.name}/{name}.log"
             data.update(verdict=verdict, reason=reason, round=int(round_folder.name), log=log)
             if verdict == "fail":
@@ -218,7 +219,7 @@ def show_verdict(summary):
 def show_failures(summary):
     return "".join(
         f'<p class="bad">Round {failure["round"]}'
-        + (f', seed {failure["seed"]:.0f}' if failure["seed"] is not None else "")
+        + (f', seed {failure["seed"]}' if failure["seed"] is not None else "")
         + f', failed: <a href="{failure["log"]}">all that it printed</a></p>'
           f'<pre>{html.escape(failure["said"])}</pre>' for failure in summary["failures"])
 
