@@ -347,7 +347,7 @@ def show_facts(facts):
         facts["date"], f'commit {facts["commit"] or "unknown"}',
         f'build: {facts["build"]["type"]}, sanitizers: {facts["build"]["sanitizers"]}',
         facts["kernel"], f'{facts["processors"]} processors, {facts["memory_mib"]:,} MiB',
-        f'first seed {facts["seed"]}'])) + "</p>")
+        f'seed {facts["seed"]}'])) + "</p>")
 
 
 def show_headline(summaries, promises):

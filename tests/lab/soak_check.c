@@ -14,6 +14,7 @@
 
 /* A line: an input's name, a number, 16 digits. */
 #define LINE_BYTES_MAX 96
+#define MS             UINT64_C(1000000)
 
 void soak_input_name(const struct soak_job *job, unsigned i, char *to, size_t n_to)
 {
@@ -261,4 +262,21 @@ unsigned soak_check_files(const struct soak_job *job, const char *folder,
     }
     free(bytes);
     return n_right;
+}
+
+/* --- a daemon that is frozen -------------------------------------------------------------------
+ */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+bool soak_is_for_freeze(const struct soak_span *command, const struct soak_span *freeze)
+{
+    bool is_short = command->until_ns - command->from_ns < SOAK_ANSWER_MS * MS;
+    uint64_t waited_ns = is_short ? command->from_ns : command->until_ns - SOAK_ANSWER_MS * MS;
+    uint64_t from_ns = later(waited_ns, freeze->from_ns);
+    uint64_t until_ns = freeze->until_ns < command->until_ns ? freeze->until_ns : command->until_ns;
+    return freeze->from_ns > 0 && until_ns >= from_ns + SOAK_UNANSWERED_MS * MS;
 }

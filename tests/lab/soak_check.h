@@ -1,4 +1,4 @@
-/* Whether what a job printed and returned is right. */
+/* Whether what a job printed and returned is right, and what it may be excused for. */
 #ifndef MESH_LAB_SOAK_CHECK_H
 #define MESH_LAB_SOAK_CHECK_H
 
@@ -7,6 +7,18 @@
 #include <stdint.h>
 
 #include "tests/lab/soak_job.h"
+
+/* For so long a command waits for an answer, ANSWER_TIMEOUT_MS in cli/cmd.c. */
+#define SOAK_ANSWER_MS 10000
+/* And so long its daemon must have been frozen for that to be why it got none: HELLO_TIMEOUT_MS of
+ * mesh/client/open.c, which is less, without what a daemon takes on a loaded machine until it
+ * answers again. */
+#define SOAK_UNANSWERED_MS (5000 - 1500)
+
+struct soak_span {
+    uint64_t from_ns; /* 0: never */
+    uint64_t until_ns;
+};
 
 struct soak_verdict {
     unsigned n_right;   /* results that are whole and right */
@@ -34,5 +46,10 @@ void soak_check_begun(const struct soak_job *job, const char *path, struct soak_
  * gets what is wrong. */
 unsigned soak_check_files(const struct soak_job *job, const char *folder,
                           struct soak_verdict *verdict);
+
+/* Whether a command that lived then has no answer because its daemon was frozen then: for at least
+ * SOAK_UNANSWERED_MS of the last SOAK_ANSWER_MS. A daemon that goes on and then hangs leaves other
+ * commands without an answer, too, and those have no excuse. */
+bool soak_is_for_freeze(const struct soak_span *command, const struct soak_span *freeze);
 
 #endif

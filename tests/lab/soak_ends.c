@@ -16,7 +16,6 @@
 
 #define EXIT_MESH 125
 #define TOLD_MAX  10 /* lines of tasks that failed; the others are counted only */
-#define MS        UINT64_C(1000000)
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
 {
@@ -121,22 +120,14 @@ static const char *complaint(struct soak_job *job)
     return line;
 }
 
-static uint64_t latest(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* It says that nobody answered, and its daemon was frozen for nearly as long as the shorter of its
- * two times of waiting, in the longer of the two before its end. A daemon that goes on and then
- * hangs leaves commands without an answer that this does not excuse. */
+/* It says that nobody answered, and its daemon was frozen. */
 static bool is_unanswered(const struct soak_host *host, struct soak_job *job)
 {
     uint64_t ended_ns = job->process->ended_ns;
-    uint64_t from_ns = latest(job->begun_ns, ended_ns - SOAK_ANSWER_MS * MS);
-    uint64_t until_ns = host->is_frozen || host->thawed_ns > ended_ns ? ended_ns : host->thawed_ns;
-    from_ns = latest(from_ns, host->frozen_ns);
-    bool was_frozen = host->frozen_ns > 0 && until_ns >= from_ns + SOAK_UNANSWERED_MS * MS;
-    return was_frozen && strstr(complaint(job), " does not answer: ") != NULL;
+    const struct soak_span command = {job->begun_ns, ended_ns};
+    const struct soak_span freeze = {host->frozen_ns, host->is_frozen ? ended_ns : host->thawed_ns};
+    return soak_is_for_freeze(&command, &freeze) &&
+           strstr(complaint(job), " does not answer: ") != NULL;
 }
 
 static void blame_end(struct soak_host *host, struct soak_job *job, const char *program, int status)

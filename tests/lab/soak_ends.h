@@ -5,13 +5,6 @@
 
 #include "tests/lab/soak_job.h"
 
-/* For so long a command waits for an answer, ANSWER_TIMEOUT_MS in cli/cmd.c. */
-#define SOAK_ANSWER_MS 10000
-/* And so long its daemon must have been frozen for that to be why it got none: HELLO_TIMEOUT_MS of
- * mesh/client/open.c, which is less, without what a daemon takes on a loaded machine until it
- * answers again. */
-#define SOAK_UNANSWERED_MS (5000 - 1500)
-
 /* The job's process has ended with this status: checks that, and sets what state the job is in. */
 void soak_job_end(struct soak_host *host, struct soak_job *job, int status);
 

@@ -4,7 +4,7 @@
  * where that was asked for. It may end with 125 for two reasons only:
  *  - its daemon was killed or stopped while it ran. What was printed until then is right, and what
  *    it says of how many tasks have no result is so.
- *  - its daemon was frozen for nearly as long as a command waits (SOAK_UNANSWERED_MS) just before,
+ *  - its daemon was frozen for nearly as long as a command waits (soak_check.h) just before that,
  *    and it says that nobody answers. What was printed is right as far as it goes. Such ends are
  *    counted apart.
  * A detached job whose id was printed ends as the first, whatever happens to its daemon, as soon as
