@@ -77,8 +77,8 @@ def read_rounds(folder):
         for line in (round_folder / "results").read_text().splitlines():
             verdict, name, reason = (line.split(" ", 2) + [""])[:3]
             path = round_folder / (name + ".json")
-            data = {"name": name, "title": name, "figures": [], "marks": [], "runs": [], "hosts": [],
-                    "ms": 0, "seed": None}
+            data = {"name": name, "title": name, "figures": [], "marks": [], "runs": [],
+                    "hosts": [], "ms": 0, "seed": None}
             if path.exists():
                 data = json.loads(path.read_text())
                 data["seed"] = int(data["seed"])
@@ -235,8 +235,9 @@ def show_scenario(summary, rounds):
     shown = next((data for data in rounds if data["verdict"] == summary["verdict"]), rounds[0])
     table = ('<table><tr><th>figure</th><th>median</th><th>worst</th><th>promise</th></tr>'
              f'{rows}</table>' if rows else "")
-    timeline = (f'<details open><summary>who ran what when ({html.escape(summary["name"])}, '
-                f'round {shown["round"]})</summary>{draw(shown)}</details>' if shown["hosts"] else "")
+    timeline = "" if not shown["hosts"] else (
+        f'<details open><summary>who ran what when ({html.escape(summary["name"])}, '
+        f'round {shown["round"]})</summary>{draw(shown)}</details>')
     return (f'<h3 id="{summary["name"]}">{html.escape(summary["title"])} '
             f'<span class="{verdict}">{said}</span></h3>{show_failures(summary)}{table}{timeline}')
 
@@ -350,14 +351,18 @@ def show_facts(facts):
         f'seed {facts["seed"]}'])) + "</p>")
 
 
+def count_verdicts(summaries):
+    return {words: sum(summary["verdict"] == verdict for summary in summaries)
+            for words, verdict in (("passed", "pass"), ("failed", "fail"), ("skipped", "skip"))}
+
+
 def show_headline(summaries, promises):
-    count = {verdict: sum(summary["verdict"] == verdict for summary in summaries)
-             for verdict in ("pass", "fail", "skip")}
+    count = count_verdicts(summaries)
     broken = say_broken(promises)
-    verdict = "bad" if count["fail"] or broken else "good" if count["pass"] else "none"
+    verdict = "bad" if count["failed"] or broken else "good" if count["passed"] else "none"
     times = max(summary["rounds"] for summary in summaries)
-    return (f'<p class="{verdict}">{count["pass"]} passed, {count["fail"]} failed, '
-            f'{count["skip"]} skipped{f", each {times} times" if times > 1 else ""}.</p>'
+    return (f'<p class="{verdict}">{count["passed"]} passed, {count["failed"]} failed, '
+            f'{count["skipped"]} skipped{f", each {times} times" if times > 1 else ""}.</p>'
             + "".join(f'<p class="bad">{html.escape(line)}</p>' for line in broken))
 
 
@@ -387,8 +392,9 @@ def main():
     facts = read_facts(folder)
     summaries = [summarise(rounds) for rounds in scenarios.values()]
     promises = judge_promises(summaries)
-    (folder / "report.json").write_text(
-        json.dumps({"facts": facts, "promises": promises, "scenarios": summaries}, indent=1) + "\n")
+    everything = {"facts": facts, **count_verdicts(summaries), "promises": promises,
+                  "scenarios": summaries}
+    (folder / "report.json").write_text(json.dumps(everything, indent=1) + "\n")
     (folder / "report.html").write_text(show_page(summaries, promises, scenarios, facts))
     broken = say_broken(promises)
     print("".join(line + "\n" for line in broken), end="")
