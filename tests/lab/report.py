@@ -32,7 +32,7 @@ th, td { text-align: left; padding: 3px 10px 3px 0; vertical-align: top;
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .good { color: #2b7a4b; } .bad { color: #c0392b; font-weight: bold; } .none { color: #888; }
 tr.none a { color: #888; } .facts { color: #555; font-size: 13px; }
-td small { display: block; max-width: 13em; margin-left: auto; white-space: normal; }
+td small { display: block; }
 pre { white-space: pre-wrap; background: #fdf3f2; padding: 6px 10px; margin: 4px 0; }
 summary { cursor: pointer; }
 svg { background: #fafafa; margin: 6px 0 12px; max-width: 100%; height: auto; }
@@ -255,9 +255,9 @@ COLUMNS = {
     "on the wire": ["on the wire"],
 }
 # What does not count from where the others of its column do says from where.
-SINCE = {"job over after": "from the fault to the job's end",
-         "over after all had begun": "from the last task's start to the job's end",
-         "whole after": "from the daemons' start to a whole mesh"}
+SINCE = {"job over after": "job over, from fault",
+         "over after all had begun": "job over, from last start",
+         "whole after": "mesh whole, from start"}
 
 
 def find(summary, names):
@@ -375,7 +375,8 @@ def show_page(summaries, promises, scenarios, facts):
             f'<p>Real daemons on hosts made of namespaces, on a switch in user space. Each job\'s '
             f'results are checked, one by one. Times are medians over the rounds, from when the '
             f'fault struck; <i>all well again</i> counts from when it was over, and <i>another '
-            f'time</i> from where it says. Bars: '
+            f'time</i> from where it says: from the fault, or from when the last task or the '
+            f'daemons started. Bars: '
             f'<span style="color:{COLOURS["first"]}">a first attempt</span>, '
             f'<span style="color:{COLOURS["again"]}">a later one</span>, '
             f'<span style="color:{COLOURS["lost"]}">one that was lost</span>.</p>'
