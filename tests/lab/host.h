@@ -51,6 +51,7 @@ struct lab_host {
     int control;      /* to the init; its closing ends the host. Owned */
     int init_fd;      /* pidfd of the init. Owned */
     unsigned port;    /* its cable on the switch */
+    struct switch_counters before[SWITCH_N_DIRECTIONS]; /* of its cables up to the last power off */
     struct lab_group groups[LAB_GROUPS_MAX];
     unsigned n_groups;
 };
@@ -115,6 +116,7 @@ void lab_delay(struct lab_host *host, unsigned delay_ms, unsigned jitter_ms);
 void lab_slow(struct lab_host *host, uint64_t bits_per_s);
 /* Only hosts of the same group hear one another; all start in group 0. */
 void lab_partition(struct lab_host *host, unsigned group);
+/* Since the host was made, whether or not it has power. */
 struct switch_counters lab_counters(struct lab_host *host, enum switch_direction direction);
 /* From now on every frame that any host sends is also written to this file of the test's, one
  * behind the other, for what is to be looked for in them. */

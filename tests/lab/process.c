@@ -436,6 +436,41 @@ static void show_host(struct lab_host *host)
     }
 }
 
+/* The lab of the test that runs in this process, while there is one. */
+static struct lab *shown_lab;
+
+void lab_show_on_failure(struct lab *lab)
+{
+    shown_lab = lab;
+}
+
+/* The linker calls it for Check's own, which ends the process at once: whichever assertion fails,
+ * what every process has printed is shown. */
+_Noreturn void __real__ck_assert_failed(const char *file, int line, const char *expr,
+                                        const char *msg, ...) __attribute__((format(printf, 4, 5)));
+_Noreturn void __wrap__ck_assert_failed(const char *file, int line, const char *expr,
+                                        const char *msg, ...) __attribute__((format(printf, 4, 5)));
+_Noreturn void __wrap__ck_assert_failed(const char *file, int line, const char *expr,
+                                        const char *msg, ...)
+{
+    char text[4096]; /* before what it is made of is read again */
+    va_list args;
+    va_start(args, msg);
+    if (msg != NULL) {
+        vsnprintf(text, sizeof(text), msg, args);
+    }
+    va_end(args);
+    const struct lab *lab = shown_lab;
+    shown_lab = NULL; /* this may fail as well */
+    for (unsigned i = 0; lab != NULL && i < lab->n_hosts; i++) {
+        show_host(lab->hosts[i]);
+    }
+    if (msg == NULL) {
+        __real__ck_assert_failed(file, line, expr, NULL);
+    }
+    __real__ck_assert_failed(file, line, expr, "%s", text);
+}
+
 void lab_fail(struct lab *lab, const char *format, ...)
 {
     char text[1024];
@@ -443,9 +478,6 @@ void lab_fail(struct lab *lab, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    for (unsigned i = 0; i < lab->n_hosts; i++) {
-        show_host(lab->hosts[i]);
-    }
     ck_abort_msg("%s", text);
 }
 
@@ -469,6 +501,7 @@ struct lab_process *lab_forget(struct lab_process *process)
 {
     ck_assert(!lab_is_running(process));
     if (find_report(lab_errors(process)) != NULL) {
+        lab_show_on_failure(NULL); /* the others are of no interest */
         show(process);
         ck_abort_msg("%s: '%s': see the report above", process->host->name, process->what);
     }

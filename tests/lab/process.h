@@ -80,7 +80,11 @@ void lab_stop(struct lab_process *process, unsigned deadline_ms);
 /* Whether it still runs now. */
 bool lab_is_running(struct lab_process *process);
 
-/* Fails the test with this line, after showing what every process of the lab has printed. */
+/* From now on (NULL: no longer) an assertion that fails in this process shows what every process of
+ * the lab has printed. For host.c: lab_new() begins it, lab_free() ends it. */
+void lab_show_on_failure(struct lab *lab);
+
+/* Fails the test with this line. */
 _Noreturn void lab_fail(struct lab *lab, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -153,6 +153,7 @@ static bool survives(struct state *st, struct port *port, enum switch_direction 
         *late_ns += draw(st) % fault->jitter_ns;
     }
     if (happens(st, fault->hold_ppm)) {
+        counters->n_held++;
         *late_ns += fault->hold_ns;
     }
     if (fault->bytes_per_s > 0 && !gets_through(port, direction, n, late_ns)) {
@@ -164,22 +165,34 @@ static bool survives(struct state *st, struct port *port, enum switch_direction 
 
 /* What the fault does to the bytes of a frame. Nothing of a frame that is too short to have a
  * payload behind the longest headers. */
-static void corrupt(struct state *st, const struct switch_fault *fault, uint8_t *bytes, size_t n)
+static void corrupt(struct state *st, struct port *port, enum switch_direction direction,
+                    uint8_t *bytes, size_t n)
 {
+    const struct switch_fault *fault = &port->fault[direction];
+    struct switch_counters *counters = &port->counters[direction];
     if (n < HEADERS_BYTES + 4) {
         return;
     }
     size_t n_words = (n - HEADERS_BYTES) / 2;
     if (happens(st, fault->flip_ppm)) {
+        counters->n_flipped++;
         bytes[HEADERS_BYTES + draw(st) % (2 * n_words)] ^= (uint8_t)(1u << draw(st) % 8);
     }
     if (happens(st, fault->swap_ppm)) {
         uint8_t *a = bytes + HEADERS_BYTES + 2 * (draw(st) % n_words);
         uint8_t *b = bytes + HEADERS_BYTES + 2 * (draw(st) % n_words);
         uint8_t word[2] = {a[0], a[1]};
+        counters->n_swapped += memcmp(a, b, sizeof(word)) != 0;
         memmove(a, b, sizeof(word));
         memcpy(b, word, sizeof(word));
     }
+}
+
+static unsigned count_copies(struct state *st, struct port *port, enum switch_direction direction)
+{
+    bool is_doubled = happens(st, port->fault[direction].duplicate_ppm);
+    port->counters[direction].n_doubled += is_doubled;
+    return is_doubled ? 2 : 1;
 }
 
 static void put_out(struct port *port, const uint8_t *bytes, size_t n)
@@ -228,8 +241,8 @@ static void deliver(struct state *st, unsigned i_port, const uint8_t *sent, size
         return;
     }
     memcpy(bytes, sent, n);
-    corrupt(st, &port->fault[SWITCH_TO_HOST], bytes, n);
-    unsigned n_copies = happens(st, port->fault[SWITCH_TO_HOST].duplicate_ppm) ? 2 : 1;
+    corrupt(st, port, SWITCH_TO_HOST, bytes, n);
+    unsigned n_copies = count_copies(st, port, SWITCH_TO_HOST);
     for (unsigned i = 0; i < n_copies; i++) {
         if (late_ns == 0) {
             put_out(port, bytes, n);
@@ -262,11 +275,11 @@ static void forward(struct state *st, unsigned i_from, uint8_t *bytes, size_t n)
     if (!survives(st, from, SWITCH_FROM_HOST, bytes, n, &late_ns)) {
         return;
     }
-    corrupt(st, &from->fault[SWITCH_FROM_HOST], bytes, n);
+    corrupt(st, from, SWITCH_FROM_HOST, bytes, n);
     memcpy(from->address, bytes + ADDRESS_BYTES, ADDRESS_BYTES);
     from->has_address = true;
     unsigned i_to = find_receiver(st, bytes);
-    unsigned n_copies = happens(st, from->fault[SWITCH_FROM_HOST].duplicate_ppm) ? 2 : 1;
+    unsigned n_copies = count_copies(st, from, SWITCH_FROM_HOST);
     for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
         if (i == i_from || st->ports[i].fd < 0 || st->ports[i].group != from->group ||
             (i_to != SWITCH_PORTS_MAX && i != i_to)) {

@@ -52,6 +52,10 @@ struct switch_counters {
     uint64_t n_frames; /* that arrived at the fault */
     uint64_t n_bytes;
     uint64_t n_dropped; /* of these: cut, lost by chance, or no room to hold them */
+    uint64_t n_doubled; /* by chance, and so on */
+    uint64_t n_held;
+    uint64_t n_flipped;
+    uint64_t n_swapped; /* words that differ */
 };
 
 /* Starts the switch. 0, or -errno when no process could be made. switch_free() ends it. */
