@@ -2,17 +2,20 @@
  *
  *     caller good          what each kind of argument and result comes to
  *     caller bad           how calls fail that must
- *     caller steady N MS   N calls of MS milliseconds; "N right" when each came back, right
- *     caller share BYTES N one value by reference to N calls
- *     caller pass BYTES N MS  two results, each of N pairs of calls made from both before, in MS
- *                          milliseconds or more; "passed on, right" */
+ *     caller steady N MS [FOLDER]  N calls of MS milliseconds; "N right" when each came back,
+ * right; each leaves its start and its end in FOLDER/events, as task.c does caller share BYTES N
+ * one value by reference to N calls caller pass BYTES N MS  two results, each of N pairs of calls
+ * made from both before, in MS milliseconds or more; "passed on, right" */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <mesh.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LARGE (3u << 20) /* goes by blob */
@@ -131,10 +134,53 @@ MESH_FUNCTION(nothing)
     return task == NULL;
 }
 
+/* Which run of this call it is: the one after those that have started. */
+static int count_run(const char *path, int64_t input)
+{
+    char line[256];
+    char wanted[64];
+    int n_runs = 1;
+    FILE *file = fopen(path, "re");
+    int n = snprintf(wanted, sizeof(wanted), "start %" PRId64 " ", input);
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        n_runs += strncmp(line, wanted, (size_t)n) == 0;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return n_runs;
+}
+
+/* As in task.c. `run` is 0 at the start; what it returns is it at the end. -1 when it cannot. */
+static int note(const char *folder, int64_t input, int run)
+{
+    struct timespec now;
+    char path[512];
+    char line[256];
+    const char *what = run == 0 ? "start" : "end";
+    const char *peer = getenv("MESH_PEER");
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(path, sizeof(path), "%s/events", folder);
+    run = run == 0 ? count_run(path, input) : run;
+    int n = snprintf(
+        line, sizeof(line), "%s %" PRId64 " %s %d %llu\n", what, input, peer != NULL ? peer : "?",
+        run, (unsigned long long)now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0666);
+    bool is_written = fd >= 0 && write(fd, line, (size_t)n) == n;
+    return fd >= 0 && close(fd) == 0 && is_written ? run : -1;
+}
+
 MESH_FUNCTION(slow)
 {
+    int64_t input = mesh_arg_int(task, 0);
+    const char *folder = mesh_arg_string(task, 2);
+    bool is_noted = folder != NULL && *folder != '\0';
+    int run = is_noted ? note(folder, input, 0) : 0;
     poll(NULL, 0, (int)mesh_arg_int(task, 1));
-    return mesh_return_int(task, 2 * mesh_arg_int(task, 0));
+    if (run < 0 || (is_noted && note(folder, input, run) < 0)) {
+        return mesh_fail(task, "the log cannot be written");
+    }
+    return mesh_return_int(task, 2 * input);
 }
 
 /* --- what the program does with them ------------------------------------------------------------
@@ -229,21 +275,21 @@ static int do_bad(mesh *m)
     mesh_get_int(nothing);
     print_end(nothing);
     struct mesh_call hasty = {.timeout = 0.2};
-    print_end(mesh_submit_with(m, &hasty, "slow", mesh_int(1), mesh_int(60000)));
-    mesh_future *cancelled = mesh_submit(m, "slow", mesh_int(1), mesh_int(60000));
+    print_end(mesh_submit_with(m, &hasty, "slow", mesh_int(1), mesh_int(60000), mesh_string("")));
+    mesh_future *cancelled = mesh_submit(m, "slow", mesh_int(1), mesh_int(60000), mesh_string(""));
     mesh_cancel(cancelled);
     print_end(cancelled);
     check("afterwards", mesh_get_int(mesh_submit(m, "twice", mesh_int(4))) == 8);
     return n_wrong;
 }
 
-static int do_steady(mesh *m, int n, int ms)
+static int do_steady(mesh *m, int n, int ms, const char *folder)
 {
     int n_right = 0;
     mesh_group *group = mesh_group_new(m);
     struct mesh_call call = {.group = group, .runs_max = 3}; /* of workers that are killed */
     for (int i = 0; i < n; i++) {
-        mesh_submit_with(m, &call, "slow", mesh_int(i), mesh_int(ms));
+        mesh_submit_with(m, &call, "slow", mesh_int(i), mesh_int(ms), mesh_string(folder));
     }
     mesh_future *future = mesh_group_next(group, MESH_FOREVER);
     printf("first is there\n");
@@ -361,9 +407,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", mesh_error_text(m));
         return 1;
     }
-    int status = strcmp(mode, "good") == 0     ? do_good(m)
-                 : strcmp(mode, "bad") == 0    ? do_bad(m)
-                 : strcmp(mode, "steady") == 0 ? do_steady(m, atoi(argv[2]), atoi(argv[3]))
+    int status = strcmp(mode, "good") == 0  ? do_good(m)
+                 : strcmp(mode, "bad") == 0 ? do_bad(m)
+                 : strcmp(mode, "steady") == 0
+                     ? do_steady(m, atoi(argv[2]), atoi(argv[3]), argc > 4 ? argv[4] : "")
                  : strcmp(mode, "pass") == 0
                      ? do_pass(m, strtoul(argv[2], NULL, 10), atoi(argv[3]), atoi(argv[4]))
                      : do_share(m, strtoul(argv[2], NULL, 10), atoi(argv[3]));

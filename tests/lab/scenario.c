@@ -14,8 +14,7 @@
 #include "wire/base/text.h"
 
 #define ARGS_MAX 48
-/* The figure of when every task that was lost runs again. */
-#define RERUNS "all run again after"
+#define CORES    6
 
 double scenario_patience(void)
 {
@@ -27,7 +26,7 @@ double scenario_patience(void)
     return getenv("MESH_LAB_WRAP") == NULL ? factor : HUGE_VAL;
 }
 
-static double ms_since(uint64_t at_ns)
+double scenario_ms_since(uint64_t at_ns)
 {
     return (double)(lab_now_ns() - at_ns) / 1e6;
 }
@@ -45,7 +44,9 @@ static void start_watch(struct scenario *sc, unsigned host)
 
 void scenario_start(struct scenario *sc, unsigned host)
 {
-    const char *words[ARGS_MAX] = {"--cores",      host == 0 ? "0" : sc->setup.cores,
+    char cores[16];
+    snprintf(cores, sizeof(cores), "%u", host == 0 ? 0 : sc->setup.cores);
+    const char *words[ARGS_MAX] = {"--cores",      cores,
                                    "--dead-after", sc->setup.dead_after,
                                    "--bind-rw",    daemon_log_folder(sc->lab)};
     unsigned n = 6;
@@ -87,7 +88,7 @@ double scenario_wait_whole(struct scenario *sc)
         }
         start_watch(sc, i);
     }
-    double took_ms = ms_since(from_ns);
+    double took_ms = scenario_ms_since(from_ns);
     if (sc->id[0][0] == '\0') {
         learn_ids(sc);
     }
@@ -97,6 +98,13 @@ double scenario_wait_whole(struct scenario *sc)
 const char *const scenario_names[SCENARIO_HOSTS_MAX] = {
     "hal",  "lily", "max",  "rosa", "kim",  "ida",  "otto", "nora", "emil", "vera", "paul", "anna",
     "hugo", "lena", "karl", "mia",  "theo", "ella", "finn", "jana", "leon", "zoe",  "jan",  "eva"};
+
+unsigned scenario_newcomer(struct scenario *sc)
+{
+    ck_assert_uint_lt(sc->n_hosts, SCENARIO_HOSTS_MAX);
+    sc->hosts[sc->n_hosts] = lab_host(sc->lab, scenario_names[sc->n_hosts]);
+    return sc->n_hosts++;
+}
 
 void scenario_begin_named(struct scenario *sc, const char *function, const char *title,
                           const struct scenario_setup *setup)
@@ -110,7 +118,7 @@ void scenario_begin_named(struct scenario *sc, const char *function, const char 
     sc->title = title;
     sc->setup = setup != NULL ? *setup : usual;
     sc->setup.n_executors = sc->setup.n_executors > 0 ? sc->setup.n_executors : 3;
-    sc->setup.cores = sc->setup.cores != NULL ? sc->setup.cores : "6";
+    sc->setup.cores = sc->setup.cores > 0 ? sc->setup.cores : CORES;
     /* What makes a daemon slow makes it silent. */
     const char *dead_after = scenario_patience() > 1 ? "4" : "1";
     sc->setup.dead_after = sc->setup.dead_after != NULL ? sc->setup.dead_after : dead_after;
@@ -187,10 +195,13 @@ void scenario_mark(struct scenario *sc, int host, const char *text)
 
 void scenario_strike(struct scenario *sc, unsigned host, const char *text)
 {
+    sc->downs_before[host] = scenario_downs(sc, host == 0 ? 1 : 0, host);
     scenario_mark(sc, (int)host, text);
+    sc->marks[sc->n_marks - 1].is_strike = true;
     sc->is_struck[host] = true;
+    sc->last_struck_ns[host] = lab_now_ns();
     if (sc->struck_ns == 0) {
-        sc->struck_ns = lab_now_ns();
+        sc->struck_ns = sc->last_struck_ns[host];
     }
 }
 
@@ -268,7 +279,7 @@ void scenario_attach(struct scenario *sc, struct scenario_job *job)
     job->process = daemon_ask(job->from, "wait", "-k", job->id, NULL);
 }
 
-static void read_log(struct scenario *sc)
+void scenario_read_log(struct scenario *sc)
 {
     daemon_read_log(sc->lab, sc->log);
 }
@@ -277,7 +288,7 @@ static unsigned count_events(struct scenario *sc, const struct scenario_job *job
 {
     bool seen[SCENARIO_TASKS_MAX] = {false};
     unsigned n = 0;
-    read_log(sc);
+    scenario_read_log(sc);
     for (unsigned i = 0; i < sc->log->n; i++) {
         const struct task_event *event = &sc->log->events[i];
         unsigned task = event->input % SCENARIO_TASKS_MAX;
@@ -302,7 +313,7 @@ static bool has_events(void *context)
     return count_events(wanted->sc, wanted->job, wanted->is_end) >= wanted->n;
 }
 
-static bool is_run_by(const struct scenario *sc, const struct task_event *event, unsigned host)
+bool scenario_is_run_by(const struct scenario *sc, const struct task_event *event, unsigned host)
 {
     return strcmp(event->peer, sc->id[host]) == 0 ||
            strcmp(event->peer, sc->hosts[host]->name) == 0;
@@ -322,7 +333,7 @@ const struct task_event *scenario_end_of(const struct scenario *sc, const struct
 
 unsigned scenario_wait_busy(struct scenario *sc, const struct scenario_job *job)
 {
-    unsigned n_cores = (unsigned)atoi(sc->setup.cores) * sc->setup.n_executors;
+    unsigned n_cores = sc->setup.cores * sc->setup.n_executors;
     unsigned n = job->n_tasks < n_cores ? job->n_tasks : n_cores;
     struct wanted wanted = {.sc = sc, .job = job, .n = n};
     if (!lab_until(has_events, &wanted, SCENARIO_PATIENCE_MS)) {
@@ -333,7 +344,7 @@ unsigned scenario_wait_busy(struct scenario *sc, const struct scenario_job *job)
     for (unsigned i = 0; i < sc->log->n; i++) {
         const struct task_event *event = &sc->log->events[i];
         for (unsigned host = 1; host < sc->n_hosts; host++) {
-            if (!event->is_end && is_run_by(sc, event, host) &&
+            if (!event->is_end && scenario_is_run_by(sc, event, host) &&
                 scenario_end_of(sc, event) == NULL) {
                 n_running[host]++;
                 busiest = n_running[host] > n_running[busiest] ? host : busiest;
@@ -354,15 +365,45 @@ void scenario_wait_ended(struct scenario *sc, const struct scenario_job *job, un
     }
 }
 
+unsigned scenario_count_started(struct scenario *sc, const struct scenario_job *job)
+{
+    return count_events(sc, job, false);
+}
+
+unsigned scenario_count_ended(struct scenario *sc, const struct scenario_job *job)
+{
+    return count_events(sc, job, true);
+}
+
 unsigned scenario_count_runs(struct scenario *sc, int host)
 {
     unsigned n = 0;
-    read_log(sc);
+    scenario_read_log(sc);
     for (unsigned i = 0; i < sc->log->n; i++) {
         const struct task_event *event = &sc->log->events[i];
-        n += !event->is_end && (host < 0 || is_run_by(sc, event, (unsigned)host));
+        n += !event->is_end && (host < 0 || scenario_is_run_by(sc, event, (unsigned)host));
     }
     return n;
+}
+
+struct runs {
+    struct scenario *sc;
+    int host;
+    unsigned n;
+};
+
+static bool has_runs(void *context)
+{
+    const struct runs *runs = context;
+    return scenario_count_runs(runs->sc, runs->host) >= runs->n;
+}
+
+void scenario_wait_runs(struct scenario *sc, int host, unsigned n)
+{
+    struct runs runs = {.sc = sc, .host = host, .n = n};
+    if (!lab_until(has_runs, &runs, SCENARIO_PATIENCE_MS)) {
+        lab_fail(sc->lab, "only %u of %u runs have begun", scenario_count_runs(sc, host), n);
+    }
 }
 
 const char *scenario_shell(struct scenario *sc, unsigned host, const char *line)
@@ -395,227 +436,48 @@ void scenario_expect_results(struct scenario *sc, struct scenario_job *job)
     scenario_figure(sc, "results, each right and once", job->n_tasks, "tasks", -1);
 }
 
-/* --- faults ------------------------------------------------------------------------------------
- */
-
-/* The state that the last whole line of a watch gives the peer of this name; "" for none. */
-struct told {
-    unsigned n_downs; /* how often it became down */
-    char state[16];
-};
-
-static void add_line(struct told *told, const char *line, size_t n, const char *name)
-{
-    json_t *array = json_loadb(line, n, 0, NULL);
-    size_t i;
-    json_t *row;
-    json_array_foreach(array, i, row)
-    {
-        const char *is = json_string_value(json_object_get(row, "name"));
-        const char *state = json_string_value(json_object_get(row, "state"));
-        if (is != NULL && state != NULL && strcmp(is, name) == 0) {
-            told->n_downs += strcmp(state, "down") == 0 && strcmp(told->state, "down") != 0;
-            snprintf(told->state, sizeof(told->state), "%s", state);
-        }
-    }
-    json_decref(array);
-}
-
-static struct told read_watch(struct scenario *sc, unsigned observer, unsigned about)
-{
-    struct told told;
-    memset(&told, 0, sizeof(told));
-    const char *line = sc->watch[observer] != NULL ? lab_output(sc->watch[observer]) : "";
-    for (const char *end = strchr(line, '\n'); end != NULL; end = strchr(line, '\n')) {
-        add_line(&told, line, (size_t)(end - line), sc->hosts[about]->name);
-        line = end + 1;
-    }
-    return told;
-}
-
-struct about {
-    struct scenario *sc;
-    unsigned host;
-};
-
-static bool is_down(void *context)
-{
-    const struct about *about = context;
-    unsigned observer = about->host == 0 ? 1 : 0;
-    return strcmp(read_watch(about->sc, observer, about->host).state, "down") == 0;
-}
-
-void scenario_expect_down(struct scenario *sc, unsigned host, double limit_ms)
-{
-    struct about about = {.sc = sc, .host = host};
-    if (!lab_until(is_down, &about, SCENARIO_PATIENCE_MS)) {
-        lab_fail(sc->lab, "%s is never listed as down", sc->hosts[host]->name);
-    }
-    double took_ms = ms_since(sc->struck_ns);
-    scenario_mark(sc, (int)host, "listed as down");
-    scenario_figure(sc, "noticed after", took_ms, "ms", limit_ms);
-}
-
-unsigned scenario_downs(struct scenario *sc, unsigned observer, unsigned about)
-{
-    return read_watch(sc, observer, about).n_downs;
-}
-
-void scenario_expect_no_downs(struct scenario *sc)
-{
-    for (unsigned i = 0; i < sc->n_hosts; i++) {
-        for (unsigned k = 0; k < sc->n_hosts; k++) {
-            if (scenario_downs(sc, i, k) > 0) {
-                lab_fail(sc->lab, "%s took %s for dead", sc->hosts[i]->name, sc->hosts[k]->name);
-            }
-        }
-    }
-    scenario_figure(sc, "false deaths", 0, "peers", 0);
-}
-
-static bool is_run_by_struck(const struct scenario *sc, const struct task_event *event)
-{
-    for (unsigned i = 0; i < sc->n_hosts; i++) {
-        if (sc->is_struck[i] && is_run_by(sc, event, i)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* When the task that a struck host was at first started on another one; 0: never. */
-static uint64_t started_again_ns(const struct scenario *sc, const struct task_event *lost)
-{
-    for (unsigned i = 0; i < sc->log->n; i++) {
-        const struct task_event *again = &sc->log->events[i];
-        if (!again->is_end && again->input == lost->input && !is_run_by_struck(sc, again) &&
-            again->attempt > lost->attempt) {
-            return again->at_ns;
-        }
-    }
-    return 0;
-}
-
-void scenario_expect_reruns(struct scenario *sc, double limit_ms)
-{
-    unsigned n_lost = 0;
-    uint64_t slowest_ns = 0;
-    read_log(sc);
-    for (unsigned i = 0; i < sc->log->n; i++) {
-        const struct task_event *lost = &sc->log->events[i];
-        const struct task_event *end = scenario_end_of(sc, lost);
-        if (lost->is_end || lost->at_ns > sc->struck_ns || !is_run_by_struck(sc, lost) ||
-            (end != NULL && end->at_ns < sc->struck_ns)) {
-            continue;
-        }
-        n_lost++;
-        uint64_t again_ns = started_again_ns(sc, lost);
-        if (again_ns == 0) {
-            lab_fail(sc->lab, "task %u never ran elsewhere", lost->input);
-        }
-        /* It may run twice before that, where it was late. */
-        uint64_t took_ns = again_ns > sc->struck_ns ? again_ns - sc->struck_ns : 0;
-        slowest_ns = took_ns > slowest_ns ? took_ns : slowest_ns;
-    }
-    if (n_lost == 0) {
-        lab_fail(sc->lab, "nothing was struck that ran");
-    }
-    scenario_figure(sc, "affected tasks", n_lost, "tasks", -1);
-    scenario_figure(sc, RERUNS, (double)slowest_ns / 1e6, "ms", limit_ms);
-}
-
-/* When the host of this run was struck: the first thing that happened there after it began. 0: not.
- */
-static uint64_t struck_at_ns(const struct scenario *sc, const struct task_event *run)
-{
-    for (unsigned i = 0; i < sc->n_marks; i++) {
-        const struct scenario_mark *mark = &sc->marks[i];
-        if (mark->host >= 0 && sc->is_struck[mark->host] && mark->at_ns > run->at_ns &&
-            is_run_by(sc, run, (unsigned)mark->host)) {
-            return mark->at_ns;
-        }
-    }
-    return 0;
-}
-
-/* What ran on a host when that was struck, and began again later; nothing is asked of it. */
-static void tell_reruns(struct scenario *sc)
-{
-    unsigned n_lost = 0;
-    uint64_t slowest_ns = 0;
-    read_log(sc);
-    for (unsigned i = 0; i < sc->log->n; i++) {
-        const struct task_event *lost = &sc->log->events[i];
-        const struct task_event *end = scenario_end_of(sc, lost);
-        uint64_t from_ns = lost->is_end ? 0 : struck_at_ns(sc, lost);
-        if (end != NULL && end->at_ns < from_ns) {
-            continue;
-        }
-        for (unsigned k = i + 1; from_ns > 0 && k < sc->log->n; k++) {
-            const struct task_event *again = &sc->log->events[k];
-            if (!again->is_end && again->input == lost->input && again->attempt > lost->attempt &&
-                again->at_ns > from_ns) {
-                n_lost++;
-                uint64_t took_ns = again->at_ns - from_ns;
-                slowest_ns = took_ns > slowest_ns ? took_ns : slowest_ns;
-                break;
-            }
-        }
-    }
-    if (n_lost > 0) {
-        scenario_figure(sc, "affected tasks", n_lost, "tasks", -1);
-        scenario_figure(sc, RERUNS, (double)slowest_ns / 1e6, "ms", -1);
-    }
-}
-
-void scenario_expect_died(struct scenario *sc, int host, double slack_ms)
-{
-    read_log(sc);
-    for (unsigned i = 0; i < sc->log->n; i++) {
-        const struct task_event *event = &sc->log->events[i];
-        if (event->is_end && (host < 0 || is_run_by(sc, event, (unsigned)host)) &&
-            (double)event->at_ns > (double)sc->struck_ns + slack_ms * 1e6) {
-            lab_fail(sc->lab, "task %u lived on", event->input);
-        }
-    }
-}
-
 /* --- the end -----------------------------------------------------------------------------------
  */
 
+/* Whether it is the first start, or the first end, of its task. */
+static bool is_first(const struct task_log *log, const struct task_event *event)
+{
+    for (const struct task_event *other = log->events; other < event; other++) {
+        if (other->is_end == event->is_end && other->input == event->input) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing where no task left anything in the log. */
 static void count_work(struct scenario *sc)
 {
-    unsigned n_starts = 0;
-    unsigned n_ends = 0;
-    unsigned n_tasks = 0;
-    unsigned n_done = 0;
-    for (unsigned i = 0; i < sc->n_jobs; i++) {
-        n_tasks += count_events(sc, &sc->jobs[i], false);
-        n_done += count_events(sc, &sc->jobs[i], true);
-    }
+    unsigned n_more[2] = {0, 0}; /* starts and ends beyond one a task */
+    scenario_read_log(sc);
     for (unsigned i = 0; i < sc->log->n; i++) {
-        n_starts += !sc->log->events[i].is_end;
-        n_ends += sc->log->events[i].is_end;
+        const struct task_event *event = &sc->log->events[i];
+        n_more[event->is_end] += !is_first(sc->log, event);
     }
-    scenario_figure(sc, "runs beyond one a task", n_starts - n_tasks, "runs", -1);
-    scenario_figure(sc, "of these to their end", n_ends - n_done, "runs", -1);
+    if (sc->log->n > 0) {
+        scenario_figure(sc, "runs beyond one a task", n_more[false], "runs", -1);
+        scenario_figure(sc, "of these to their end", n_more[true], "runs", sc->is_once ? 0 : -1);
+    }
 }
 
 static void count_bytes(struct scenario *sc)
 {
     double n = 0;
     for (unsigned i = 0; i < sc->n_hosts; i++) {
-        if (sc->hosts[i]->init > 0) {
-            n += (double)lab_counters(sc->hosts[i], SWITCH_FROM_HOST).n_bytes;
-        }
+        n += (double)lab_counters(sc->hosts[i], SWITCH_FROM_HOST).n_bytes;
     }
     scenario_figure(sc, "on the wire", ceil(n / 1024), "KiB", -1);
 }
 
 void scenario_end(struct scenario *sc)
 {
-    if (find_figure(sc, RERUNS) == NULL) {
-        tell_reruns(sc);
+    if (!sc->has_reruns) {
+        scenario_tell_reruns(sc);
     }
     count_work(sc);
     count_bytes(sc);

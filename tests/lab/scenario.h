@@ -33,7 +33,7 @@
 #define SCENARIO_HOSTS_MAX   24
 #define SCENARIO_JOBS_MAX    8
 #define SCENARIO_MARKS_MAX   256
-#define SCENARIO_FIGURES_MAX 24
+#define SCENARIO_FIGURES_MAX 48
 #define SCENARIO_TASKS_MAX   1000 /* of one job */
 /* What anything may take that is not itself measured. */
 #define SCENARIO_PATIENCE_MS 60000
@@ -51,7 +51,7 @@ extern const char *const scenario_names[SCENARIO_HOSTS_MAX]; /* of hosts */
  * is slow, for four. */
 struct scenario_setup {
     unsigned n_executors;
-    const char *cores;        /* of each executor, for --cores */
+    unsigned cores;           /* of each executor, for --cores */
     const char *dead_after;   /* seconds, for --dead-after */
     const char *const *flags; /* more for every meshd, ended by NULL; may be NULL */
     bool is_late;             /* hosts are made, daemons are not started: scenario_start() does */
@@ -67,7 +67,8 @@ struct scenario_job {
 
 struct scenario_mark {
     uint64_t at_ns;
-    int host; /* its index; -1: of none */
+    int host;       /* its index; -1: of none */
+    bool is_strike; /* scenario_strike() */
     char text[96];
 };
 
@@ -98,9 +99,13 @@ struct scenario {
     struct scenario_figure figures[SCENARIO_FIGURES_MAX];
     unsigned n_figures;
     uint64_t begun_ns;
-    uint64_t struck_ns; /* when the fault struck; 0: not yet */
+    uint64_t struck_ns; /* when the fault struck first; 0: not yet */
     bool is_struck[SCENARIO_HOSTS_MAX];
-    struct task_log *log; /* owned; as of the last look */
+    uint64_t last_struck_ns[SCENARIO_HOSTS_MAX];
+    unsigned downs_before[SCENARIO_HOSTS_MAX]; /* how often it had been listed as down by then */
+    bool has_reruns;                           /* they were asked for */
+    bool is_once;                              /* nothing may run to its end twice */
+    struct task_log *log;                      /* owned; as of the last look */
 };
 
 /* Adds the test to the suite, in a case of its own name: CK_RUN_CASE=name plays it alone. */
@@ -124,8 +129,14 @@ void scenario_begin_named(struct scenario *sc, const char *function, const char 
 /* Starts (again) meshd on a host; with what was kept of its state. */
 void scenario_start(struct scenario *sc, unsigned host);
 
+/* One more host, on which no daemon runs yet; its index. */
+unsigned scenario_newcomer(struct scenario *sc);
+
 /* Waits until all hosts see one another; how long it took, in milliseconds. */
 double scenario_wait_whole(struct scenario *sc);
+
+/* Milliseconds since this time of lab_now_ns(). */
+double scenario_ms_since(uint64_t at_ns);
 
 /* Says what is measured; `limit` below 0 where nothing was promised. More than the limit fails the
  * test; under a sanitizer more than four times as much, and under $MESH_LAB_WRAP nothing. */
@@ -151,9 +162,14 @@ void scenario_attach(struct scenario *sc, struct scenario_job *job);
 unsigned scenario_wait_busy(struct scenario *sc, const struct scenario_job *job);
 /* Waits until so many of its tasks have ended. */
 void scenario_wait_ended(struct scenario *sc, const struct scenario_job *job, unsigned n_tasks);
+/* How many of its tasks have started, or ended, so far. */
+unsigned scenario_count_started(struct scenario *sc, const struct scenario_job *job);
+unsigned scenario_count_ended(struct scenario *sc, const struct scenario_job *job);
 
 /* How many runs have begun so far: on this host, or on any (-1). */
 unsigned scenario_count_runs(struct scenario *sc, int host);
+/* Waits until so many have begun. */
+void scenario_wait_runs(struct scenario *sc, int host, unsigned n);
 
 /* A shell's line on a host, as root of it; fails the test unless it ends with 0. What it printed.
  */
@@ -167,22 +183,34 @@ void scenario_expect_results(struct scenario *sc, struct scenario_job *job);
 /* Notes that something happens, to this host (-1: to none), for the report. */
 void scenario_mark(struct scenario *sc, int host, const char *text);
 
-/* Notes that the fault strikes this host, now. Do it right after. */
+/* Notes that the fault strikes this host, now. Do it right after. A host may be struck again. */
 void scenario_strike(struct scenario *sc, unsigned host, const char *text);
 
-/* Waits until the submitter (the second host, if it is the first that is struck) lists the host as
- * down; the figure `noticed after`, at most so many milliseconds after the strike (below 0: no
- * promise). */
+/* Waits until the submitter (the second host, if it is the first that is struck) has listed the
+ * host as down since that was struck last; how long after that, in milliseconds. */
+double scenario_wait_down(struct scenario *sc, unsigned host);
+/* The same as the figure `noticed after`, at most so many milliseconds (below 0: no promise). */
 void scenario_expect_down(struct scenario *sc, unsigned host, double limit_ms);
 
-/* Every task that a struck host was at has started on another one, at most so many milliseconds
- * after the strike (below 0: no promise): the figures `all run again after` (the last one) and
- * `affected tasks`. Where this is not asked for, scenario_end() tells when what was lost on a
- * struck host began again, wherever, if it did. */
+/* Every task that a struck host was at has started again on one that was not struck, or since: at
+ * most so many milliseconds after the strike (below 0: no promise). The figures `all run again
+ * after` (the last one) and `affected tasks`. Where this is not asked for, scenario_end() gives
+ * them, of those runs that never ended or were begun again; and, where some never began again,
+ * `never begun again` in the place of the first. */
 void scenario_expect_reruns(struct scenario *sc, double limit_ms);
+
+/* At the end no task may have run to its end more than once. */
+void scenario_expect_once(struct scenario *sc);
+
+/* Waits until no task runs on any host any more: the figure `all ended after`, at most so many
+ * milliseconds after the strike. */
+void scenario_expect_idle(struct scenario *sc, double limit_ms);
 
 /* No run on the host (-1: on any) came to its end later than so long after the strike. */
 void scenario_expect_died(struct scenario *sc, int host, double slack_ms);
+
+/* No run on the host began later than so long after its last strike. */
+void scenario_expect_no_starts(struct scenario *sc, unsigned host, double slack_ms);
 
 /* How often this host's daemon has listed that one as down so far. */
 unsigned scenario_downs(struct scenario *sc, unsigned observer, unsigned about);

@@ -33,6 +33,7 @@ static void play_unplugged(struct scenario *sc, unsigned out_ms)
     lab_plug(sc->hosts[victim]);
     scenario_figure(sc, "whole again after", scenario_wait_whole(sc), "ms", HEAL_MS);
     scenario_expect_results(sc, job);
+    scenario_figure(sc, "taken for dead", scenario_downs(sc, 0, victim), "times", -1);
     scenario_expect_results(sc, scenario_submit(sc, 0, N_TASKS, 50));
     scenario_end(sc);
 }
@@ -105,6 +106,38 @@ static void make_bulk(struct scenario *sc, unsigned bytes)
     sc->job_options = with_bulk;
 }
 
+/* What was asked for by chance did happen; or the rest says nothing. */
+static void expect_happened(struct scenario *sc, const char *what, uint32_t ppm, uint64_t n)
+{
+    if (ppm == 0) {
+        return;
+    }
+    scenario_figure(sc, what, (double)n, "frames", -1);
+    if (n == 0) {
+        lab_fail(sc->lab, "no frames were %s", what);
+    }
+}
+
+static void expect_faults(struct scenario *sc, const struct switch_fault *fault)
+{
+    struct switch_counters sum = {.n_frames = 0};
+    for (unsigned i = 1; i < sc->n_hosts; i++) {
+        for (unsigned k = 0; k < SWITCH_N_DIRECTIONS; k++) {
+            struct switch_counters counters = lab_counters(sc->hosts[i], (enum switch_direction)k);
+            sum.n_dropped += counters.n_dropped;
+            sum.n_doubled += counters.n_doubled;
+            sum.n_held += counters.n_held;
+            sum.n_flipped += counters.n_flipped;
+            sum.n_swapped += counters.n_swapped;
+        }
+    }
+    expect_happened(sc, "lost", fault->drop_ppm, sum.n_dropped);
+    expect_happened(sc, "doubled", fault->duplicate_ppm, sum.n_doubled);
+    expect_happened(sc, "overtaken", fault->hold_ppm, sum.n_held);
+    expect_happened(sc, "with a wrong bit", fault->flip_ppm, sum.n_flipped);
+    expect_happened(sc, "with words that changed places", fault->swap_ppm, sum.n_swapped);
+}
+
 /* Every cable has the fault from the beginning, and a job with bulk is done all the same;
  * `n_false_max` below 0: false deaths are counted and may be. `limit_ms`: what the job may take;
  * below 0: anything. */
@@ -134,6 +167,7 @@ static void play_bad_network(struct scenario *sc, struct switch_fault fault, uns
         }
         scenario_figure(sc, "false deaths", n, "peers", -1);
     }
+    expect_faults(sc, &fault);
     for (unsigned i = 1; i < sc->n_hosts; i++) {
         lab_fault_both(sc->hosts[i], no_fault);
     }
@@ -205,7 +239,7 @@ START_TEST(corruption_that_checksums_do_not_find)
 {
     struct scenario sc;
     scenario_begin(&sc, "0.3 % of packets with words that changed places", &late);
-    play_bad_network(&sc, (struct switch_fault){.swap_ppm = 3000}, 300000, -1, -1);
+    play_bad_network(&sc, (struct switch_fault){.swap_ppm = 3000}, 1500000, -1, -1);
 }
 END_TEST
 
@@ -267,16 +301,87 @@ END_TEST
 
 /* --- names and addresses ------------------------------------------------------------------- */
 
+struct moved {
+    struct scenario *sc;
+    unsigned host;
+};
+
+/* Whether this row shows the host up, and at the address that it had first. */
+static bool is_old(const struct moved *moved, const struct daemon_peer *row)
+{
+    const struct lab_host *host = moved->sc->hosts[moved->host];
+    char old[32];
+    int n = snprintf(old, sizeof(old), "%s:", host->address);
+    return strcmp(row->name, host->name) == 0 && strcmp(row->state, "up") == 0 &&
+           strncmp(row->address, old, (size_t)n) == 0;
+}
+
+/* The submitter has no session with it there any more. */
+static bool is_lost(void *context)
+{
+    const struct moved *moved = context;
+    struct daemon_peers peers;
+    ck_assert(daemon_get_peers(moved->sc->hosts[0], &peers));
+    const struct daemon_peer *row = daemon_find(&peers, moved->sc->hosts[moved->host]->name);
+    return row == NULL || !is_old(moved, row);
+}
+
+/* Everybody sees everybody, and this one where it is now. */
+static bool has_moved(void *context)
+{
+    const struct moved *moved = context;
+    for (unsigned i = 0; i < moved->sc->n_hosts; i++) {
+        struct daemon_peers peers;
+        unsigned n_good = 0;
+        ck_assert(daemon_get_peers(moved->sc->hosts[i], &peers));
+        for (unsigned k = 0; k < peers.n; k++) {
+            const struct daemon_peer *row = &peers.rows[k];
+            n_good += !row->is_local && strcmp(row->state, "up") == 0 && !is_old(moved, row);
+        }
+        if (n_good != moved->sc->n_hosts - 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void expect_moved(struct scenario *sc, unsigned host)
+{
+    struct moved moved = {.sc = sc, .host = host};
+    if (!lab_until(is_lost, &moved, SCENARIO_PATIENCE_MS)) {
+        lab_fail(sc->lab, "nobody misses %s at its old address", sc->hosts[host]->name);
+    }
+    scenario_mark(sc, (int)host, "missed at its old address");
+    scenario_figure(sc, "noticed after", scenario_ms_since(sc->struck_ns), "ms", -1);
+    if (!lab_until(has_moved, &moved, SCENARIO_PATIENCE_MS)) {
+        lab_fail(sc->lab, "%s is not seen at its new address by all", sc->hosts[host]->name);
+    }
+    scenario_mark(sc, (int)host, "seen by all at its new address");
+    scenario_figure(sc, "whole again after", scenario_ms_since(sc->struck_ns), "ms", -1);
+}
+
+/* There is no IPv6, whose addresses of the link would stay what they are. */
 START_TEST(another_address_by_dhcp)
 {
     struct scenario sc;
-    scenario_begin(&sc, "another address by DHCP", NULL);
+    char line[LAB_PATH_BYTES_MAX];
+    scenario_begin(&sc, "another address by DHCP", &late);
+    for (unsigned i = 0; i < sc.n_hosts; i++) {
+        scenario_shell(&sc, i, "echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6");
+        scenario_start(&sc, i);
+    }
+    scenario_wait_whole(&sc);
     struct scenario_job *job = scenario_submit(&sc, 0, N_TASKS, TASK_MS);
     unsigned victim = scenario_wait_busy(&sc, job);
+    ck_assert(!is_lost(&(struct moved){.sc = &sc, .host = victim})); /* or it says nothing */
     scenario_strike(&sc, victim, "another address");
     scenario_shell(&sc, victim, "ip -4 addr flush dev eth0 && ip addr add 10.99.0.200/24 dev eth0");
+    expect_moved(&sc, victim);
     scenario_expect_results(&sc, job);
-    scenario_figure(&sc, "whole again after", scenario_wait_whole(&sc), "ms", -1);
+    const char *name = sc.hosts[victim]->name;
+    snprintf(line, sizeof(line), "test \"$(%s --socket %s submit --on %s 'echo $MESH_PEER')\" = %s",
+             getenv("MESH"), DAEMON_SOCKET, name, name);
+    scenario_shell(&sc, 0, line);
     scenario_expect_results(&sc, scenario_submit(&sc, 0, N_TASKS, 50));
     scenario_end(&sc);
 }

@@ -1,6 +1,7 @@
 /* What happens to a whole mesh: restarts one after the other, peers that come and go, all but one
  * gone, all at once, two who submit, another version, a clock that is set back. */
 #include <glob.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,26 +18,51 @@
  * for dead only because this machine is busy. */
 static const char *const one_run_each[] = {"--no-speculate", NULL};
 
+/* A host is of use again: it runs a new task, or, as a submitter, more of its tasks have ended. */
+static void wait_of_use(struct scenario *sc, const struct scenario_job *job, unsigned host)
+{
+    if (host == 0) {
+        unsigned n = scenario_count_ended(sc, job) + 5;
+        scenario_wait_ended(sc, job, n < job->n_tasks ? n : job->n_tasks);
+    } else {
+        scenario_wait_runs(sc, (int)host, scenario_count_runs(sc, (int)host) + 1);
+    }
+}
+
 /* Each peer is stopped as an administrator stops it, and started again when it is gone; the next
- * one when all see it. The submitter too: its job is detached. */
+ * one when all see it and it is at work again. The submitter too: its job is detached, and lasts
+ * longer than all of that. */
 START_TEST(rolling_restart)
 {
     struct scenario sc;
-    scenario_begin(&sc, "rolling restart of every peer", NULL);
-    struct scenario_job *job = scenario_detach(&sc, 0, 60, 700);
+    scenario_begin(&sc, "rolling restart of every peer", &(struct scenario_setup){.cores = 3});
+    struct scenario_job *job = scenario_detach(&sc, 0, 120, 700);
     scenario_wait_busy(&sc, job);
     for (unsigned i = 0; i < sc.n_hosts; i++) {
-        scenario_strike(&sc, i, "stopped and started");
+        ck_assert_uint_lt(scenario_count_started(&sc, job), job->n_tasks);
+        scenario_strike(&sc, i, "stopped");
         lab_stop(sc.daemons[i], SCENARIO_PATIENCE_MS);
+        scenario_expect_down(&sc, i, -1);
+        scenario_mark(&sc, (int)i, "started again");
         scenario_start(&sc, i);
-        scenario_wait_whole(&sc);
+        scenario_figure(&sc, "whole again after", scenario_wait_whole(&sc), "ms", -1);
+        wait_of_use(&sc, job, i);
     }
     scenario_mark(&sc, -1, "all are new");
+    ck_assert_uint_lt(scenario_count_ended(&sc, job), job->n_tasks);
     scenario_attach(&sc, job);
     scenario_expect_results(&sc, job);
     scenario_end(&sc);
 }
 END_TEST
+
+#define FLAP_NS UINT64_C(2000000000)
+
+static void let_pass_until(uint64_t at_ns)
+{
+    uint64_t now_ns = lab_now_ns();
+    lab_let_pass(now_ns < at_ns ? (unsigned)((at_ns - now_ns) / 1000000) : 0);
+}
 
 /* Up for two seconds, down for two, for a minute; whatever it is given runs elsewhere. */
 START_TEST(flapping_peer)
@@ -45,16 +71,22 @@ START_TEST(flapping_peer)
     scenario_begin(&sc, "a peer that flaps: up and down every 2 s for a minute", NULL);
     struct scenario_job *job = scenario_submit(&sc, 0, 700, 1000);
     unsigned victim = scenario_wait_busy(&sc, job);
+    double noticed_ms = 0;
+    double whole_ms = 0;
     for (unsigned i = 0; i < 15; i++) {
         scenario_strike(&sc, victim, "down");
         lab_kill(sc.daemons[victim]);
-        lab_let_pass(2000);
+        noticed_ms = fmax(noticed_ms, scenario_wait_down(&sc, victim));
+        let_pass_until(sc.last_struck_ns[victim] + FLAP_NS);
         scenario_mark(&sc, (int)victim, "up");
+        uint64_t up_ns = lab_now_ns();
         scenario_start(&sc, victim);
-        lab_let_pass(2000);
+        whole_ms = fmax(whole_ms, scenario_wait_whole(&sc));
+        let_pass_until(up_ns + FLAP_NS);
     }
+    scenario_figure(&sc, "noticed after", noticed_ms, "ms", -1); /* the slowest of them */
+    scenario_figure(&sc, "whole again after", whole_ms, "ms", -1);
     scenario_expect_results(&sc, job);
-    scenario_figure(&sc, "whole again after", scenario_wait_whole(&sc), "ms", -1);
     scenario_end(&sc);
 }
 END_TEST
@@ -88,7 +120,7 @@ START_TEST(all_start_at_once)
     struct scenario sc;
     scenario_begin(&sc, "20 hosts start at the same instant",
                    &(struct scenario_setup){
-                       .n_executors = 19, .cores = "1", .dead_after = "3", .is_late = true});
+                       .n_executors = 19, .cores = 1, .dead_after = "3", .is_late = true});
     for (unsigned i = 0; i < sc.n_hosts; i++) {
         scenario_start(&sc, i);
     }
@@ -98,6 +130,40 @@ START_TEST(all_start_at_once)
     scenario_end(&sc);
 }
 END_TEST
+
+/* Of the tasks that started while both jobs had some to start, each has a quarter or more. */
+static void expect_shares(struct scenario *sc, const struct scenario_job *first,
+                          const struct scenario_job *second)
+{
+    const struct scenario_job *const jobs[] = {first, second};
+    uint64_t from_ns = 0;
+    uint64_t to_ns = UINT64_MAX;
+    unsigned n[2] = {0, 0};
+    for (unsigned i = 0; i < ARRAY_LEN(jobs); i++) {
+        uint64_t first_ns = UINT64_MAX;
+        uint64_t last_ns = 0;
+        for (unsigned k = 0; k < sc->log->n; k++) {
+            const struct task_event *event = &sc->log->events[k];
+            if (!event->is_end && event->input / SCENARIO_TASKS_MAX == jobs[i]->number) {
+                first_ns = event->at_ns < first_ns ? event->at_ns : first_ns;
+                last_ns = event->at_ns > last_ns ? event->at_ns : last_ns;
+            }
+        }
+        from_ns = first_ns > from_ns ? first_ns : from_ns;
+        to_ns = last_ns < to_ns ? last_ns : to_ns;
+    }
+    for (unsigned k = 0; k < sc->log->n; k++) {
+        const struct task_event *event = &sc->log->events[k];
+        if (!event->is_end && event->at_ns >= from_ns && event->at_ns <= to_ns) {
+            n[0] += event->input / SCENARIO_TASKS_MAX == first->number;
+            n[1] += event->input / SCENARIO_TASKS_MAX == second->number;
+        }
+    }
+    unsigned n_all = n[0] + n[1];
+    ck_assert_uint_gt(n_all, first->n_tasks / 2); /* or they did not run side by side */
+    scenario_figure(sc, "the first one's share", n[0] * 100.0 / n_all, "%", 75);
+    scenario_figure(sc, "the second one's share", n[1] * 100.0 / n_all, "%", 75);
+}
 
 /* Neither waits for the other: each has its share of the cores. */
 START_TEST(two_submitters)
@@ -113,6 +179,8 @@ START_TEST(two_submitters)
     scenario_expect_down(&sc, victim, -1);
     scenario_expect_results(&sc, first);
     scenario_expect_results(&sc, second);
+    scenario_count_runs(&sc, -1); /* looks at the log */
+    expect_shares(&sc, first, second);
     scenario_end(&sc);
 }
 END_TEST
@@ -131,8 +199,8 @@ START_TEST(mixed_versions)
         scenario_start(&sc, i);
     }
     scenario_wait_whole(&sc);
-    scenario_strike(&sc, 1, "is of the next version");
-    scenario_strike(&sc, 3, "is of the next version");
+    scenario_mark(&sc, 1, "is of the next version");
+    scenario_mark(&sc, 3, "is of the next version");
     struct scenario_job *job = scenario_submit(&sc, 0, 60, 200);
     struct scenario_job *theirs = scenario_submit(&sc, 1, 60, 200);
     scenario_expect_results(&sc, job);
@@ -170,6 +238,40 @@ END_TEST
 
 /* --- avahi-daemon -------------------------------------------------------------------------- */
 
+/* On a LAN of its own with each of the first two a newcomer, who knows nobody and of whom nobody
+ * tells: mDNS works on both. Afterwards all are one mesh. */
+static void expect_newcomers(struct scenario *sc)
+{
+    unsigned newcomer[2];
+    for (unsigned i = 2; i < 4; i++) {
+        lab_stop(sc->daemons[i], SCENARIO_PATIENCE_MS);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(newcomer); i++) {
+        newcomer[i] = scenario_newcomer(sc);
+        lab_partition(sc->hosts[i], i);
+        lab_partition(sc->hosts[newcomer[i]], i);
+    }
+    scenario_mark(sc, -1, "two LANs, a newcomer on each");
+    uint64_t from_ns = lab_now_ns();
+    for (unsigned i = 0; i < ARRAY_LEN(newcomer); i++) {
+        scenario_start(sc, newcomer[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(newcomer); i++) {
+        const struct lab_host *host = sc->hosts[newcomer[i]];
+        daemon_wait_state(sc->hosts[i], host->name, "up", SCENARIO_PATIENCE_MS);
+        daemon_wait_state(sc->hosts[newcomer[i]], sc->hosts[i]->name, "up", SCENARIO_PATIENCE_MS);
+    }
+    scenario_figure(sc, "newcomers are found after", scenario_ms_since(from_ns), "ms", -1);
+    for (unsigned i = 0; i < sc->n_hosts; i++) {
+        lab_partition(sc->hosts[i], 0);
+    }
+    scenario_mark(sc, -1, "one LAN again");
+    for (unsigned i = 2; i < 4; i++) {
+        scenario_start(sc, i);
+    }
+    scenario_figure(sc, "whole again after", scenario_wait_whole(sc), "ms", -1);
+}
+
 /* Hosts with an avahi-daemon, the submitter's among them, beside hosts that have none, which answer
  * mDNS themselves; all avahi-daemons are killed in the middle of a job, and one is started again.
  */
@@ -205,11 +307,7 @@ START_TEST(kill_of_avahi_daemons)
     scenario_expect_results(&sc, job);
     ck_assert_uint_eq(scenario_count_runs(&sc, -1), 4 * N_TASKS);
     scenario_expect_no_downs(&sc);
-    /* And who comes later is found by all: those that lost theirs as well. */
-    lab_stop(sc.daemons[3], SCENARIO_PATIENCE_MS);
-    scenario_start(&sc, 3);
-    scenario_figure(&sc, "one that restarts is found by all after", scenario_wait_whole(&sc), "ms",
-                    -1);
+    expect_newcomers(&sc);
     scenario_expect_results(&sc, scenario_submit(&sc, 0, N_TASKS, 50));
     scenario_end(&sc);
 }
@@ -327,20 +425,22 @@ static double ask(struct scenario *sc, const char *line)
 START_TEST(slow_host)
 {
     struct scenario sc;
-    char line[LAB_PATH_BYTES_MAX];
+    char line[4 * LAB_PATH_BYTES_MAX];
     scenario_begin(&sc, "a host of a tenth of a core beside others",
-                   &(struct scenario_setup){.cores = "2", .dead_after = "5", .is_late = true});
+                   &(struct scenario_setup){.cores = 2, .dead_after = "5", .is_late = true});
+    const char *log = daemon_log_folder(sc.lab);
     lab_limit_cores(sc.hosts[3], 0.1);
     for (unsigned i = 0; i < sc.n_hosts; i++) {
         scenario_start(&sc, i);
     }
     scenario_wait_whole(&sc);
-    scenario_strike(&sc, 3, "has a tenth of a core");
+    scenario_mark(&sc, 3, "has a tenth of a core");
     snprintf(line, sizeof(line),
-             "cd /mnt && %s --socket %s submit -k --joblog joblog 'echo {} $MESH_PEER $(date "
-             "+%%s.%%N) >> %s/begun; echo {} $(seq 50000 | sort -R | sort -n | cksum)' ::: "
+             "cd /mnt && cp %s . && %s --socket %s submit -k --joblog joblog "
+             "'./task %s start {}; echo {} $MESH_PEER $(date +%%s.%%N) >> %s/begun; "
+             "echo {} $(seq 50000 | sort -R | sort -n | cksum); ./task %s end {}' ::: "
              "$(seq 24) > printed",
-             getenv("MESH"), DAEMON_SOCKET, daemon_log_folder(sc.lab));
+             getenv("LAB_TASK"), getenv("MESH"), DAEMON_SOCKET, log, log, log);
     /* It reckons, so a busy machine has its say in how long that takes. */
     lab_expect(lab_spawn(sc.hosts[0], "/bin/sh", "-c", line, NULL), 3 * SCENARIO_PATIENCE_MS, 0);
     ck_assert_double_eq(ask(&sc, "wc -l < /mnt/printed"), 24);

@@ -25,9 +25,14 @@ static const struct scenario_setup patient = {.dead_after = "5"};
 #define KILL_MS 1000
 
 /* A line for a shell on the submitter's host, in the folder that all hosts and the test share; to
- * it, $MESH is the command and $LOG the folder that tasks may write to. */
+ * it, $MESH is the command and $LOG the folder that tasks may write to. The program `task` is in
+ * that folder: a job that begins with it sends it, another one needs it as a basefile. */
 static struct lab_process *shell(struct scenario *sc, const char *line)
 {
+    char copy[LAB_PATH_BYTES_MAX * 2];
+    snprintf(copy, sizeof(copy), "test -e %s/task || cp %s %s/task", lab_share(sc->lab),
+             getenv("LAB_TASK"), lab_share(sc->lab));
+    scenario_shell(sc, 0, copy);
     const char *const argv[] = {"/bin/sh", "-c", line, NULL};
     char mesh[LAB_PATH_BYTES_MAX + 32];
     char log[LAB_PATH_BYTES_MAX];
@@ -41,28 +46,6 @@ static struct lab_process *shell(struct scenario *sc, const char *line)
 static void run(struct scenario *sc, const char *line)
 {
     lab_expect(shell(sc, line), SCENARIO_PATIENCE_MS, 0);
-}
-
-/* Waits until the shell's line comes true. */
-struct awaited {
-    struct scenario *sc;
-    unsigned host;
-    const char *line;
-};
-
-static bool is_true(void *context)
-{
-    const struct awaited *awaited = context;
-    return lab_run(awaited->sc->hosts[awaited->host], SCENARIO_PATIENCE_MS, NULL, "/bin/sh", "-c",
-                   awaited->line, NULL) == 0;
-}
-
-static void wait_true(struct scenario *sc, unsigned host, const char *line)
-{
-    struct awaited awaited = {.sc = sc, .host = host, .line = line};
-    if (!lab_until(is_true, &awaited, SCENARIO_PATIENCE_MS)) {
-        lab_fail(sc->lab, "%s: never comes true: %s", sc->hosts[host]->name, line);
-    }
 }
 
 static double number(const char *text)
@@ -84,9 +67,8 @@ static void expect_said(struct lab_process *process, const char *text)
 static void begin_on_small_disk(struct scenario *sc, const char *function, const char *title,
                                 unsigned host)
 {
-    scenario_begin_named(
-        sc, function, title,
-        &(struct scenario_setup){.cores = "4", .dead_after = "5", .is_late = true});
+    scenario_begin_named(sc, function, title,
+                         &(struct scenario_setup){.cores = 4, .dead_after = "5", .is_late = true});
     scenario_shell(sc, host,
                    "mkdir -m 700 /var/lib/mesh && "
                    "mount -t tmpfs -o size=64m,mode=700 tmpfs /var/lib/mesh");
@@ -115,11 +97,10 @@ START_TEST(full_disk_of_an_executor)
     struct scenario sc;
     begin_on_small_disk(&sc, __func__, "an executor's disk is full while a job runs", 3);
     struct lab_process *job =
-        shell(&sc, "$MESH submit -k --joblog joblog 'echo {} >> '$LOG'/begun; sleep 1.5; "
-                   "yes {} | head -c 8000000' ::: $(seq 12) > printed && cksum < printed");
-    char line[LAB_PATH_BYTES_MAX + 64];
-    snprintf(line, sizeof(line), "test $(wc -l < %s/begun) -ge 12", daemon_log_folder(sc.lab));
-    wait_true(&sc, 0, line);
+        shell(&sc, "$MESH submit -k --joblog joblog './task '$LOG' start {}; "
+                   "sleep 1.5; yes {} | head -c 8000000; ./task '$LOG' end {}' "
+                   "::: $(seq 12) > printed && cksum < printed");
+    scenario_wait_runs(&sc, -1, 12);
     fill_disk(&sc, 3);
     lab_expect(job, SCENARIO_PATIENCE_MS, 0);
     char sum[64];
@@ -130,9 +111,9 @@ START_TEST(full_disk_of_an_executor)
     ck_assert_str_eq(lab_output(job), sum);
     scenario_figure(&sc, "results, each right and once", 12, "tasks", -1);
     /* What it was at was no fault of the tasks': each has ended well, somewhere else. */
-    double n_runs = number(scenario_shell(&sc, 0, "wc -l < /mnt/log/begun"));
+    unsigned n_runs = scenario_count_runs(&sc, -1);
     scenario_figure(&sc, "runs again for want of disk", n_runs - 12, "runs", -1);
-    ck_assert_double_gt(n_runs, 12); /* else it says nothing */
+    ck_assert_uint_gt(n_runs, 12); /* else it says nothing */
     run(&sc, "test $(cut -f 2 joblog | grep -cx rosa) = 0");
     run(&sc, "test $(awk 'NR > 1 && $7 != 0' joblog | wc -l) = 0");
     scenario_expect_no_downs(&sc);
@@ -188,6 +169,28 @@ static void give_descriptors(struct scenario *sc, unsigned host)
     scenario_shell(sc, host, "prlimit --pid $(pgrep -x meshd) --nofile=4096:4096");
 }
 
+/* What the struck host could not start began elsewhere, as a later attempt: there is no other
+ * reason for one. */
+static void expect_refusals(struct scenario *sc)
+{
+    unsigned n = 0;
+    uint64_t first_ns = 0;
+    scenario_count_runs(sc, -1); /* looks at the log */
+    for (unsigned i = 0; i < sc->log->n; i++) {
+        const struct task_event *event = &sc->log->events[i];
+        if (!event->is_end && event->attempt > 1) {
+            first_ns = n == 0 ? event->at_ns : first_ns;
+            n++;
+        }
+    }
+    if (n == 0) {
+        lab_fail(sc->lab, "nothing was refused for want of descriptors");
+    }
+    scenario_figure(sc, "refused tasks", n, "tasks", -1);
+    scenario_figure(sc, "the first of them begun elsewhere after",
+                    (double)(first_ns - sc->struck_ns) / 1e6, "ms", -1);
+}
+
 /* It can start nothing more: what is sent to it runs elsewhere, and the session stands. */
 START_TEST(no_descriptors_at_an_executor)
 {
@@ -198,6 +201,9 @@ START_TEST(no_descriptors_at_an_executor)
     unsigned victim = scenario_wait_busy(&sc, job);
     take_descriptors(&sc, victim);
     scenario_expect_results(&sc, job);
+    /* What was on its way began, if at all, at once. */
+    scenario_expect_no_starts(&sc, victim, 100);
+    expect_refusals(&sc);
     scenario_expect_no_downs(&sc);
     ck_assert(lab_is_running(sc.daemons[victim]));
     give_descriptors(&sc, victim);
@@ -219,11 +225,14 @@ START_TEST(no_descriptors_at_a_submitter)
     scenario_wait_busy(&sc, job);
     take_descriptors(&sc, 0);
     struct lab_process *late = shell(&sc, "$MESH submit -k 'echo late {}' ::: 1 2 3");
+    uint64_t late_ns = lab_now_ns();
     scenario_expect_results(&sc, job);
     scenario_expect_no_downs(&sc);
     ck_assert(lab_is_running(sc.daemons[0]));
-    give_descriptors(&sc, 0);
+    ck_assert(lab_is_running(late)); /* nor was it refused */
+    scenario_figure(&sc, "who came waited for", scenario_ms_since(late_ns), "ms", -1);
     uint64_t given_ns = lab_now_ns();
+    give_descriptors(&sc, 0);
     int status = -1;
     if (lab_wait(late, SCENARIO_PATIENCE_MS, &status) != 0) {
         lab_fail(sc.lab, "the second job is neither refused nor taken");
@@ -249,18 +258,19 @@ START_TEST(no_memory_for_a_task)
     scenario_begin(&sc, "a task takes five times the memory that it may", &patient);
     sc.job_options = one_run_each;
     struct scenario_job *job = scenario_submit(&sc, 0, 3 * N_TASKS, 500);
-    unsigned victim = scenario_wait_busy(&sc, job);
-    scenario_strike(&sc, victim, "a task takes 300 MiB of 64");
+    scenario_wait_busy(&sc, job);
+    scenario_mark(&sc, -1, "a task takes 300 MiB of 64");
     /* tail keeps all of a line that does not end. */
     struct lab_process *large =
-        shell(&sc, "$MESH submit -k --mem 64M 'test {} = 2 && head -c 300M /dev/zero | tail | "
-                   "wc -c || echo {}' ::: 1 2 3");
+        shell(&sc, "$MESH submit -k --mem 64M './task '$LOG' start {}; test {} = 2 "
+                   "&& head -c 300M /dev/zero | tail | wc -c || echo {}; ./task '$LOG' end {}' "
+                   "::: 1 2 3");
     lab_expect(large, SCENARIO_PATIENCE_MS, 1);
     expect_said(large, "task 2 ");
     expect_said(large, "memory");
     ck_assert_str_eq(lab_output(large), "1\n3\n");
     scenario_expect_results(&sc, job);
-    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 3 * N_TASKS);
+    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 3 * N_TASKS + 3);
     scenario_expect_no_downs(&sc);
     scenario_end(&sc);
 }
@@ -271,7 +281,6 @@ END_TEST
 START_TEST(no_memory_on_a_host)
 {
     struct scenario sc;
-    char line[LAB_PATH_BYTES_MAX + 64];
     scenario_begin(&sc, "a host is out of memory while a job runs",
                    &(struct scenario_setup){.dead_after = "5", .is_late = true});
     lab_limit_memory(sc.hosts[3], HOST_BYTES);
@@ -279,11 +288,11 @@ START_TEST(no_memory_on_a_host)
         scenario_start(&sc, i);
     }
     scenario_wait_whole(&sc);
-    struct lab_process *job = shell(
-        &sc, "$MESH submit -k --no-speculate --retries 8 'echo $MESH_PEER >> '$LOG'/begun; "
-             "while [ ! -e '$LOG'/go ]; do sleep 0.1; done; echo {}' ::: $(seq 18) > printed");
-    snprintf(line, sizeof(line), "test $(wc -l < %s/begun) = 18", daemon_log_folder(sc.lab));
-    wait_true(&sc, 0, line);
+    struct lab_process *job =
+        shell(&sc, "$MESH submit -k --no-speculate --retries 8 './task '$LOG' start {}; "
+                   "while [ ! -e '$LOG'/go ]; do sleep 0.1; done; echo {}; ./task '$LOG' end {}' "
+                   "::: $(seq 18) > printed");
+    scenario_wait_runs(&sc, -1, 18);
     ck_assert_uint_eq(lab_memory_kills(sc.hosts[3]), 0);
     scenario_strike(&sc, 3, "something takes all memory");
     /* tail keeps all of a line that does not end. */
@@ -297,9 +306,9 @@ START_TEST(no_memory_on_a_host)
     lab_expect(job, SCENARIO_PATIENCE_MS, 0);
     run(&sc, "seq 18 | cmp - printed");
     scenario_figure(&sc, "results, each right and once", 18, "tasks", -1);
-    double n_runs = number(scenario_shell(&sc, 0, "wc -l < /mnt/log/begun"));
+    unsigned n_runs = scenario_count_runs(&sc, -1);
     scenario_figure(&sc, "runs again for want of memory", n_runs - 18, "runs", -1);
-    ck_assert_double_ge(n_runs, 18 + 6); /* all that were there */
+    ck_assert_uint_ge(n_runs, 18 + 6); /* all that were there */
     scenario_expect_no_downs(&sc);
     run(&sc, "test \"$($MESH submit --on rosa 'echo $MESH_PEER')\" = rosa");
     scenario_end(&sc);
@@ -311,16 +320,15 @@ START_TEST(task_that_ignores_sigterm)
     struct scenario sc;
     scenario_begin(&sc, "a task ignores SIGTERM", NULL);
     struct lab_process *job =
-        shell(&sc, "$MESH submit --timeout 2 'trap \"\" TERM INT HUP; echo > '$LOG'/begun; "
-                   "while :; do sleep 0.1; done; {}' ::: :");
-    char line[LAB_PATH_BYTES_MAX + 64];
-    snprintf(line, sizeof(line), "test -e %s/begun", daemon_log_folder(sc.lab));
-    wait_true(&sc, 0, line);
-    scenario_strike(&sc, 1, "its time begins");
+        shell(&sc, "$MESH submit --timeout 2 --basefile task 'trap \"\" TERM INT HUP; "
+                   "./task '$LOG' start {}; while :; do sleep 0.1; done' ::: 1");
+    scenario_wait_runs(&sc, -1, 1);
+    uint64_t begun_ns = sc.log->events[0].at_ns;
+    scenario_mark(&sc, -1, "it has begun");
     lab_expect(job, SCENARIO_PATIENCE_MS, 1);
     expect_said(job, "it ran longer than --timeout");
     scenario_figure(&sc, "ended after its time was over",
-                    fmax(0, (double)(lab_now_ns() - sc.struck_ns) / 1e6 - 2000), "ms", KILL_MS);
+                    fmax(0, (double)(job->ended_ns - begun_ns) / 1e6 - 2000), "ms", KILL_MS);
     scenario_end(&sc);
 }
 END_TEST
@@ -347,20 +355,19 @@ START_TEST(task_that_leaves_a_daemon)
     struct scenario sc;
     scenario_begin(&sc, "a task forks twice and leaves a daemon", NULL);
     struct lab_process *job =
-        shell(&sc, "$MESH submit -k '(setsid sh -c \"sleep 271828 & sleep 271828 >/dev/null 2>&1 & "
-                   "\" &) ; echo >> '$LOG'/begun; while [ ! -e '$LOG'/go ]; do sleep 0.1; done; "
-                   "echo {}' ::: 1 2 3 4 5 6");
-    char line[LAB_PATH_BYTES_MAX + 64];
-    snprintf(line, sizeof(line), "test $(wc -l < %s/begun) = 6", daemon_log_folder(sc.lab));
-    wait_true(&sc, 0, line);
+        shell(&sc, "$MESH submit -k --basefile task '(setsid sh -c \"sleep 271828 & sleep 271828 "
+                   ">/dev/null 2>&1 & \" &) ; ./task '$LOG' start {}; while [ ! -e '$LOG'/go ]; "
+                   "do sleep 0.1; done; echo {}; ./task '$LOG' end {}' ::: 1 2 3 4 5 6");
+    scenario_wait_runs(&sc, -1, 6);
     scenario_figure(&sc, "processes left while it runs", count_left(&sc, "27182[8]"), "processes",
                     -1);
     ck_assert_uint_eq(count_left(&sc, "27182[8]"), 12);
-    scenario_strike(&sc, 1, "the tasks end");
+    scenario_mark(&sc, -1, "the tasks may end");
+    uint64_t go_ns = lab_now_ns();
     run(&sc, "touch $LOG/go");
     lab_expect(job, SCENARIO_PATIENCE_MS, 0);
     ck_assert_str_eq(lab_output(job), "1\n2\n3\n4\n5\n6\n");
-    scenario_figure(&sc, "job over after", (double)(lab_now_ns() - sc.struck_ns) / 1e6, "ms", -1);
+    scenario_figure(&sc, "job over after", (double)(job->ended_ns - go_ns) / 1e6, "ms", -1);
     scenario_figure(&sc, "processes left", count_left(&sc, "27182[8]"), "processes", 0);
     ck_assert_uint_eq(count_left(&sc, "27182[8]"), 0);
     scenario_end(&sc);
@@ -373,19 +380,21 @@ START_TEST(task_that_fills_its_output)
     scenario_begin(&sc, "a task prints without end", &patient);
     sc.job_options = one_run_each;
     struct scenario_job *job = scenario_submit(&sc, 0, 3 * N_TASKS, 500);
-    unsigned victim = scenario_wait_busy(&sc, job);
-    scenario_strike(&sc, victim, "a task prints without end");
-    struct lab_process *loud = shell(
-        &sc, "$MESH submit -k --max-output 1M 'test {} = 2 && yes || echo {}' ::: 1 2 3 > loud");
+    scenario_wait_busy(&sc, job);
+    scenario_mark(&sc, -1, "a task prints without end");
+    uint64_t loud_ns = lab_now_ns();
+    struct lab_process *loud =
+        shell(&sc, "$MESH submit -k --max-output 1M './task '$LOG' start {}; "
+                   "test {} = 2 && yes || echo {}; ./task '$LOG' end {}' ::: 1 2 3 > loud");
     lab_expect(loud, SCENARIO_PATIENCE_MS, 1);
     expect_said(loud, "it printed more than --max-output");
-    scenario_figure(&sc, "killed after", (double)(lab_now_ns() - sc.struck_ns) / 1e6, "ms", -1);
+    scenario_figure(&sc, "killed after", (double)(loud->ended_ns - loud_ns) / 1e6, "ms", -1);
     run(&sc, "test \"$(grep -v y loud | tr '\\n' ' ')\" = '1 3 '");
     scenario_figure(&sc, "of its output is home",
                     number(scenario_shell(&sc, 0, "grep -c y /mnt/loud || true")) * 2 / 1024, "KiB",
                     1024);
     scenario_expect_results(&sc, job);
-    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 3 * N_TASKS);
+    ck_assert_uint_eq(scenario_count_runs(&sc, -1), 3 * N_TASKS + 3);
     scenario_expect_no_downs(&sc);
     scenario_end(&sc);
 }

@@ -39,8 +39,10 @@ START_TEST(kill_of_the_command)
     scenario_wait_busy(&sc, job);
     scenario_strike(&sc, 0, "kill -9 of mesh submit");
     lab_kill(job->process);
-    lab_let_pass(2 * TASK_MS);
+    scenario_expect_idle(&sc, SCENARIO_RERUN_MS);
+    lab_let_pass(2 * TASK_MS); /* nor does anything begin again */
     scenario_expect_died(&sc, -1, SCENARIO_RERUN_MS);
+    ck_assert_uint_eq(scenario_count_runs(&sc, -1), N_TASKS);
     scenario_expect_results(&sc, scenario_submit(&sc, 0, N_TASKS, 50));
     scenario_end(&sc);
 }
@@ -107,16 +109,22 @@ START_TEST(kill_of_workers)
     struct scenario sc;
     const char *const env[] = {"MESH_SOCKET=" DAEMON_SOCKET, NULL};
     const struct lab_start how = {.env = env};
-    const char *const argv[] = {getenv("LAB_CALLER"), "steady", "120", "200", NULL};
-    scenario_begin(&sc, "kill -9 of workers", &(struct scenario_setup){.cores = "2"});
+    scenario_begin(&sc, "kill -9 of workers", &(struct scenario_setup){.cores = 2});
+    const char *const argv[] = {getenv("LAB_CALLER"),      "steady", "120", "200",
+                                daemon_log_folder(sc.lab), NULL};
     struct lab_process *caller = lab_spawnv(sc.hosts[0], argv, &how);
     ck_assert(lab_wait_text(caller, "first is there", SCENARIO_PATIENCE_MS));
     for (unsigned i = 1; i < sc.n_hosts; i++) {
+        scenario_shell(&sc, i, "until pgrep -n caller > /tmp/worker; do sleep 0.02; done");
         scenario_strike(&sc, i, "kill -9 of a worker");
-        scenario_shell(&sc, i, "until p=$(pgrep -n caller); do sleep 0.02; done; kill -9 $p");
+        scenario_shell(&sc, i, "kill -9 $(cat /tmp/worker)");
     }
     lab_expect(caller, SCENARIO_PATIENCE_MS, 0);
     ck_assert_ptr_nonnull(strstr(lab_output(caller), "120 right\n"));
+    scenario_figure(&sc, "results, each right and once", 120, "calls", -1);
+    unsigned n_more = scenario_count_runs(&sc, -1) - 120;
+    scenario_figure(&sc, "calls made again", n_more, "calls", -1);
+    ck_assert_uint_gt(n_more, 0); /* or none was at work */
     scenario_expect_no_downs(&sc);
     scenario_end(&sc);
 }
@@ -124,8 +132,8 @@ END_TEST
 
 /* --- freezing ------------------------------------------------------------------------------ */
 
-/* 0: the daemon alone, 1: the whole host. */
-static void freeze(struct scenario *sc, unsigned host, int is_host)
+/* The whole host, or its daemon alone. */
+static void freeze(struct scenario *sc, unsigned host, bool is_host)
 {
     scenario_strike(sc, host, is_host ? "the host is frozen" : "SIGSTOP of meshd");
     if (is_host) {
@@ -135,7 +143,7 @@ static void freeze(struct scenario *sc, unsigned host, int is_host)
     }
 }
 
-static void thaw(struct scenario *sc, unsigned host, int is_host)
+static void thaw(struct scenario *sc, unsigned host, bool is_host)
 {
     scenario_mark(sc, (int)host, "it goes on");
     if (is_host) {
@@ -146,7 +154,7 @@ static void thaw(struct scenario *sc, unsigned host, int is_host)
 }
 
 /* Shorter than any deadline: as if nothing had been. */
-static void play_short_freeze(struct scenario *sc, int is_host)
+static void play_short_freeze(struct scenario *sc, bool is_host)
 {
     struct scenario_job *job = scenario_submit(sc, 0, N_TASKS, TASK_MS);
     unsigned victim = scenario_wait_busy(sc, job);
@@ -162,7 +170,7 @@ static void play_short_freeze(struct scenario *sc, int is_host)
 /* Longer than --dead-after, shorter than the lease: its tasks are begun elsewhere, but what ran
  * longer goes on once it is back: the job is over when those are, and nothing ran to its end twice.
  */
-static void play_freeze_within_lease(struct scenario *sc, int is_host)
+static void play_freeze_within_lease(struct scenario *sc, bool is_host)
 {
     struct scenario_job *job = scenario_submit(sc, 0, N_TASKS, 4000);
     unsigned victim = scenario_wait_busy(sc, job);
@@ -174,12 +182,13 @@ static void play_freeze_within_lease(struct scenario *sc, int is_host)
     scenario_expect_results(sc, job);
     /* What began again did so after 1 s, and would take 4 from then on. */
     scenario_figure(sc, "job over after", (double)(lab_now_ns() - sc->struck_ns) / 1e6, "ms", 4800);
+    scenario_expect_once(sc);
     scenario_end(sc);
 }
 
 /* Longer than the lease: what it was at is ended, by the cells themselves where only the daemon is
  * frozen, and as soon as they wake up where they are, too. */
-static void play_freeze_beyond_lease(struct scenario *sc, int is_host)
+static void play_freeze_beyond_lease(struct scenario *sc, bool is_host)
 {
     sc->job_options = lease_of_3_s;
     struct scenario_job *job = scenario_submit(sc, 0, N_TASKS, 6000);
@@ -200,7 +209,7 @@ START_TEST(freeze_of_a_daemon_for_a_moment)
 {
     struct scenario sc;
     scenario_begin(&sc, "a daemon is frozen for a moment", NULL);
-    play_short_freeze(&sc, 0);
+    play_short_freeze(&sc, false);
 }
 END_TEST
 
@@ -208,7 +217,7 @@ START_TEST(freeze_of_a_host_for_a_moment)
 {
     struct scenario sc;
     scenario_begin(&sc, "a host is frozen for a moment", NULL);
-    play_short_freeze(&sc, 1);
+    play_short_freeze(&sc, true);
 }
 END_TEST
 
@@ -216,7 +225,7 @@ START_TEST(freeze_of_a_daemon_within_the_lease)
 {
     struct scenario sc;
     scenario_begin(&sc, "a daemon is frozen, shorter than the lease", NULL);
-    play_freeze_within_lease(&sc, 0);
+    play_freeze_within_lease(&sc, false);
 }
 END_TEST
 
@@ -224,7 +233,7 @@ START_TEST(freeze_of_a_host_within_the_lease)
 {
     struct scenario sc;
     scenario_begin(&sc, "a host is frozen, shorter than the lease", NULL);
-    play_freeze_within_lease(&sc, 1);
+    play_freeze_within_lease(&sc, true);
 }
 END_TEST
 
@@ -232,7 +241,7 @@ START_TEST(freeze_of_a_daemon_beyond_the_lease)
 {
     struct scenario sc;
     scenario_begin(&sc, "a daemon is frozen, longer than the lease", NULL);
-    play_freeze_beyond_lease(&sc, 0);
+    play_freeze_beyond_lease(&sc, false);
 }
 END_TEST
 
@@ -240,7 +249,7 @@ START_TEST(freeze_of_a_host_beyond_the_lease)
 {
     struct scenario sc;
     scenario_begin(&sc, "a host is frozen, longer than the lease", NULL);
-    play_freeze_beyond_lease(&sc, 1);
+    play_freeze_beyond_lease(&sc, true);
 }
 END_TEST
 
