@@ -201,8 +201,10 @@ START_TEST(doubled_frames_arrive_twice)
     struct lab_host *lily = lab_host(lab, "lily");
     listen_on(lily);
     ck_assert_uint_eq(answers(hal, lily, 1, NULL), 1);
+    ck_assert_uint_eq(lab_counters(lily, SWITCH_TO_HOST).n_doubled, 0);
     lab_fault(lily, SWITCH_TO_HOST, (struct switch_fault){.duplicate_ppm = SWITCH_PPM});
     ck_assert_uint_eq(answers(hal, lily, 1, NULL), 2);
+    ck_assert_uint_ge(lab_counters(lily, SWITCH_TO_HOST).n_doubled, 1);
     lab_free(lab);
 }
 END_TEST
@@ -261,8 +263,11 @@ START_TEST(corruption_is_told_by_checksums_or_is_not)
     ck_assert_str_eq(reflected(hal, lily), "same\n");
     lab_fault(lily, SWITCH_TO_HOST, (struct switch_fault){.flip_ppm = SWITCH_PPM});
     ck_assert_str_eq(reflected(hal, lily), "nothing\n"); /* the host's own UDP threw it away */
+    ck_assert_uint_ge(lab_counters(lily, SWITCH_TO_HOST).n_flipped, 1);
+    ck_assert_uint_eq(lab_counters(lily, SWITCH_TO_HOST).n_swapped, 0);
     lab_fault(lily, SWITCH_TO_HOST, (struct switch_fault){.swap_ppm = SWITCH_PPM});
     ck_assert_str_eq(reflected(hal, lily), "swapped\n");
+    ck_assert_uint_ge(lab_counters(lily, SWITCH_TO_HOST).n_swapped, 1);
     lab_plug(lily);
     ck_assert_str_eq(reflected(hal, lily), "same\n");
     lab_free(lab);
@@ -316,6 +321,7 @@ START_TEST(what_is_held_is_overtaken)
     ck_assert_uint_eq(n, BURST);
     ck_assert_uint_ge(n_late, 1);
     ck_assert_uint_lt(n_late, BURST - 1);
+    ck_assert_uint_ge(lab_counters(lily, SWITCH_TO_HOST).n_held, 1);
     lab_free(lab);
 }
 END_TEST
@@ -504,8 +510,11 @@ START_TEST(a_host_without_power_has_no_process_left)
     listen_on(lily);
     struct lab_process *process = lab_call(lily, wait_for_ever, NULL);
     ck_assert_uint_eq(answers(hal, lily, 1, NULL), 1);
+    uint64_t n_frames = lab_counters(lily, SWITCH_FROM_HOST).n_frames;
+    ck_assert_uint_gt(n_frames, 0);
     lab_power_off(lily);
     ck_assert(!lab_is_running(process));
+    ck_assert_uint_ge(lab_counters(lily, SWITCH_FROM_HOST).n_frames, n_frames);
     ck_assert_uint_eq(answers(hal, lily, 1, NULL), 0);
     lab_free(lab);
 }
@@ -525,10 +534,12 @@ START_TEST(a_host_comes_back_with_its_disk_alone)
                              NULL),
                      0);
     lab_power_off(lily);
+    uint64_t n_frames = lab_counters(lily, SWITCH_FROM_HOST).n_frames;
     lab_power_on(lily);
     lab_power_on(lily); /* it is on */
     listen_on(lily);
     ck_assert_uint_eq(answers(hal, lily, 1, NULL), 1);
+    ck_assert_uint_gt(lab_counters(lily, SWITCH_FROM_HOST).n_frames, n_frames);
     struct lab_process *process;
     ck_assert_int_eq(lab_run(lily, 5000, &process, "sh", "-c",
                              "cat /var/lib/file; ls -A /tmp /run; hostname", NULL),
