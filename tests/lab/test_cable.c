@@ -114,7 +114,7 @@ static void expect_happened(struct scenario *sc, const char *what, uint32_t ppm,
     }
     scenario_figure(sc, what, (double)n, "frames", -1);
     if (n == 0) {
-        lab_fail(sc->lab, "no frames were %s", what);
+        lab_fail(sc->lab, "frames %s: none, so this says nothing", what);
     }
 }
 
