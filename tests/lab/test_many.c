@@ -105,7 +105,7 @@ START_TEST(all_but_one_die)
     }
     for (unsigned i = 1; i < sc.n_hosts; i++) {
         if (i != survivor) {
-            scenario_expect_down(&sc, i, -1); /* since the first of them was */
+            scenario_expect_down(&sc, i, -1);
         }
     }
     scenario_expect_results(&sc, job);
