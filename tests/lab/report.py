@@ -245,10 +245,12 @@ def show_scenario(summary, rounds):
 # The columns of the overview: what is asked of every scenario, and the figures that say it. Of
 # several the first that a scenario has.
 COLUMNS = {
-    "noticed": ["noticed after", "killed after", "ended after its time was over"],
+    "noticed": ["noticed after", "killed after", "ended after its time was over",
+                "ended with 125 after", "all ended after",
+                "the first of them begun elsewhere after"],
     "lost tasks run again": ["all run again after"],
     "all well again": ["whole again after", "over after there was room",
-                       "who waited is served after", "one that restarts is found by all after"],
+                       "who waited is served after", "newcomers are found after"],
     "another time": ["job over after", "over after all had begun", "whole after"],
     "done twice": ["of these to their end"],
     "right results": ["results, each right and once"],

@@ -222,4 +222,8 @@ void scenario_expect_no_downs(struct scenario *sc);
  * hosts. */
 void scenario_end(struct scenario *sc);
 
+/* How many times as long as promised a thing may take: promises are those of a build that users
+ * run, and are not looked at under $MESH_LAB_WRAP (infinity). */
+double scenario_patience(void);
+
 #endif

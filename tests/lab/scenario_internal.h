@@ -18,10 +18,6 @@ bool scenario_is_run_by(const struct scenario *sc, const struct task_event *even
 /* For scenario_end(): the figures of what was lost and began again. */
 void scenario_tell_reruns(struct scenario *sc);
 
-/* How many times as long as promised a thing may take: promises are those of a build that users
- * run, and are not looked at under $MESH_LAB_WRAP (infinity). */
-double scenario_patience(void);
-
 /* Writes all that is known to NAME.json in $MESH_LAB_REPORT; nothing without it. What is there is
  * replaced as a whole. `is_over`: everything was as it must be. */
 void scenario_report(struct scenario *sc, bool is_over);

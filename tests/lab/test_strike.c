@@ -9,8 +9,6 @@
 #define TASK_MS 1500
 
 static const char *const lease_of_3_s[] = {"--lease", "3s", NULL};
-/* Where each run is counted, no slow task is begun twice. */
-static const char *const one_run_each[] = {"--no-speculate", NULL};
 #define LEASE_MS 3000
 
 /* --- the power ----------------------------------------------------------------------------- */
@@ -55,7 +53,6 @@ START_TEST(kill_of_the_submitters_daemon_detached)
 {
     struct scenario sc;
     scenario_begin(&sc, "kill -9 of the submitter's daemon, detached, back at once", NULL);
-    sc.job_options = one_run_each;
     struct scenario_job *job = scenario_detach(&sc, 0, 3 * N_TASKS, TASK_MS);
     scenario_wait_ended(&sc, job, 3);
     scenario_strike(&sc, 0, "kill -9 of meshd");
@@ -74,7 +71,6 @@ START_TEST(kill_of_the_submitters_daemon_away_for_a_minute)
 {
     struct scenario sc;
     scenario_begin(&sc, "kill -9 of the submitter's daemon, detached, away for a minute", NULL);
-    sc.job_options = one_run_each;
     struct scenario_job *job = scenario_detach(&sc, 0, 3 * N_TASKS, TASK_MS);
     scenario_wait_ended(&sc, job, 3);
     scenario_strike(&sc, 0, "kill -9 of meshd");
@@ -191,11 +187,12 @@ static void play_freeze_within_lease(struct scenario *sc, bool is_host)
 }
 
 /* Longer than the lease: what it was at is ended, by the cells themselves where only the daemon is
- * frozen, and as soon as they wake up where they are, too. */
+ * frozen, and as soon as they wake up where they are, too: their time is not over by then. */
 static void play_freeze_beyond_lease(struct scenario *sc, bool is_host)
 {
+    unsigned silence_ms = scenario_patience() > 1 ? 4000 : 1000; /* as --dead-after is */
     sc->job_options = lease_of_3_s;
-    struct scenario_job *job = scenario_submit(sc, 0, N_TASKS, 6000);
+    struct scenario_job *job = scenario_submit(sc, 0, N_TASKS, silence_ms + LEASE_MS + 2000);
     unsigned victim = scenario_wait_busy(sc, job);
     freeze(sc, victim, is_host);
     scenario_expect_down(sc, victim, SCENARIO_SILENCE_MS);
