@@ -104,7 +104,7 @@ configure_and_build() {
 # run_suites FOLDER "SUITE..." [MESON-TEST-OPTION...]: all of them at once; adds their test cases to
 # the counts.
 run_suites() {
-    local folder=$1 suites=$2 name suite log status counts p f s
+    local folder=$1 suites=$2 name suite log found status counts p f s
     shift 2
     name=${suites// /-}
     for suite in $suites; do
@@ -112,17 +112,19 @@ run_suites() {
     done
     log=$folder/meson-logs/$name.txt
     mkdir -p "$folder/meson-logs"
-    rm -f "$folder/meson-logs/testlog.junit.xml"
+    rm -f "$folder"/meson-logs/testlog*.junit.xml
     meson test -C "$folder" --no-rebuild --print-errorlogs "$@" 2>&1 | tee "$log" | grep --line-buffered \
         -vE '^(ninja: |Full log|Ok:|Expected Fail:|Fail:|Unexpected Pass:|Skipped:|Timeout:|$)'
     status=${PIPESTATUS[0]}
-    if [ ! -f "$folder/meson-logs/testlog.junit.xml" ]; then
+    # With --wrap PROGRAM meson puts the program's name behind `testlog`.
+    found=$(ls "$folder"/meson-logs/testlog*.junit.xml 2>/dev/null)
+    if [ -z "$found" ]; then
         grep -q 'No suitable tests\|No tests defined' "$log" && return
         failed=$((failed + 1))
         return
     fi
-    cp "$folder/meson-logs/testlog.junit.xml" "$folder/meson-logs/$name.junit.xml"
-    show_figures "$folder/meson-logs/testlog.txt"
+    cp "$found" "$folder/meson-logs/$name.junit.xml"
+    show_figures "${found%.junit.xml}.txt"
     counts=$(count_cases "$folder/meson-logs/$name.junit.xml")
     read -r p f s <<<"$counts"
     # A binary that died before it could report has a status, if no case.
