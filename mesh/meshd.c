@@ -384,7 +384,7 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
         return rc;
     }
     meshd->cores_effective = cores_effective("");
-    meshd->cores_checked_ns = meshd_clock_ns();
+    meshd->host_checked_ns = meshd_clock_ns();
     describe_host(meshd);
     rc = set_up_state(meshd, err);
     if (rc == 0) {

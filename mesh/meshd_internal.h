@@ -55,7 +55,7 @@ struct meshd {
     int socket_fd;                  /* then; the control's once there is one */
     struct wire_identity *identity;
     uint32_t cores_effective;
-    uint64_t cores_checked_ns;
+    uint64_t host_checked_ns;
     uint64_t seed; /* random, for hash tables */
     struct core *core;
     struct core_effects effects;

@@ -3,10 +3,11 @@
 #include "mesh/clock.h"
 #include "mesh/cores.h"
 #include "mesh/meshd_internal.h"
+#include "mesh/own_addresses.h"
 #include "wire/base/mem.h"
 
-/* The processors are counted again with the first event after so long: no timer of its own. */
-#define CORES_CHECK_NS UINT64_C(30000000000)
+/* The host is looked at again with the first event after so long: no timer of its own. */
+#define HOST_CHECK_NS UINT64_C(30000000000)
 
 struct deferred {
     struct list node;
@@ -70,19 +71,35 @@ static void step(struct meshd *meshd, struct core_event *event)
     }
 }
 
+static void check_address(struct meshd *meshd)
+{
+    char texts[WIRE_PEER_ADDRESSES_MAX][MESHD_ADDRESS_BYTES];
+    IGNORE(meshd_own_addresses(meshd->options, meshd_links_port(meshd->links), texts)); /* >= 1 */
+    struct core_event event = {
+        .type = CORE_EVENT_ADDRESS,
+        .address = {.text = slice_str(texts[0])},
+    };
+    step(meshd, &event); /* most often it is the same */
+}
+
 static void check_cores(struct meshd *meshd)
 {
-    uint64_t now_ns = meshd_clock_ns();
-    if (now_ns - meshd->cores_checked_ns < CORES_CHECK_NS) {
-        return;
-    }
-    meshd->cores_checked_ns = now_ns;
     uint32_t cores = cores_effective("");
     if (cores != meshd->cores_effective) {
         meshd->cores_effective = cores;
         meshd_links_set_processors(meshd->links, cores);
         struct core_event event = {.type = CORE_EVENT_CORES, .cores = {.cores = cores}};
         step(meshd, &event);
+    }
+}
+
+static void check_host(struct meshd *meshd)
+{
+    uint64_t now_ns = meshd_clock_ns();
+    if (now_ns - meshd->host_checked_ns >= HOST_CHECK_NS) {
+        meshd->host_checked_ns = now_ns;
+        check_cores(meshd);
+        check_address(meshd);
     }
 }
 
@@ -118,7 +135,7 @@ void meshd_put(void *user, struct core_event *event)
     step(meshd, event);
     step_deferred(meshd);
     if (!meshd->is_ending) {
-        check_cores(meshd);
+        check_host(meshd);
         step_deferred(meshd);
     }
 }

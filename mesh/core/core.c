@@ -56,6 +56,9 @@ static void dispatch(struct core *core, const struct core_event *event)
     case CORE_EVENT_BLOB_MOVING:
         core_moving_on(core, event);
         return;
+    case CORE_EVENT_ADDRESS:
+        core_peer_own_address(core, event->address.text);
+        return;
     case CORE_EVENT_STOP:
         core_stop(core);
         return;

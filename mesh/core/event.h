@@ -46,6 +46,7 @@ enum core_source {
     X(BLOB_FAILED, "blob failed")         /* it cannot be had over that link, or not kept */       \
     X(BLOB_MOVING, "blob moving")         /* one that takes long has come so far */                \
     X(CORES, "cores")                     /* the effective processors changed */                   \
+    X(ADDRESS, "address")                 /* our own, as others most likely reach us, changed */   \
     X(STOP, "stop")                       /* the daemon is asked to end */                         \
     X(JOURNALED, "journaled")             /* records are on disk, or could not be written */       \
     X(JOURNAL_JOB, "journal job")         /* at start: a job on disk that has not ended */         \
@@ -168,6 +169,9 @@ struct core_event {
         struct {
             uint32_t cores;
         } cores;
+        struct {
+            struct slice text; /* as core_config.address */
+        } address;
         struct {
             uint64_t number; /* records up to this one are on disk, for good */
             /* 0, or negative errno: no later record that was said before this event is kept, nor

@@ -98,6 +98,15 @@ void core_peer_new_self(struct core *core)
     core->self = self;
 }
 
+void core_peer_own_address(struct core *core, struct slice address)
+{
+    struct core_peer *self = core->self;
+    if (!slice_eq_str(address, self->address)) {
+        core_text_set(self->address, sizeof(self->address), address);
+        core->are_peers_changed = true;
+    }
+}
+
 static void peer_free(struct core_grave *grave)
 {
     mem_free(CONTAINER_OF(grave, struct core_peer, grave));

@@ -26,6 +26,8 @@ struct core_peer *core_peer_of(struct core *core, struct core_card *card);
 void core_peer_maybe_forget(struct core *core, struct core_peer *peer);
 /* In a large mesh: dealings that are over are freed; the card stays. */
 void core_peer_maybe_part(struct core *core, struct core_peer *peer);
+/* Our own, for lists of peers. */
+void core_peer_own_address(struct core *core, struct slice address);
 /* Its name, or its id while it has none. */
 const char *core_peer_label(const struct core_peer *peer);
 /* True when the table has the change; acts on what leaving or reaching a state means. */

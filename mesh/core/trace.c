@@ -177,6 +177,9 @@ void core_event_print(const struct core_event *event, struct buf *to)
     case CORE_EVENT_CORES:
         buf_printf(to, " %u", event->cores.cores);
         return;
+    case CORE_EVENT_ADDRESS:
+        buf_printf(to, " %.*s", SLICE_FMT(event->address.text));
+        return;
     case CORE_EVENT_JOURNALED:
     case CORE_EVENT_JOURNAL_JOB:
     case CORE_EVENT_JOURNAL_TASKS:

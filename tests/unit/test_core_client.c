@@ -540,6 +540,28 @@ START_TEST(a_watcher_has_at_most_four_lists_a_second)
 }
 END_TEST
 
+START_TEST(a_watcher_hears_of_our_other_address)
+{
+    struct world *world = mesh_of(2, (const uint32_t[]){2, 2});
+    world_client_up(world, 0);
+    struct wire_message query = {.type = WIRE_MESSAGE_PEERS_QUERY};
+    query.peers_query.is_watch = true;
+    world_client_say(world, 0, &query);
+    world_run_for(world, CORE_S);
+    for (unsigned i = 0; i < 4; i++) { /* which is another every other time */
+        uint64_t n_before = world_n_effects(world, 0, CORE_EFFECT_CLIENT_SEND);
+        struct core_event event = {.type = CORE_EVENT_ADDRESS};
+        event.address.text = slice_str(i < 2 ? "10.0.0.77:6374" : "10.0.0.78:6374");
+        world_event(world, 0, &event);
+        world_run_for(world, 500 * CORE_MS);
+        uint64_t n = world_n_effects(world, 0, CORE_EFFECT_CLIENT_SEND) - n_before;
+        ck_assert_uint_eq(n, i % 2 == 0);
+    }
+    world_client_down(world, 0);
+    world_end(world);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_client");
@@ -569,6 +591,7 @@ int main(void)
     tcase_add_test(tcase, a_long_list_of_reasons_is_cut_and_counted);
     tcase_add_test(tcase, another_architecture_gets_no_tasks);
     tcase_add_test(tcase, memory_is_not_promised_twice);
+    tcase_add_test(tcase, a_watcher_hears_of_our_other_address);
     tcase_add_test(tcase, a_watcher_has_at_most_four_lists_a_second);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);

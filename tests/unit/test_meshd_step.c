@@ -2,8 +2,10 @@
  * other parts are stood in for here. */
 #include <string.h>
 
+#include "mesh/clock.h"
 #include "mesh/cores.h"
 #include "mesh/meshd_internal.h"
+#include "mesh/own_addresses.h"
 #include "tests/lib/runner.h"
 
 #define EVENTS_MAX 16
@@ -59,6 +61,18 @@ uint32_t cores_effective(const char *root)
     return meshd.cores_effective;
 }
 
+unsigned meshd_own_addresses(const struct meshd_options *options, uint16_t port,
+                             char to[static WIRE_PEER_ADDRESSES_MAX][MESHD_ADDRESS_BYTES])
+{
+    memcpy(to[0], "10.0.0.1:6374", sizeof("10.0.0.1:6374"));
+    return 1;
+}
+
+uint16_t meshd_links_port(const struct meshd_links *links)
+{
+    return 6374;
+}
+
 void meshd_transfers_on_data(struct meshd_transfers *transfers, uint64_t link,
                              const struct wire_blob_data *data)
 {
@@ -98,6 +112,7 @@ void meshd_control_flush(struct meshd_control *control)
 static void set_up(void)
 {
     memset(&meshd, 0, sizeof(meshd));
+    meshd.host_checked_ns = meshd_clock_ns();
     memset(seen, 0, sizeof(seen));
     memset(texts, 0, sizeof(texts));
     list_init(&meshd.deferred);
@@ -165,6 +180,21 @@ START_TEST(the_text_of_a_refusal_is_kept)
 }
 END_TEST
 
+/* It may have another address by now, or other processors. */
+START_TEST(the_host_is_looked_at_again_from_time_to_time)
+{
+    meshd.host_checked_ns = 0; /* when the machine started */
+    put_first(NULL, 0);
+    if (meshd_clock_ns() < UINT64_C(30000000000)) {
+        return;
+    }
+    ck_assert_uint_eq(n_seen, 2);
+    ck_assert_int_eq(seen[1].type, CORE_EVENT_ADDRESS);
+    put_first(NULL, 0);
+    ck_assert_uint_eq(n_seen, 3); /* not each time */
+}
+END_TEST
+
 START_TEST(nothing_is_heard_after_the_end_began)
 {
     struct core_event event = {.type = CORE_EVENT_TICK};
@@ -182,6 +212,7 @@ int main(void)
     tcase_add_test(tc, what_comes_within_is_stepped_after_in_order);
     tcase_add_test(tc, progress_may_be_told_within);
     tcase_add_test(tc, the_text_of_a_refusal_is_kept);
+    tcase_add_test(tc, the_host_is_looked_at_again_from_time_to_time);
     tcase_add_test(tc, nothing_is_heard_after_the_end_began);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
