@@ -257,6 +257,7 @@ static int start_handles(struct meshd *meshd)
     rc = uv_idle_init(&meshd->loop, &meshd->again);
     ensure(rc == 0);
     meshd->deadline.data = meshd;
+    meshd->host_checked_ns = meshd_clock_ns();
     meshd->deadline_ns = UINT64_MAX;
     meshd->prepare.data = meshd;
     meshd->again.data = meshd;
@@ -384,7 +385,6 @@ static int set_up(struct meshd *meshd, struct errmsg *err)
         return rc;
     }
     meshd->cores_effective = cores_effective("");
-    meshd->host_checked_ns = meshd_clock_ns();
     describe_host(meshd);
     rc = set_up_state(meshd, err);
     if (rc == 0) {

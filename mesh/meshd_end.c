@@ -140,10 +140,12 @@ static void on_left(uv_timer_t *timer)
 static void wait_for_lookups(struct meshd *meshd)
 {
     if (meshd->patience.data != NULL) {
+        uint64_t left_ms = uv_timer_get_due_in(&meshd->patience);
+        bool is_short = meshd->n_lookups > 0 || left_ms < MESHD_LOOKUPS_MS;
         uv_unref((uv_handle_t *)&meshd->patience);
         uv_update_time(&meshd->loop);
-        int rc = uv_timer_start(&meshd->patience, on_left,
-                                meshd->n_lookups > 0 ? MESHD_LOOKUPS_MS : MESHD_END_MS, 0);
+        int rc =
+            uv_timer_start(&meshd->patience, on_left, is_short ? MESHD_LOOKUPS_MS : left_ms, 0);
         ensure(rc == 0);
     }
 }

@@ -134,7 +134,8 @@ void meshd_put(void *user, struct core_event *event)
     }
     step(meshd, event);
     step_deferred(meshd);
-    if (!meshd->is_ending) {
+    bool is_set_up = meshd->deadline.data != NULL; /* the core has read the journal by then */
+    if (is_set_up && !meshd->is_ending) {
         check_host(meshd);
         step_deferred(meshd);
     }

@@ -244,7 +244,7 @@ LAYOUT(wire_recall, "recall");
 static const struct wire_field fields_wire_held_attempt[] = {
     STRUCT(wire_held_attempt, id, wire_attempt_id),
     ENUM(wire_held_attempt, held, WIRE_HELD, wire_held_text),
-    U64(wire_held_attempt, run_ms),
+    {LATER(wire_held_attempt, run_ms, uint64_t, U64), .max = UINT64_MAX},
 };
 LAYOUT(wire_held_attempt, "held_attempt");
 

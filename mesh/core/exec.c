@@ -255,12 +255,13 @@ void core_exec_link_up(struct core *core, struct core_peer *peer)
             items = core_batch_alloc(core, WIRE_IDS_MAX, sizeof(*items));
         }
         bool is_running = held->state == CORE_HELD_RUNNING;
+        uint64_t until_ns = held->is_paused ? held->turn_ns : core->now_ns;
         items[n++] = (struct wire_held_attempt){
             .id = held->key.id,
             .held = held->state == CORE_HELD_ENDED ? WIRE_HELD_ENDED
                     : core_held_has_cores(held)    ? WIRE_HELD_RUNNING
                                                    : WIRE_HELD_QUEUED,
-            .run_ms = is_running ? (core->now_ns - held->start_ns) / CORE_MS + 1 : 0,
+            .run_ms = is_running ? (until_ns - held->start_ns) / CORE_MS + 1 : 0,
         };
     }
     message.inventory = (struct wire_inventory){.items = items, .n = n, .is_last = true};

@@ -84,6 +84,8 @@ struct core_attempt *core_attempt_find(const struct core_task *task, const struc
 struct core_attempt *core_attempt_adopt(struct core *core, struct core_task *task,
                                         struct core_peer *peer, const struct wire_attempt_id *id,
                                         bool is_live);
+/* It is known to have begun, and when. */
+void core_attempt_begun(struct core *core, struct core_attempt *attempt, uint64_t begun_ns);
 /* Its result is on disk. */
 void core_task_kept(struct core *core, struct core_task *task);
 /* Nothing is fetched for it any more. */

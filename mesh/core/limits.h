@@ -95,7 +95,8 @@
 #define CORE_TAIL_EACH_NS         UINT64_C(1000)  /* more for each attempt and each peer */
 #define CORE_TAIL_BEGIN_NS        (250 * CORE_MS) /* what found an idle core should have begun */
 #define CORE_TAIL_LATE_NS         (100 * CORE_MS) /* no task that runs less is a straggler */
-#define CORE_TAIL_RUNS_FEW        4u              /* fewer ends than this: twice the patience */
+#define CORE_RUN_MAX_NS           (30 * 86400 * CORE_S) /* longer than that is as long as that */
+#define CORE_TAIL_RUNS_FEW        4u  /* fewer ends than this: twice the patience */
 #define CORE_TAIL_BACKOFF_MAX     10u /* doublings of the patience with a task that was recalled */
 #define CORE_NAP_ROW_MIN          3u  /* failures in a row that make a black hole, at least */
 #define CORE_NAP_NS               (1 * CORE_S)  /* its first rest; each doubles, */

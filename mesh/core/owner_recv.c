@@ -49,10 +49,7 @@ static void on_started(struct core *core, struct core_peer *peer, const struct w
         return;
     }
     if (!found.attempt->is_begun) {
-        found.attempt->is_begun = true;
-        found.attempt->begun_ns = core->now_ns;
-        found.attempt->site->has_begun = true;
-        peer->begun_ns = core->now_ns;
+        core_attempt_begun(core, found.attempt, core->now_ns);
     }
     found.attempt->site->n_rests = 0;
     if (found.task->state == CORE_TASK_PLACED) {
@@ -80,6 +77,17 @@ static bool is_run_left(const struct core_job *job, const struct core_task *task
     return !job->is_once && (job->runs_max == 0 || task->n_runs < job->runs_max);
 }
 
+/* For how long it ran. What an earlier life of ours began may have begun before this host did: of
+ * that only its executor knows. */
+static uint64_t run_time(const struct core *core, const struct core_attempt *attempt,
+                         const struct wire_result *result)
+{
+    if (attempt->incarnation == core->config.incarnation) {
+        return core->now_ns - attempt->begun_ns;
+    }
+    return result->wall_us < CORE_RUN_MAX_NS / 1000 ? result->wall_us * 1000 : CORE_RUN_MAX_NS;
+}
+
 static void on_own_end(struct core *core, struct core_attempt *attempt,
                        const struct wire_result *result)
 {
@@ -90,7 +98,7 @@ static void on_own_end(struct core *core, struct core_attempt *attempt,
     bool is_success = result->end == WIRE_END_EXITED && result->status == 0;
     attempt->site->n_rests = 0;
     if (is_success && attempt->is_begun && !attempt->is_lost) {
-        core_tail_note_run(attempt->site, core->now_ns - attempt->begun_ns);
+        core_tail_note_run(attempt->site, run_time(core, attempt, result));
     }
     if (result->end == WIRE_END_EXITED || result->end == WIRE_END_SIGNALED) {
         core_site_note_end(core, attempt->site, is_success);

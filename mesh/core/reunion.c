@@ -30,12 +30,7 @@ static void note_begin(struct core *core, struct core_attempt *attempt,
     uint64_t placed_ns = is_of_this_life ? attempt->at_ns : 0;
     uint64_t age_ns = core->now_ns - placed_ns;
     uint64_t run_ns = held->run_ms < age_ns / CORE_MS ? held->run_ms * CORE_MS : age_ns;
-    attempt->is_begun = true;
-    attempt->begun_ns = core->now_ns - run_ns;
-    attempt->site->has_begun = true;
-    if (!attempt->is_lost && attempt->task->state == CORE_TASK_PLACED) {
-        core_task_move(core, attempt->task, CORE_TASK_ON_BEGIN);
-    }
+    core_attempt_begun(core, attempt, core->now_ns - run_ns);
 }
 
 /* An attempt of a detached job that an earlier life of ours placed, of a task without result: it

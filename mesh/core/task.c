@@ -289,6 +289,19 @@ struct core_attempt *core_attempt_adopt(struct core *core, struct core_task *tas
     return attempt;
 }
 
+void core_attempt_begun(struct core *core, struct core_attempt *attempt, uint64_t begun_ns)
+{
+    struct core_peer *peer = attempt->site->peer;
+    attempt->is_begun = true;
+    attempt->begun_ns = begun_ns;
+    attempt->site->has_begun = true;
+    attempt->site->n_rests = 0;
+    peer->begun_ns = begun_ns > peer->begun_ns ? begun_ns : peer->begun_ns;
+    if (!attempt->is_lost && attempt->task->state == CORE_TASK_PLACED) {
+        core_task_move(core, attempt->task, CORE_TASK_ON_BEGIN);
+    }
+}
+
 static void place_at(struct core *core, struct core_task *task, struct core_site *site)
 {
     struct core_job *job = task->job;

@@ -70,6 +70,7 @@ void world_on_start(struct world *world, unsigned i, const struct core_effect *e
     if (n_running > world->n_running_max) {
         world->n_running_max = n_running;
     }
+    run->begun_ns = world_now(world);
     world_run_item(world, ITEM_STARTED, i, run, CORE_MS / 10);
 }
 
@@ -162,7 +163,8 @@ void world_run_finish(struct world *world, unsigned i, struct run *run)
         run->is_due = true;
         return;
     }
-    struct wire_result result = {.end = WIRE_END_EXITED, .wall_us = world->run_ns / 1000};
+    struct wire_result result = {.end = WIRE_END_EXITED,
+                                 .wall_us = (world_now(world) - run->begun_ns) / 1000};
     bool is_usable = true;
     if (run->is_killed) {
         result.end = run->end;

@@ -37,6 +37,7 @@ struct run { /* an attempt that a node's "processes" run */
     uint32_t cores;
     char word[16], value[16];
     bool is_killed, is_begun;
+    uint64_t begun_ns;      /* when it was started */
     bool is_paused, is_due; /* its end waits until it goes on */
     enum wire_end end;
     uint64_t sent, acked;

@@ -113,6 +113,7 @@ static void set_up(void)
 {
     memset(&meshd, 0, sizeof(meshd));
     meshd.host_checked_ns = meshd_clock_ns();
+    meshd.deadline.data = &meshd;
     memset(seen, 0, sizeof(seen));
     memset(texts, 0, sizeof(texts));
     list_init(&meshd.deferred);
@@ -195,6 +196,16 @@ START_TEST(the_host_is_looked_at_again_from_time_to_time)
 }
 END_TEST
 
+/* However long the journal takes to be read, nothing else comes before its end. */
+START_TEST(the_host_is_not_looked_at_before_all_is_set_up)
+{
+    meshd.host_checked_ns = 0;
+    meshd.deadline.data = NULL;
+    put_first(NULL, 0);
+    ck_assert_uint_eq(n_seen, 1);
+}
+END_TEST
+
 START_TEST(nothing_is_heard_after_the_end_began)
 {
     struct core_event event = {.type = CORE_EVENT_TICK};
@@ -213,6 +224,7 @@ int main(void)
     tcase_add_test(tc, progress_may_be_told_within);
     tcase_add_test(tc, the_text_of_a_refusal_is_kept);
     tcase_add_test(tc, the_host_is_looked_at_again_from_time_to_time);
+    tcase_add_test(tc, the_host_is_not_looked_at_before_all_is_set_up);
     tcase_add_test(tc, nothing_is_heard_after_the_end_began);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

@@ -243,6 +243,8 @@ TEST_OF_EACH_TYPE(a_difference_in_any_field_is_seen)
 static const struct slice two_words[] = {{(const uint8_t *)"ls", 2}, {(const uint8_t *)"-l", 2}};
 static const struct slice one_address[] = {{(const uint8_t *)"[::1]:9", 7}};
 static const struct slice one_env[] = {{(const uint8_t *)"A=b", 3}};
+static const struct wire_held_attempt one_held[] = {
+    {.id = ID, .held = WIRE_HELD_RUNNING, .run_ms = 1500}};
 static const struct wire_attempt_id two_ids[] = {ID, {.job = 1, .task = 2, .number = 4}};
 static const struct wire_file one_file[] = {{.path = {(const uint8_t *)"bin/p", 5},
                                              .mode = 0755,
@@ -334,6 +336,8 @@ static const struct {
      "c2 00 97 c40164 cd01ed 00 c400 " NO_KEY_HEX "c3 00 97 c40167 00 00 c400 " NO_KEY_HEX "c2 02"},
     {{.type = WIRE_MESSAGE_RECALL, .recall = {{two_ids, 2}}}, "92 11 92 " ID_HEX "94 01 02 00 04"},
     {{.type = WIRE_MESSAGE_INVENTORY, .inventory = {NULL, 0, true}}, "93 12 90 c3"},
+    {{.type = WIRE_MESSAGE_INVENTORY, .inventory = {one_held, 1, true}},
+     "93 12 91 93 " ID_HEX "02 cd05dc c3"},
     {{.type = WIRE_MESSAGE_SUBMIT,
       .submit = {.spec = SPEC,
                  .name = {(const uint8_t *)"n", 1},
