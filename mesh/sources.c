@@ -137,6 +137,7 @@ void source_spend(struct meshd_source *source, uint64_t took_ns, uint64_t now_ns
                   uint32_t n_processors)
 {
     uint64_t from_ns = source->due_ns > now_ns ? source->due_ns : now_ns;
+    took_ns = took_ns < MESHD_SOURCE_TOOK_MAX_NS ? took_ns : MESHD_SOURCE_TOOK_MAX_NS;
     source->due_ns = from_ns + took_ns * MESHD_SOURCE_PART / n_processors;
 }
 

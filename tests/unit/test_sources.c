@@ -145,6 +145,9 @@ START_TEST(a_source_that_had_its_part_rests)
     now_ns += S_NS; /* what it did not use is not kept for it */
     source_spend(source, 20 * ms_ns, now_ns, 2);
     ck_assert_uint_eq(source_rest_ns(source, now_ns), 40 * ms_ns - MESHD_SOURCE_AHEAD_NS);
+    now_ns += 3600 * S_NS; /* the host was asleep in the middle of a message */
+    source_spend(source, 3600 * S_NS, now_ns, 2);
+    ck_assert_uint_lt(source_rest_ns(source, now_ns), S_NS / 4);
     source_unref(&sources, source, now_ns);
 }
 END_TEST
