@@ -504,7 +504,8 @@ START_TEST(round_trips_are_measured)
 }
 END_TEST
 
-START_TEST(a_daemon_that_stops_says_goodbye_and_ends)
+/* Two daemons, of which the first is told to end while both run tasks of its job. */
+static struct world *stop_at_work(void)
 {
     struct world *world = world_new(12);
     world_start(world, 0, true);
@@ -515,6 +516,12 @@ START_TEST(a_daemon_that_stops_says_goodbye_and_ends)
     world_run_for(world, CORE_S);
     struct core_event event = {.type = CORE_EVENT_STOP};
     world_event(world, 0, &event);
+    return world;
+}
+
+START_TEST(a_daemon_that_stops_says_goodbye_and_ends)
+{
+    struct world *world = stop_at_work();
     world_run_for(world, 10 * CORE_MS);
     ck_assert(world_has_exited(world, 0));
     ck_assert_uint_eq(world_n_running(world, 0), 0);
@@ -528,15 +535,7 @@ END_TEST
 /* It cannot know what becomes of them: its clients hear that it goes, not that tasks failed. */
 START_TEST(a_daemon_that_stops_fails_no_task_of_its_clients)
 {
-    struct world *world = world_new(12);
-    world_start(world, 0, true);
-    world_start(world, 1, true);
-    world_run_for(world, CORE_S);
-    struct wire_message job = world_job();
-    world_submit(world, 0, &job, 8, "sleep", "60000");
-    world_run_for(world, CORE_S);
-    struct core_event event = {.type = CORE_EVENT_STOP};
-    world_event(world, 0, &event);
+    struct world *world = stop_at_work();
     world_run_for(world, CORE_S);
     const struct world_client *client = world_client(world, 0);
     ck_assert(client->is_closed);
