@@ -184,11 +184,8 @@ END_TEST
 /* It may have another address by now, or other processors. */
 START_TEST(the_host_is_looked_at_again_from_time_to_time)
 {
-    meshd.host_checked_ns = 0; /* when the machine started */
+    meshd.host_checked_ns -= UINT64_C(30000000000); /* below 0, perhaps: it is the difference */
     put_first(NULL, 0);
-    if (meshd_clock_ns() < UINT64_C(30000000000)) {
-        return;
-    }
     ck_assert_uint_eq(n_seen, 2);
     ck_assert_int_eq(seen[1].type, CORE_EVENT_ADDRESS);
     put_first(NULL, 0);
@@ -199,7 +196,7 @@ END_TEST
 /* However long the journal takes to be read, nothing else comes before its end. */
 START_TEST(the_host_is_not_looked_at_before_all_is_set_up)
 {
-    meshd.host_checked_ns = 0;
+    meshd.host_checked_ns -= UINT64_C(30000000000);
     meshd.deadline.data = NULL;
     put_first(NULL, 0);
     ck_assert_uint_eq(n_seen, 1);
