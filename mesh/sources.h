@@ -33,8 +33,8 @@
  * processors. It may be ahead of that by so much, by the clock. */
 #define MESHD_SOURCE_PART     4u
 #define MESHD_SOURCE_AHEAD_NS UINT64_C(20000000)
-/* More than any message takes: what is beyond it went by while the daemon was stopped, or waited
- * for a processor, and is held against nobody. */
+/* What took longer did so, for the most part, because the daemon was stopped meanwhile or waited
+ * for a processor: the rest of it is held against nobody. */
 #define MESHD_SOURCE_TOOK_MAX_NS UINT64_C(100000000)
 
 #define MESHD_SOURCE_KEY_BYTES 24

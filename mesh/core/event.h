@@ -46,7 +46,7 @@ enum core_source {
     X(BLOB_FAILED, "blob failed")         /* it cannot be had over that link, or not kept */       \
     X(BLOB_MOVING, "blob moving")         /* one that takes long has come so far */                \
     X(CORES, "cores")                     /* the effective processors changed */                   \
-    X(ADDRESS, "address")                 /* our own, as others most likely reach us, changed */   \
+    X(ADDRESS, "address")                 /* our own, as others most likely reach us now */        \
     X(STOP, "stop")                       /* the daemon is asked to end */                         \
     X(JOURNALED, "journaled")             /* records are on disk, or could not be written */       \
     X(JOURNAL_JOB, "journal job")         /* at start: a job on disk that has not ended */         \
